@@ -1,0 +1,95 @@
+// Arrays over the caching allocator's memory.
+//
+// A result is a NumPy array whose base object, a Block, owns the memory and gives it back to the
+// cache when the last view of it is gone.
+#pragma once
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
+#include <numpy/arrayobject.h>
+
+#include "../kernels/cpu/runtime.h"
+
+namespace gradsmith {
+
+struct Block {
+  PyObject_HEAD
+  void* memory;
+  size_t bytes;
+};
+
+inline Block* free_blocks = nullptr;  // Block objects for reuse, linked through `memory`; GIL held
+inline int free_block_count = 0;
+constexpr int kMaxFreeBlocks = 256;
+
+inline void block_dealloc(PyObject* self) {
+  auto* block = reinterpret_cast<Block*>(self);
+  release(block->memory, block->bytes);
+  if (free_block_count < kMaxFreeBlocks) {
+    block->memory = free_blocks;
+    free_blocks = block;
+    ++free_block_count;
+  } else {
+    PyObject_Free(self);
+  }
+}
+
+inline PyTypeObject block_type = [] {
+  PyTypeObject type = {PyVarObject_HEAD_INIT(nullptr, 0)};
+  type.tp_name = "gradsmith._cpu.Block";
+  type.tp_basicsize = sizeof(Block);
+  type.tp_dealloc = block_dealloc;
+  type.tp_flags = Py_TPFLAGS_DEFAULT;
+  type.tp_doc = "Owner of memory from gradsmith's caching allocator.";
+  return type;
+}();
+
+// A new C-contiguous array over fresh memory, or nullptr with MemoryError set.
+inline PyObject* new_array(int type_number, int ndim, const int64_t* shape, int64_t count,
+                           int64_t item_bytes) {
+  int64_t bytes;
+  if (__builtin_mul_overflow(count, item_bytes, &bytes)) {
+    PyErr_SetString(PyExc_MemoryError, "the result has more bytes than 64 bits can count");
+    return nullptr;
+  }
+  void* memory = allocate(static_cast<size_t>(bytes));
+  if (!memory) {
+    PyErr_Format(PyExc_MemoryError, "cannot allocate %lld bytes for the result",
+                 static_cast<long long>(bytes));
+    return nullptr;
+  }
+  Block* block = free_blocks;
+  if (block) {
+    free_blocks = static_cast<Block*>(block->memory);
+    --free_block_count;
+    PyObject_Init(reinterpret_cast<PyObject*>(block), &block_type);
+  } else {
+    block = PyObject_New(Block, &block_type);
+    if (!block) {
+      release(memory, static_cast<size_t>(bytes));
+      return nullptr;
+    }
+  }
+  block->memory = memory;
+  block->bytes = static_cast<size_t>(bytes);
+  static_assert(sizeof(npy_intp) == sizeof(int64_t), "gradsmith needs a 64-bit platform");
+  PyObject* array = PyArray_NewFromDescr(
+      &PyArray_Type, PyArray_DescrFromType(type_number), ndim,
+      const_cast<npy_intp*>(reinterpret_cast<const npy_intp*>(shape)), nullptr, memory,
+      NPY_ARRAY_CARRAY, nullptr);
+  if (!array) {
+    Py_DECREF(block);
+    return nullptr;
+  }
+  // Steals the reference to block, also when it fails.
+  if (PyArray_SetBaseObject(reinterpret_cast<PyArrayObject*>(array),
+                            reinterpret_cast<PyObject*>(block)) < 0) {
+    Py_DECREF(array);
+    return nullptr;
+  }
+  return array;
+}
+
+}  // namespace gradsmith

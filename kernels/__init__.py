@@ -1,0 +1,147 @@
+"""The kernel list: every name a device must implement, with its arguments and results.
+
+`table(device)` gives the kernels of a device as attributes: `table("cpu").conv_fwd(x, ...)`. Both
+devices have the same names with the same meanings, so an op's body is written once. Arrays are
+NumPy arrays (CPU), CuPy arrays (CUDA) or the emulator's opaque device arrays. A kernel allocates
+its results, never changes an input (but for the in-place ones, which return None), accepts any
+strides, and returns freshly allocated C-contiguous arrays.
+
+Arguments, in this order: arrays first, then options. `name?` is an array or None. `a|` is an array
+or a Python number. `xs*` is a list of arrays. Shapes and per-dimension options are tuples of ints,
+already normalised (no negative dims, one entry per spatial dimension). The output shape is decided
+once, in `gradsmith.ops.shapes`, and handed in, except for broadcasting, which the kernel entry does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["KERNELS", "VIEWS", "KernelTable", "register_device", "table"]
+
+#: name -> (arguments, results). The signature both devices keep to.
+KERNELS: dict[str, tuple[str, str]] = {
+    # elementwise: broadcasting, any strides
+    "add": ("a| b|", "y"),
+    "sub": ("a| b|", "y"),
+    "mul": ("a| b|", "y"),
+    "div": ("a| b|", "y"),
+    "neg": ("x", "y"),
+    "exp": ("x", "y"),
+    "log": ("x", "y"),
+    "relu": ("x", "y"),
+    "sigmoid": ("x", "y"),
+    "tanh": ("x", "y"),
+    "relu_bwd": ("grad_y y", "grad_x"),  # grad_y where y > 0, else 0
+    "sigmoid_bwd": ("grad_y y", "grad_x"),  # grad_y * y * (1 - y)
+    "tanh_bwd": ("grad_y y", "grad_x"),  # grad_y * (1 - y * y)
+    # copy
+    "copy": ("x dtype", "y"),  # contiguous copy in `dtype` (a NumPy dtype): float32/64, int32/64, bool
+    "copy_into": ("dst src|", ""),  # dst[...] = src: broadcasts, casts, right when they overlap
+    "full": ("shape value dtype", "y"),
+    "slice_bwd": ("grad_y x_shape start step", "grad_x"),  # zeros, with x[start::step] = grad_y
+    "cat": ("xs* dim out_shape", "y"),
+    # reduce: dims is a sorted tuple; out_shape with or without the reduced dims (same memory)
+    "sum": ("x dims out_shape", "y"),
+    "mean": ("x dims out_shape", "y"),
+    "amax": ("x dims out_shape", "y"),  # NaN wins
+    "amax_weight": ("x y", "w"),  # y keeps the reduced dims as 1; w = (x == y) / number of ties
+    "max_dim": ("x dim out_shape", "values indices"),  # int64 index of the first maximum; NaN wins
+    "max_dim_bwd": ("grad_y indices x_shape dim", "grad_x"),
+    "gather_dim": ("x indices dim out_shape", "y"),  # y[.., j, ..] = x[.., indices[.., j, ..], ..]
+    # matmul: a (..., M, K), b (..., K, N), batch dims broadcast, any strides; bias (N,)
+    "matmul": ("a b bias? out_shape", "y"),
+    # conv: x (N, C_in, *in), weight (C_out, C_in / groups, *kernel), y (N, C_out, *out)
+    "conv_fwd": ("x weight bias? out_shape stride padding dilation groups", "y"),
+    # also the transposed convolution, whose bias it then adds
+    "conv_bwd_input": ("grad_y weight bias? x_shape stride padding dilation groups", "grad_x"),
+    "conv_bwd_weight": ("grad_y x weight_shape stride padding dilation groups", "grad_weight"),
+    # pool: x (N, C, *in); indices int32, flat within the (*in) plane; NaN wins
+    "max_pool": ("x out_shape kernel stride padding dilation", "y indices"),
+    "max_pool_bwd": ("grad_y indices x_shape kernel stride padding dilation", "grad_x"),
+    "max_pool_gather": ("x indices", "y"),  # y[n, c, o] = x[n, c].flat[indices[n, c, o]]
+    "avg_pool": ("x out_shape kernel stride padding count_include_pad divisor", "y"),
+    "avg_pool_bwd": ("grad_y x_shape kernel stride padding count_include_pad divisor", "grad_x"),
+    # loss: reduction is 0 none, 1 mean, 2 sum; x (N, C, *inner), target int64 (N, *inner)
+    "log_softmax": ("x dim", "y"),
+    "log_softmax_bwd": ("grad_y y dim", "grad_x"),  # grad_y - exp(y) * sum(grad_y, dim)
+    "nll_loss": ("x target weight? out_shape ignore_index reduction", "y total_weight"),
+    "nll_loss_bwd": (
+        "grad_y target weight? total_weight x_shape ignore_index reduction",
+        "grad_x",
+    ),
+    # random: Philox4x32-10, counter = offset + element // 4; the same numbers on every device
+    "dropout": ("x p seed offset", "y"),  # kept elements are divided by 1 - p
+    "uniform": ("shape low high seed offset dtype", "y"),
+    "normal": ("shape mean std seed offset dtype", "y"),
+    # optim, in place; hyper is a float64 host array [learning rate, step]
+    "sgd_step": (
+        "params* grads* momentum_buffers* hyper momentum dampening weight_decay nesterov maximize"
+        " first",
+        "",
+    ),
+    "adam_step": (
+        "params* grads* exp_avgs* exp_avg_sqs* hyper beta1 beta2 eps weight_decay decoupled"
+        " maximize",
+        "",
+    ),
+}
+
+#: Entries that only make views (no memory is read): the same code for every device.
+VIEWS = ("reshape", "permute", "expand", "slice")
+
+
+class KernelTable:
+    """The kernels of one device as attributes, `table.conv_fwd(...)`.
+
+    A kernel that the device lacks raises NotImplementedError naming it when it is called.
+    """
+
+    def __init__(self, device: str, entries: dict[str, Any], views: dict[str, Any]) -> None:
+        unknown = sorted(set(entries) - set(KERNELS))
+        if unknown:
+            raise ValueError(f"kernels: {device} registers names that the list lacks: {unknown}")
+        self.device = device
+        self.missing = tuple(name for name in KERNELS if name not in entries)
+        for name in KERNELS:
+            setattr(self, name, entries.get(name) or _missing_kernel(device, name))
+        for name in VIEWS:
+            setattr(self, name, views[name])
+
+    # The kernels are instance attributes; this tells type checkers so.
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"kernels: no kernel is called {name!r}; the list is kernels.KERNELS")
+
+
+def _missing_kernel(device: str, name: str) -> Any:
+    def missing(*args: Any) -> Any:
+        dtypes = {str(a.dtype) for a in args if hasattr(a, "dtype")}
+        raise NotImplementedError(f"{name}: no kernel on {device} for dtype {sorted(dtypes)}")
+
+    return missing
+
+
+_tables: dict[str, KernelTable] = {}
+#: array type -> kernel table; what `apply` looks at to find the device of a tensor.
+TABLE_OF_ARRAY: dict[type, KernelTable] = {}
+
+
+def register_device(device: str, table: KernelTable, array_type: type) -> None:
+    """Make `table` the kernels of `device`, whose arrays are of type `array_type`."""
+    _tables[device] = table
+    TABLE_OF_ARRAY[array_type] = table
+
+
+def table(device: str) -> KernelTable:
+    """The kernel table of "cpu" or "cuda".
+
+    Raises:
+        RuntimeError: if "cuda" is asked for and neither a GPU nor the emulator is in use.
+    """
+    found = _tables.get(device)
+    if found is None:
+        if device != "cuda":
+            raise ValueError(f"device: must be 'cpu' or 'cuda'; got {device!r}")
+        from . import cuda
+
+        found = cuda.connect()
+    return found

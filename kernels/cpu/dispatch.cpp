@@ -1,0 +1,66 @@
+// Which ISA's kernels run: one table of function pointers an ISA, chosen at load time.
+#include "dispatch.h"
+
+namespace gradsmith {
+
+#if defined(__x86_64__)
+GS_DECLARE_ISA(v2)
+GS_DECLARE_ISA(v3)
+GS_DECLARE_ISA(v4)
+#else
+GS_DECLARE_ISA(neon)
+#endif
+
+namespace {
+
+// A kernel's entry in a table: from plain memory to its own Args.
+template <class Args, Status (*kernel)(const Args&)>
+Status call(const void* args) {
+  return kernel(*static_cast<const Args*>(args));
+}
+
+#if defined(__x86_64__)
+#define GS_ENTRY(name, Args) call<Args, v2::name>,
+constexpr Kernel kV2[] = {GS_KERNELS(GS_ENTRY)};
+#undef GS_ENTRY
+#define GS_ENTRY(name, Args) call<Args, v3::name>,
+constexpr Kernel kV3[] = {GS_KERNELS(GS_ENTRY)};
+#undef GS_ENTRY
+#define GS_ENTRY(name, Args) call<Args, v4::name>,
+constexpr Kernel kV4[] = {GS_KERNELS(GS_ENTRY)};
+#undef GS_ENTRY
+constexpr Isa kIsas[] = {{"v2", kV2}, {"v3", kV3}, {"v4", kV4}};
+#else
+#define GS_ENTRY(name, Args) call<Args, neon::name>,
+constexpr Kernel kNeon[] = {GS_KERNELS(GS_ENTRY)};
+#undef GS_ENTRY
+constexpr Isa kIsas[] = {{"neon", kNeon}};
+#endif
+
+}  // namespace
+
+int isa_count() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (!__builtin_cpu_supports("ssse3") || !__builtin_cpu_supports("sse4.2") ||
+      !__builtin_cpu_supports("popcnt")) {
+    return 0;
+  }
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") ||
+      !__builtin_cpu_supports("bmi") || !__builtin_cpu_supports("bmi2")) {
+    return 1;
+  }
+  if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
+      !__builtin_cpu_supports("avx512cd") || !__builtin_cpu_supports("avx512dq") ||
+      !__builtin_cpu_supports("avx512vl")) {
+    return 2;
+  }
+  return 3;
+#else
+  return 1;
+#endif
+}
+
+const Isa& isa(int index) { return kIsas[index]; }
+
+}  // namespace gradsmith

@@ -1,0 +1,128 @@
+// Width-agnostic vectors over the compiler's vector extensions. Each kernel file is compiled once
+// per ISA (GS_ISA = v2, v3, v4 or neon) into namespace gradsmith::GS_ISA, with the vector width of
+// that ISA. Everything here lives in that namespace, so that no symbol is shared between the builds.
+//
+// Rules that keep the register loops in registers (measured, see kernels/README.md): `#pragma GCC
+// unroll` at or above every trip count of a loop over an array of vectors; vectors only through
+// load/store below (alignment is lost when a vector type is a template argument).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#include "args.h"
+#include "runtime.h"
+
+#if defined(__AVX512F__)
+#define GS_VECTOR_BYTES 64
+#elif defined(__AVX__)
+#define GS_VECTOR_BYTES 32
+#else
+#define GS_VECTOR_BYTES 16
+#endif
+
+#define GS_INLINE inline __attribute__((always_inline))
+
+namespace gradsmith {
+namespace GS_ISA {
+
+template <class T>
+struct VectorOf {
+  static constexpr int kLanes = GS_VECTOR_BYTES / sizeof(T);
+  typedef T type __attribute__((vector_size(GS_VECTOR_BYTES)));
+};
+
+// Vec<T>: a full vector. IVec<T>: the signed integers of the same width (what a comparison gives).
+template <class T>
+using Vec = typename VectorOf<T>::type;
+template <class T>
+using IntOf = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
+template <class T>
+using IVec = typename VectorOf<IntOf<T>>::type;
+template <class T>
+constexpr int kLanes = VectorOf<T>::kLanes;
+
+template <class T>
+GS_INLINE Vec<T> splat(T x) {
+  return x - Vec<T>{};
+}
+
+template <class T>
+GS_INLINE Vec<T> load(const T* p) {
+  typedef T Unaligned
+      __attribute__((vector_size(GS_VECTOR_BYTES), aligned(alignof(T)), may_alias));
+  return *reinterpret_cast<const Unaligned*>(p);
+}
+
+template <class T>
+GS_INLINE void store(T* p, Vec<T> v) {
+  typedef T Unaligned
+      __attribute__((vector_size(GS_VECTOR_BYTES), aligned(alignof(T)), may_alias));
+  *reinterpret_cast<Unaligned*>(p) = v;
+}
+
+// The first n lanes (0 <= n < kLanes); the rest are zero / untouched.
+template <class T>
+GS_INLINE Vec<T> load_n(const T* p, int64_t n) {
+  Vec<T> v{};
+  __builtin_memcpy(&v, p, static_cast<size_t>(n) * sizeof(T));
+  return v;
+}
+
+template <class T>
+GS_INLINE void store_n(T* p, Vec<T> v, int64_t n) {
+  __builtin_memcpy(p, &v, static_cast<size_t>(n) * sizeof(T));
+}
+
+// mask ? a : b, lane by lane.
+template <class T>
+GS_INLINE Vec<T> select(IVec<T> mask, Vec<T> a, Vec<T> b) {
+  return mask ? a : b;
+}
+
+template <class T>
+GS_INLINE Vec<T> vmax(Vec<T> a, Vec<T> b) {
+  return a > b ? a : b;
+}
+
+// Reinterprets bits (same size).
+template <class To, class From>
+GS_INLINE To bit_cast(From from) {
+  static_assert(sizeof(To) == sizeof(From), "bit_cast changes the size");
+  To to;
+  __builtin_memcpy(&to, &from, sizeof(to));
+  return to;
+}
+
+// Splits [0, n) into blocks of `grain` and runs body(begin, end) for each, on the pool. The borders
+// depend on n and grain alone.
+template <class Body>
+static inline void parallel_for(int64_t n, int64_t grain, const Body& body) {
+  struct Context {
+    const Body* body;
+    int64_t n, grain;
+  };
+  Context context{&body, n, grain};
+  const int64_t blocks = (n + grain - 1) / grain;
+  if (blocks <= 1) {
+    if (n > 0) body(int64_t{0}, n);
+    return;
+  }
+  run_blocks(
+      blocks,
+      [](void* p, int64_t block) {
+        const auto& c = *static_cast<const Context*>(p);
+        const int64_t begin = block * c.grain;
+        const int64_t end = begin + c.grain < c.n ? begin + c.grain : c.n;
+        (*c.body)(begin, end);
+      },
+      &context);
+}
+
+constexpr Status kDone{Code::kOk, {0, 0}};
+constexpr Status kNoDType{Code::kDType, {0, 0}};
+
+}  // namespace GS_ISA
+}  // namespace gradsmith
