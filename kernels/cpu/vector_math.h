@@ -1,0 +1,165 @@
+// exp, log, tanh and sigmoid of a vector of float32 or float64. Every lane is computed alike and on
+// its own, so a value does not depend on its place in the vector or in the array.
+//
+// Maximum error in ULP over the whole range, subnormal arguments and results included, found by
+// sampling on each ISA (tests/test_vector_math.py asserts 2 everywhere):
+//   function   float32   float64
+//   exp        1         1
+//   log        1         1
+//   tanh       2         2
+//   sigmoid    2         2
+// NaN gives NaN; the infinities, signed zero and overflow give IEEE's limits.
+#pragma once
+
+#include "simd.h"
+
+namespace gradsmith {
+namespace GS_ISA {
+
+template <class T>
+struct MathConstants;
+
+template <>
+struct MathConstants<float> {
+  static constexpr int kMantissaBits = 23;
+  static constexpr int32_t kBias = 127;
+  static constexpr int32_t kSqrtHalfBits = 0x3f3504f3;
+  static constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
+  static constexpr float kSmallestNormal = 1.17549435e-38f;
+  static constexpr float kTwoToMantissa = 8388608.0f;
+  static constexpr float kExpMax = 89.5f, kExpMin = -104.5f;  // beyond: inf, 0
+  static constexpr float kTanhOne = 10.0f;                    // tanh(10) rounds to 1
+  // ln 2 in two parts; the first times any exponent is exact (Cephes, fdlibm)
+  static constexpr float kExpLn2Hi = 0.693359375f, kExpLn2Lo = -2.12194440e-4f;
+  static constexpr float kLogLn2Hi = 6.9313812256e-01f, kLogLn2Lo = 9.0580006145e-06f;
+};
+
+template <>
+struct MathConstants<double> {
+  static constexpr int kMantissaBits = 52;
+  static constexpr int64_t kBias = 1023;
+  static constexpr int64_t kSqrtHalfBits = 0x3fe6a09e667f3bcd;
+  static constexpr double kRound = 6755399441055744.0;  // 1.5 * 2^52
+  static constexpr double kSmallestNormal = 2.2250738585072014e-308;
+  static constexpr double kTwoToMantissa = 4503599627370496.0;
+  static constexpr double kExpMax = 710.5, kExpMin = -746.5;
+  static constexpr double kTanhOne = 20.0;
+  static constexpr double kExpLn2Hi = 6.93145751953125e-1, kExpLn2Lo = 1.42860682030941723212e-6;
+  static constexpr double kLogLn2Hi = 6.93147180369123816490e-01,
+                          kLogLn2Lo = 1.90821492927058770002e-10;
+};
+
+// (exp(r) - 1 - r) / r^2 for |r| <= ln(2) / 2.
+// Source: float32 Cephes expf (minimax, degree 5); float64 the Taylor series to r^13 / 13!.
+GS_INLINE Vec<float> exp_tail(Vec<float> r) {
+  Vec<float> p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  return p * r + 5.0000001201e-1f;
+}
+
+GS_INLINE Vec<double> exp_tail(Vec<double> r) {
+  const Vec<double> r2 = r * r;
+  const Vec<double> r4 = r2 * r2;
+  const Vec<double> low = (r * (1.0 / 6) + 0.5) + (r * (1.0 / 120) + 1.0 / 24) * r2;
+  const Vec<double> middle = (r * (1.0 / 5040) + 1.0 / 720) + (r * (1.0 / 362880) + 1.0 / 40320) * r2;
+  const Vec<double> high = (r * (1.0 / 39916800) + 1.0 / 3628800) +
+                           (r * (1.0 / 6227020800.0) + 1.0 / 479001600) * r2;
+  return low + (middle + high * r4) * r4;
+}
+
+// x = n ln 2 + r with n an integer (returned as such) and |r| <= ln(2) / 2.
+template <class T>
+GS_INLINE IVec<T> reduce_ln2(Vec<T> x, Vec<T>& r) {
+  using C = MathConstants<T>;
+  const Vec<T> rounded = x * T(1.4426950408889634) + C::kRound;
+  const Vec<T> n = rounded - C::kRound;
+  r = x - n * C::kExpLn2Hi;
+  r = r - n * C::kExpLn2Lo;
+  return bit_cast<IVec<T>>(rounded) - bit_cast<IVec<T>>(splat<T>(C::kRound));
+}
+
+template <class T>
+GS_INLINE Vec<T> power_of_two(IVec<T> n) {
+  return bit_cast<Vec<T>>((n + MathConstants<T>::kBias) << MathConstants<T>::kMantissaBits);
+}
+
+template <class T>
+GS_INLINE Vec<T> vexp(Vec<T> x) {
+  using C = MathConstants<T>;
+  x = x > C::kExpMax ? splat<T>(C::kExpMax) : x;  // a NaN compares false and stays
+  x = x < C::kExpMin ? splat<T>(C::kExpMin) : x;
+  Vec<T> r;
+  const IVec<T> n = reduce_ln2<T>(x, r);
+  const Vec<T> y = (exp_tail(r) * (r * r) + r) + T(1);
+  const IVec<T> half = n >> 1;  // in two steps: 2^n alone may overflow, or be subnormal
+  return y * power_of_two<T>(half) * power_of_two<T>(n - half);
+}
+
+// x = 2^n m with m in [sqrt(1/2), sqrt(2)); log(m) by fdlibm's series in s = f / (2 + f), f = m - 1.
+GS_INLINE Vec<float> log_series(Vec<float> z) {
+  const Vec<float> w = z * z;
+  return z * (0.66666662693f + w * 0.28498786688f) + w * (0.40000972152f + w * 0.24279078841f);
+}
+
+GS_INLINE Vec<double> log_series(Vec<double> z) {
+  const Vec<double> w = z * z;
+  const Vec<double> odd = 3.999999999940941908e-01 +
+                          w * (2.222219843214978396e-01 + w * 1.531383769920937332e-01);
+  const Vec<double> even =
+      6.666666666666735130e-01 +
+      w * (2.857142874366239149e-01 +
+           w * (1.818357216161805012e-01 + w * 1.479819860511658591e-01));
+  return w * odd + z * even;
+}
+
+template <class T>
+GS_INLINE Vec<T> vlog(Vec<T> x) {
+  using C = MathConstants<T>;
+  constexpr IntOf<T> kMantissaMask = (IntOf<T>(1) << C::kMantissaBits) - 1;
+  const IVec<T> small = x < C::kSmallestNormal;
+  const Vec<T> normal = small ? x * C::kTwoToMantissa : x;
+  // Adding 1 - sqrt(1/2) to the bits carries into the exponent where m >= sqrt(2).
+  const IVec<T> bits = bit_cast<IVec<T>>(normal) + ((C::kBias << C::kMantissaBits) - C::kSqrtHalfBits);
+  IVec<T> n = (bits >> C::kMantissaBits) - C::kBias;
+  n = small ? n - C::kMantissaBits : n;
+  const Vec<T> m = bit_cast<Vec<T>>((bits & kMantissaMask) + C::kSqrtHalfBits);
+  const Vec<T> f = m - T(1);
+  const Vec<T> s = f / (f + T(2));
+  const Vec<T> half_square = f * f * T(0.5);
+  const Vec<T> series = log_series(s * s);
+  const Vec<T> k = __builtin_convertvector(n, Vec<T>);
+  Vec<T> y = s * (half_square + series) + k * C::kLogLn2Lo;
+  y = k * C::kLogLn2Hi - ((half_square - y) - f);
+  const Vec<T> infinity = splat<T>(T(__builtin_inf()));
+  y = x == infinity ? x : y;
+  y = x == T(0) ? -infinity : y;
+  return x >= T(0) ? y : (x < T(0) ? splat<T>(T(__builtin_nan(""))) : x);
+}
+
+// With t = exp(2 |x|) - 1: tanh |x| = t / (t + 2). For small x this is 2 x / 2, exactly.
+template <class T>
+GS_INLINE Vec<T> vtanh(Vec<T> x) {
+  using C = MathConstants<T>;
+  constexpr IntOf<T> kSign = IntOf<T>(1) << (sizeof(T) * 8 - 1);
+  const IVec<T> sign = bit_cast<IVec<T>>(x) & kSign;
+  Vec<T> magnitude = bit_cast<Vec<T>>(bit_cast<IVec<T>>(x) & ~kSign);
+  magnitude = magnitude > C::kTanhOne ? splat<T>(C::kTanhOne) : magnitude;
+  Vec<T> r;
+  const IVec<T> n = reduce_ln2<T>(magnitude + magnitude, r);
+  const Vec<T> scale = power_of_two<T>(n);
+  const Vec<T> t = (exp_tail(r) * (r * r) + r) * scale + (scale - T(1));
+  const Vec<T> y = t / (t + T(2));
+  return bit_cast<Vec<T>>(bit_cast<IVec<T>>(y) | sign);
+}
+
+// With e = exp(-|x|): 1 / (1 + e) for x >= 0, e / (1 + e) for x < 0, which keeps small results.
+template <class T>
+GS_INLINE Vec<T> vsigmoid(Vec<T> x) {
+  const Vec<T> e = vexp<T>(x < T(0) ? x : -x);
+  return (x < T(0) ? e : splat<T>(T(1))) / (e + T(1));
+}
+
+}  // namespace GS_ISA
+}  // namespace gradsmith
