@@ -92,16 +92,20 @@ GS_INLINE void for_rows(const StridedLoop<N>& loop, const char* const (&base)[N]
   }
 }
 
-// Whether every element of the operand that a loop reaches from `p` is aligned to T and the
-// innermost ones are neighbours: then a row is a T array.
+// Whether every element of operand k that the loop reaches from `p` is aligned to T.
 template <class T, int N>
-GS_INLINE bool rows_are_arrays(const StridedLoop<N>& loop, int k, const char* p) {
-  bool yes = loop.stride[k][loop.ndim - 1] == static_cast<int64_t>(sizeof(T)) &&
-             reinterpret_cast<uintptr_t>(p) % alignof(T) == 0;
-  for (int d = 0; d < loop.ndim - 1; ++d) {
+GS_INLINE bool is_aligned(const StridedLoop<N>& loop, int k, const char* p) {
+  bool yes = reinterpret_cast<uintptr_t>(p) % alignof(T) == 0;
+  for (int d = 0; d < loop.ndim; ++d) {
     yes = yes && loop.stride[k][d] % static_cast<int64_t>(alignof(T)) == 0;
   }
   return yes;
+}
+
+// Whether a row of operand k is a T array: neighbours, aligned.
+template <class T, int N>
+GS_INLINE bool rows_are_arrays(const StridedLoop<N>& loop, int k, const char* p) {
+  return loop.stride[k][loop.ndim - 1] == static_cast<int64_t>(sizeof(T)) && is_aligned<T>(loop, k, p);
 }
 
 // One element at any address.

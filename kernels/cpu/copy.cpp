@@ -1,0 +1,406 @@
+// Copy kernels: copy copy_into full slice_bwd cat.
+//
+// Layout: any byte strides on either side, any alignment, float32 float64 int32 int64 bool; cat and
+//   slice_bwd move elements by their size. Where the two sides run fast along different dimensions
+//   (a transpose), tiles of kTile x kTile elements are copied, so that both sides use whole cache
+//   lines.
+// Split: a block is kBlock elements of the destination, or a strip of tiles.
+// Working set: kBlock elements of either side; two tiles of 4 to 8 KB.
+// Cost: reads the source once, writes the destination once (slice_bwd: plus the zeros).
+// Casts: as NumPy's astype: float to integer truncates; a float beyond the integer's range gives the
+//   nearest end of it, NaN the lowest value; anything but zero (NaN too) is true.
+// Overlap: copy_into goes through a temporary where source and destination share memory and are not
+//   the same view.
+// Limits: 16 dimensions.
+#include "kernels.h"
+#include "strided.h"
+
+namespace gradsmith {
+namespace GS_ISA {
+namespace {
+
+constexpr int64_t kBlock = 32768;
+constexpr int64_t kTile = 32;
+
+// bool in memory: a type of its own, so that conversions to it can differ from uint8's.
+struct Bool {
+  uint8_t value;
+};
+
+template <class To, class From>
+GS_INLINE To convert(From x) {
+  if constexpr (std::is_same_v<To, From>) {
+    return x;
+  } else if constexpr (std::is_same_v<To, Bool>) {
+    return Bool{static_cast<uint8_t>(x != From(0))};
+  } else if constexpr (std::is_same_v<From, Bool>) {
+    return static_cast<To>(x.value != 0);
+  } else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
+    // -lowest is a power of two, so exact in From; the largest To need not be.
+    constexpr To kLowest = sizeof(To) == 4 ? static_cast<To>(INT32_MIN) : static_cast<To>(INT64_MIN);
+    constexpr From kLimit = -static_cast<From>(kLowest);
+    if (!(x >= -kLimit)) return kLowest;
+    return x < kLimit ? static_cast<To>(x) : static_cast<To>(~kLowest);
+  } else {
+    return static_cast<To>(x);
+  }
+}
+
+template <class D, class S>
+GS_INLINE void copy_row(char* dst, int64_t dst_stride, const char* src, int64_t src_stride,
+                        int64_t n) {
+  if (dst_stride == sizeof(D) && src_stride == sizeof(S)) {
+    if constexpr (std::is_same_v<D, S>) {
+      if (n) __builtin_memcpy(dst, src, static_cast<size_t>(n) * sizeof(D));
+    } else {
+      for (int64_t i = 0; i < n; ++i) {
+        store_one(dst + i * int64_t{sizeof(D)},
+                  convert<D>(load_one<S>(src + i * int64_t{sizeof(S)})));
+      }
+    }
+    return;
+  }
+  if (src_stride == 0) {
+    const D value = convert<D>(load_one<S>(src));
+    if (dst_stride == sizeof(D)) {
+      for (int64_t i = 0; i < n; ++i) store_one(dst + i * int64_t{sizeof(D)}, value);
+    } else {
+      for (int64_t i = 0; i < n; ++i) store_one(dst + i * dst_stride, value);
+    }
+    return;
+  }
+  for (int64_t i = 0; i < n; ++i) {
+    store_one(dst + i * dst_stride, convert<D>(load_one<S>(src + i * src_stride)));
+  }
+}
+
+GS_INLINE int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
+
+GS_INLINE void swap_dims(StridedLoop<2>& loop, int a, int b) {
+  int64_t* const rows[] = {loop.shape, loop.stride[0], loop.stride[1]};
+  for (int64_t* row : rows) {
+    const int64_t kept = row[a];
+    row[a] = row[b];
+    row[b] = kept;
+  }
+}
+
+// The dimension of extent > 1 along which operand k runs fastest.
+GS_INLINE int fastest_dim(const StridedLoop<2>& loop, int k) {
+  int best = loop.ndim - 1;
+  for (int d = loop.ndim - 1; d >= 0; --d) {
+    if (magnitude(loop.stride[k][d]) && magnitude(loop.stride[k][d]) < magnitude(loop.stride[k][best]))
+      best = d;
+  }
+  return best;
+}
+
+// dst (operand 0) = src (operand 1) over the loop.
+template <class D, class S>
+void copy_loop(StridedLoop<2> loop, char* dst, const char* src) {
+  int64_t total = 1;
+  bool repeats = false;  // several writes to one element: their order must not vary
+  for (int d = 0; d < loop.ndim; ++d) {
+    total *= loop.shape[d];
+    repeats = repeats || (loop.stride[0][d] == 0 && loop.shape[d] > 1);
+  }
+  if (total == 0) return;
+  const int last = loop.ndim - 1;
+  if (!repeats && last > 0) swap_dims(loop, fastest_dim(loop, 0), last);
+  const int across = fastest_dim(loop, 1);
+  if (!repeats && across != last && magnitude(loop.stride[1][last]) > int64_t{sizeof(S)} &&
+      loop.shape[across] >= 4 && loop.shape[last] >= 4) {
+    swap_dims(loop, across, last - 1);
+    const int64_t rows = loop.shape[last - 1], columns = loop.shape[last];
+    const int64_t dst_row = loop.stride[0][last - 1], dst_column = loop.stride[0][last];
+    const int64_t src_row = loop.stride[1][last - 1], src_column = loop.stride[1][last];
+    const int64_t strips = (rows + kTile - 1) / kTile;
+    StridedLoop<2> outer = loop;  // the planes, as one row of strips each
+    outer.shape[last - 1] = strips;
+    outer.shape[last] = 1;
+    outer.stride[0][last - 1] = dst_row * kTile;
+    outer.stride[1][last - 1] = src_row * kTile;
+    outer.ndim = last;
+    const int64_t all_strips = total / (rows * columns) * strips;
+    parallel_for(all_strips, max64(1, kBlock / (kTile * columns)), [&](int64_t begin, int64_t end) {
+      const char* const base[2] = {dst, src};
+      for_rows<2>(outer, base, begin, end, [&](int64_t at, const char* const* p, int64_t n) {
+        for (int64_t s = 0; s < n; ++s) {
+          const int64_t height = min64(kTile, rows - (at + s) % strips * kTile);
+          char* const d = const_cast<char*>(p[0]) + s * dst_row * kTile;
+          const char* const q = p[1] + s * src_row * kTile;
+          for (int64_t c = 0; c < columns; c += kTile) {
+            const int64_t width = min64(kTile, columns - c);
+            for (int64_t r = 0; r < height; ++r) {
+              copy_row<D, S>(d + r * dst_row + c * dst_column, dst_column,
+                             q + r * src_row + c * src_column, src_column, width);
+            }
+          }
+        }
+      });
+    });
+    return;
+  }
+  const int64_t dst_stride = loop.stride[0][last], src_stride = loop.stride[1][last];
+  parallel_for(total, repeats ? total : kBlock, [&](int64_t begin, int64_t end) {
+    const char* const base[2] = {dst, src};
+    for_rows<2>(loop, base, begin, end, [&](int64_t, const char* const* p, int64_t n) {
+      copy_row<D, S>(const_cast<char*>(p[0]), dst_stride, p[1], src_stride, n);
+    });
+  });
+}
+
+using CopyLoop = void (*)(StridedLoop<2> loop, char* dst, const char* src);
+
+template <class D>
+CopyLoop copy_loop_from(DType src) {
+  switch (src) {
+    case DType::kFloat32:
+      return copy_loop<D, float>;
+    case DType::kFloat64:
+      return copy_loop<D, double>;
+    case DType::kInt32:
+      return copy_loop<D, int32_t>;
+    case DType::kInt64:
+      return copy_loop<D, int64_t>;
+    case DType::kBool:
+      return copy_loop<D, Bool>;
+    default:
+      return nullptr;
+  }
+}
+
+int64_t element_size(DType dtype) {
+  switch (dtype) {
+    case DType::kFloat32:
+    case DType::kInt32:
+      return 4;
+    case DType::kFloat64:
+    case DType::kInt64:
+      return 8;
+    case DType::kBool:
+      return 1;
+    default:
+      return 0;
+  }
+}
+
+// The loop that copies src to dst with conversion; nullptr: no such kernel.
+CopyLoop copy_loop_of(DType dst, DType src) {
+  if (dst == src && dst != DType::kBool) {  // by size: half as many loops
+    switch (element_size(dst)) {
+      case 4:
+        return copy_loop<int32_t, int32_t>;
+      case 8:
+        return copy_loop<int64_t, int64_t>;
+      default:
+        return nullptr;
+    }
+  }
+  switch (dst) {
+    case DType::kFloat32:
+      return copy_loop_from<float>(src);
+    case DType::kFloat64:
+      return copy_loop_from<double>(src);
+    case DType::kInt32:
+      return copy_loop_from<int32_t>(src);
+    case DType::kInt64:
+      return copy_loop_from<int64_t>(src);
+    case DType::kBool:
+      return copy_loop_from<Bool>(src);
+    default:
+      return nullptr;
+  }
+}
+
+// dst = src, broadcast; no overlap. `dst` may be any view.
+void copy_views(CopyLoop copy, const Array& dst, const Array& src) {
+  StridedLoop<2> loop;
+  set_operand(loop, 0, dst, dst.ndim, dst.shape);
+  set_operand(loop, 1, src, dst.ndim, dst.shape);
+  merge(loop, dst.ndim, dst.shape);
+  for (int d = 0; d < dst.ndim; ++d) {
+    if (dst.shape[d] == 0) return;
+  }
+  copy(loop, dst.data, src.data);
+}
+
+void zero(char* data, int64_t bytes) {
+  parallel_for(bytes, kBlock * 8, [&](int64_t begin, int64_t end) {
+    __builtin_memset(data + begin, 0, static_cast<size_t>(end - begin));
+  });
+}
+
+// The addresses that the array's elements take up: [low, high).
+struct Extent {
+  uintptr_t low, high;
+};
+Extent extent(const Array& a) {
+  auto low = reinterpret_cast<uintptr_t>(a.data);
+  auto high = low + static_cast<uintptr_t>(element_size(a.dtype));
+  for (int d = 0; d < a.ndim; ++d) {
+    const int64_t span = (a.shape[d] - 1) * a.stride[d];
+    if (span < 0) {
+      low -= static_cast<uintptr_t>(-span);
+    } else {
+      high += static_cast<uintptr_t>(span);
+    }
+  }
+  return {low, high};
+}
+
+bool same_view(const Array& a, const Array& b) {
+  if (a.data != b.data || a.dtype != b.dtype || a.ndim != b.ndim) return false;
+  for (int d = 0; d < a.ndim; ++d) {
+    if (a.shape[d] != b.shape[d] || a.stride[d] != b.stride[d]) return false;
+  }
+  return true;
+}
+
+void contiguous_strides(int ndim, const int64_t* shape, int64_t size, int64_t* stride) {
+  for (int d = ndim - 1; d >= 0; --d) {
+    stride[d] = size;
+    size *= shape[d];
+  }
+}
+
+template <class T>
+Status fill(const Array& y, double value) {
+  const T x = convert<T>(value);
+  alignas(8) char bytes[sizeof(T)];
+  __builtin_memcpy(bytes, &x, sizeof(T));
+  bool zeros = true;
+  for (char byte : bytes) zeros = zeros && byte == 0;
+  if (zeros) {
+    zero(y.data, y.size * int64_t{sizeof(T)});
+    return kDone;
+  }
+  T* const out = reinterpret_cast<T*>(y.data);
+  parallel_for(y.size, kBlock, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) out[i] = x;
+  });
+  return kDone;
+}
+
+}  // namespace
+
+Status copy(const CopyArgs& args) {
+  const CopyLoop loop = copy_loop_of(args.y.dtype, args.x.dtype);
+  if (!loop) return kNoDType;
+  copy_views(loop, args.y, args.x);
+  return kDone;
+}
+
+Status copy_into(const CopyIntoArgs& args) {
+  const Array &dst = args.dst, &src = args.src;
+  const CopyLoop loop = copy_loop_of(dst.dtype, src.dtype);
+  if (!loop) return kNoDType;
+  const int extra = src.ndim - dst.ndim;  // leading dimensions of extent 1 are let go, as in NumPy
+  for (int d = 0; d < src.ndim; ++d) {
+    const int64_t wanted = d < extra ? 1 : dst.shape[d - extra];
+    if (src.shape[d] != 1 && src.shape[d] != wanted) return {Code::kShape, {1, d}};
+  }
+  Array from = src;
+  if (extra > 0) {
+    from.shape += extra;
+    from.stride += extra;
+    from.ndim -= extra;
+  }
+  if (dst.size == 0 || same_view(dst, from)) return kDone;
+  const Extent a = extent(dst), b = extent(from);
+  if (a.high <= b.low || b.high <= a.low) {
+    copy_views(loop, dst, from);
+    return kDone;
+  }
+  const int64_t size = element_size(src.dtype);
+  const auto bytes = static_cast<size_t>(src.size * size);
+  int64_t stride[kMaxDims];
+  contiguous_strides(from.ndim, from.shape, size, stride);
+  Array temporary = from;
+  temporary.data = static_cast<char*>(allocate(bytes));
+  if (!temporary.data) return {Code::kOutOfMemory, {static_cast<int64_t>(bytes), 0}};
+  temporary.stride = stride;
+  copy_views(copy_loop_of(src.dtype, src.dtype), temporary, from);
+  copy_views(loop, dst, temporary);
+  release(temporary.data, bytes);
+  return kDone;
+}
+
+Status full(const FullArgs& args) {
+  switch (args.y.dtype) {
+    case DType::kFloat32:
+      return fill<float>(args.y, args.value);
+    case DType::kFloat64:
+      return fill<double>(args.y, args.value);
+    case DType::kInt32:
+      return fill<int32_t>(args.y, args.value);
+    case DType::kInt64:
+      return fill<int64_t>(args.y, args.value);
+    case DType::kBool:
+      return fill<Bool>(args.y, args.value);
+    default:
+      return kNoDType;
+  }
+}
+
+Status slice_bwd(const SliceBwdArgs& args) {
+  const Array &grad_y = args.grad_y, &grad_x = args.grad_x;
+  const CopyLoop loop = copy_loop_of(grad_y.dtype, grad_y.dtype);
+  if (!loop) return kNoDType;
+  if (grad_y.ndim != grad_x.ndim || args.start.n != grad_x.ndim || args.step.n != grad_x.ndim) {
+    return {Code::kShape, {0, 0}};
+  }
+  int64_t stride[kMaxDims];
+  contiguous_strides(grad_x.ndim, grad_x.shape, element_size(grad_x.dtype), stride);
+  Array view = grad_x;
+  view.shape = grad_y.shape;
+  view.stride = stride;
+  if (grad_y.size) {
+    for (int d = 0; d < grad_x.ndim; ++d) {
+      const int64_t first = args.start.v[d];
+      const int64_t end = first + (grad_y.shape[d] - 1) * args.step.v[d];
+      if (first < 0 || first >= grad_x.shape[d] || end < 0 || end >= grad_x.shape[d]) {
+        return {Code::kShape, {0, d}};
+      }
+      view.data += first * stride[d];
+      stride[d] *= args.step.v[d];
+    }
+  }
+  if (grad_y.size != grad_x.size) zero(grad_x.data, grad_x.size * element_size(grad_x.dtype));
+  if (grad_y.size) copy_views(loop, view, grad_y);
+  return kDone;
+}
+
+Status cat(const CatArgs& args) {
+  const Array& y = args.y;
+  const CopyLoop loop = copy_loop_of(y.dtype, y.dtype);
+  if (!loop) return kNoDType;
+  if (args.dim < 0 || args.dim >= y.ndim) return {Code::kShape, {0, 0}};
+  int64_t stride[kMaxDims], shape[kMaxDims];
+  contiguous_strides(y.ndim, y.shape, element_size(y.dtype), stride);
+  int64_t joined = 0;
+  for (int64_t i = 0; i < args.xs.n; ++i) {
+    const Array& x = args.xs.v[i];
+    if (x.dtype != y.dtype) return kNoDType;
+    if (x.ndim != y.ndim) return {Code::kShape, {i, 0}};
+    for (int d = 0; d < y.ndim; ++d) {
+      if (d != args.dim && x.shape[d] != y.shape[d]) return {Code::kShape, {i, d}};
+    }
+    joined += x.shape[args.dim];
+  }
+  if (joined != y.shape[args.dim]) return {Code::kShape, {0, args.dim}};
+  for (int d = 0; d < y.ndim; ++d) shape[d] = y.shape[d];
+  Array view = y;
+  view.shape = shape;
+  view.stride = stride;
+  for (int64_t i = 0; i < args.xs.n; ++i) {
+    const Array& x = args.xs.v[i];
+    shape[args.dim] = x.shape[args.dim];
+    copy_views(loop, view, x);
+    view.data += x.shape[args.dim] * stride[args.dim];
+  }
+  return kDone;
+}
+
+}  // namespace GS_ISA
+}  // namespace gradsmith
