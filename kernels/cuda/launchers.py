@@ -1,0 +1,19 @@
+"""Which launcher modules there are; each lists its kernel-table entries in `ENTRIES`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__all__ = ["FAMILIES", "entries"]
+
+#: One .cu file with its launcher, a module of this package, each.
+FAMILIES: tuple[str, ...] = ()
+
+
+def entries() -> dict[str, Any]:
+    """Name -> launcher of every kernel that device "cuda" has."""
+    found: dict[str, Any] = {}
+    for family in FAMILIES:
+        found.update(import_module(f"{__package__}.{family}").ENTRIES)
+    return found

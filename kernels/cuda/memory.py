@@ -1,0 +1,307 @@
+"""Device memory: arrays of the GPU (CuPy's) or of the emulator (DeviceArray), by the same functions.
+
+An emulator array is opaque: a pointer with shape, strides and dtype. Nothing computes on it but a
+kernel, so code that would quietly compute on the host fails at once.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import weakref
+from typing import Any
+
+import numpy as np
+
+from ... import environment
+
+__all__ = [
+    "CupyMemory",
+    "DeviceArray",
+    "EmulatorMemory",
+    "empty",
+    "from_host",
+    "guard",
+    "select",
+    "strided",
+    "to_host",
+]
+
+_POISON = 0xFF  # floats read NaN, integers -1
+_ALIGNMENT = 64
+
+
+class DeviceArray:
+    """An array in the emulator's device memory: shape and strides can be seen, values cannot.
+
+    Views (`reshape` of contiguous memory, `transpose`, slices) are made without touching memory.
+    To read it: `gradsmith.kernels.cuda.memory.to_host`.
+    """
+
+    __slots__ = ("__weakref__", "_host", "_ptr")
+
+    #: Keeps NumPy's operators away, so that mixing with NumPy arrays is a TypeError.
+    __array_ufunc__ = None
+    __hash__ = object.__hash__
+
+    def __init__(self, host: np.ndarray[Any, Any]) -> None:
+        self._host = host  # the same memory, for the arithmetic of strides; never handed out
+        self._ptr = -1
+
+    @property
+    def ptr(self) -> int:
+        """Address of the first element."""
+        if self._ptr < 0:
+            self._ptr = self._host.__array_interface__["data"][0]
+        return self._ptr
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._host.shape
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Bytes from one element to the next, by dimension."""
+        return self._host.strides
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self._host.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self._host.ndim
+
+    @property
+    def size(self) -> int:
+        return self._host.size
+
+    @property
+    def nbytes(self) -> int:
+        return self._host.nbytes
+
+    @property
+    def itemsize(self) -> int:
+        return self._host.itemsize
+
+    @property
+    def flags(self) -> Any:
+        """`flags.c_contiguous` and its like, as NumPy's."""
+        return self._host.flags
+
+    @property
+    def base(self) -> Any:
+        """What owns the memory, for comparing with `is`."""
+        return self._host.base
+
+    @property
+    def T(self) -> DeviceArray:  # noqa: N802
+        return DeviceArray(self._host.T)
+
+    def __len__(self) -> int:
+        return len(self._host)
+
+    def __repr__(self) -> str:
+        return f"DeviceArray(shape={self.shape}, dtype={self.dtype})"
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError("device array: its values are on the device (copy them with .cpu())")
+
+    def reshape(self, *shape: Any) -> DeviceArray:
+        """The same memory as another shape; the array must be contiguous."""
+        if not self._host.flags.c_contiguous:
+            raise ValueError(
+                f"reshape: needs contiguous memory; got shape {self.shape}, strides {self.strides}"
+            )
+        return DeviceArray(self._host.reshape(*shape))
+
+    def transpose(self, *dims: Any) -> DeviceArray:
+        """The same memory with its dimensions in another order."""
+        return DeviceArray(self._host.transpose(*dims))
+
+    def __getitem__(self, index: Any) -> DeviceArray:
+        """A view by integers, slices, None and Ellipsis."""
+        items = index if isinstance(index, tuple) else (index,)
+        for item in items:
+            if not (item is None or item is Ellipsis or isinstance(item, (int, slice, np.integer))):
+                raise TypeError(
+                    f"device array: an index is an integer, a slice, None or ...; got {item!r}"
+                )
+        if Ellipsis not in items:
+            items = (*items, Ellipsis)
+        return DeviceArray(self._host[items])
+
+
+# ---- guard pages -----------------------------------------------------------------------------------
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.mmap.restype = ctypes.c_void_p
+_libc.mmap.argtypes = [
+    ctypes.c_void_p,
+    ctypes.c_size_t,
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.c_long,
+]
+_libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+_libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+
+_guarded: weakref.WeakValueDictionary[int, _Pages] = weakref.WeakValueDictionary()
+
+
+class _Pages:
+    """Memory whose end is an unmapped page, and whose start is preceded by one.
+
+    Kernels want 16-byte alignment, so up to 15 bytes behind the last element are poison instead.
+    """
+
+    def __init__(self, nbytes: int) -> None:
+        page = mmap.PAGESIZE
+        self.nbytes = nbytes
+        rounded = -(-nbytes // 16) * 16
+        inner = max(1, -(-rounded // page)) * page
+        self._mapped = inner + 2 * page
+        self._base = _libc.mmap(None, self._mapped, mmap.PROT_READ | mmap.PROT_WRITE, 0x22, -1, 0)
+        if self._base in (None, ctypes.c_void_p(-1).value):
+            self._base = None
+            raise MemoryError(f"CUDA emulator: no memory for {nbytes} bytes")
+        _libc.mprotect(self._base, page, 0)
+        _libc.mprotect(self._base + page + inner, page, 0)
+        self.slack = rounded - nbytes
+        self.start = self._base + page + inner - rounded
+        self.lead = self.start - (self._base + page)
+        ctypes.memset(self._base + page, _POISON, inner)
+        _guarded[id(self)] = self
+
+    def damaged(self) -> bool:
+        """Whether something was written around the array, between it and the guard pages."""
+        before = ctypes.string_at(self.start - self.lead, self.lead)
+        after = ctypes.string_at(self.start + self.nbytes, self.slack)
+        return any(part.count(_POISON) != len(part) for part in (before, after))
+
+    def __del__(self) -> None:
+        if self._base is not None:
+            _libc.munmap(self._base, self._mapped)
+
+
+def check_guards() -> None:
+    """Raises RuntimeError if a kernel wrote just outside a guarded array."""
+    for pages in list(_guarded.values()):
+        if pages.damaged():
+            del _guarded[id(pages)]
+            raise RuntimeError(
+                f"out of bounds: something was written just outside an array of {pages.nbytes} "
+                "bytes"
+            )
+
+
+# ---- the two kinds of memory -----------------------------------------------------------------------
+
+
+class EmulatorMemory:
+    """The emulator's device memory: the host's, poisoned when fresh, guarded on request."""
+
+    array_type: type = DeviceArray
+
+    def __init__(self) -> None:
+        self.guarded = environment.CUDA_EMULATOR_GUARD
+
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> DeviceArray:
+        dtype = np.dtype(dtype)
+        nbytes = dtype.itemsize
+        for n in shape:
+            nbytes *= n
+        if nbytes < 0 or nbytes >= 2**63:
+            raise MemoryError(f"CUDA emulator: no memory for shape {shape} of {dtype}")
+        if self.guarded:
+            pages = _Pages(nbytes)
+            buffer = (ctypes.c_ubyte * max(nbytes, 1)).from_address(pages.start)
+            buffer.owner = pages  # type: ignore[attr-defined]  # lives as long as its views
+            return DeviceArray(np.ndarray(shape, dtype, buffer))
+        memory = np.empty(nbytes + _ALIGNMENT, np.uint8)
+        memory.fill(_POISON)
+        offset = -memory.__array_interface__["data"][0] % _ALIGNMENT
+        return DeviceArray(np.ndarray(shape, dtype, memory, offset))
+
+    def from_host(self, x: np.ndarray[Any, Any]) -> DeviceArray:
+        y = self.empty(x.shape, x.dtype)
+        y._host[...] = x
+        return y
+
+    def to_host(self, x: DeviceArray) -> np.ndarray[Any, Any]:
+        return np.array(x._host, order="C", copy=True)
+
+    def strided(
+        self, x: DeviceArray, shape: tuple[int, ...], strides: tuple[int, ...]
+    ) -> DeviceArray:
+        root = x._host
+        while isinstance(root.base, np.ndarray):
+            root = root.base
+        owner = root if root.base is None else root.base
+        start = root.__array_interface__["data"][0]
+        return DeviceArray(np.ndarray(shape, x.dtype, owner, x.ptr - start, strides))
+
+
+class CupyMemory:
+    """The GPU's memory, as CuPy arrays: CuPy allocates and copies to and from the host, no more."""
+
+    def __init__(self) -> None:
+        import cupy
+
+        self._cupy = cupy
+        self.array_type: type = cupy.ndarray
+        self.guarded = False
+
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        return self._cupy.ndarray(shape, dtype)
+
+    def from_host(self, x: np.ndarray[Any, Any]) -> Any:
+        y = self._cupy.ndarray(x.shape, x.dtype)
+        if x.size:
+            y.set(np.ascontiguousarray(x).reshape(x.shape))
+        return y
+
+    def to_host(self, x: Any) -> np.ndarray[Any, Any]:
+        if not x.flags.c_contiguous:
+            from . import copy
+
+            x = copy.copy(x, x.dtype)
+        return x.get()
+
+    def strided(self, x: Any, shape: tuple[int, ...], strides: tuple[int, ...]) -> Any:
+        return self._cupy.ndarray(shape, x.dtype, memptr=x.data, strides=strides)
+
+
+_memory: EmulatorMemory | CupyMemory | None = None
+
+
+def select(memory: EmulatorMemory | CupyMemory) -> None:
+    """Makes `memory` what the functions of this module work on."""
+    global _memory, empty, from_host, to_host, strided
+    _memory = memory
+    # Bound once: a launcher calls them for every op.
+    empty = memory.empty
+    from_host = memory.from_host
+    to_host = memory.to_host
+    strided = memory.strided
+
+
+def _unconnected(*args: Any) -> Any:
+    raise RuntimeError("cuda: not connected (call gradsmith.kernels.cuda.connect() first)")
+
+
+def guard(on: bool = True) -> None:
+    """Whether arrays made from now on lie between guard pages (emulator only)."""
+    if isinstance(_memory, EmulatorMemory):
+        _memory.guarded = on
+
+
+#: `empty(shape, dtype)`: an array of unspecified content.
+empty: Any = _unconnected
+#: `from_host(ndarray)`: a contiguous copy on the device.
+from_host: Any = _unconnected
+#: `to_host(array)`: a contiguous copy as a NumPy array.
+to_host: Any = _unconnected
+#: `strided(x, shape, strides)`: x's memory from its first element with other shape and strides.
+strided: Any = _unconnected
