@@ -12,6 +12,10 @@
 #include <cstring>
 #include <type_traits>
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 #include "args.h"
 #include "runtime.h"
 
@@ -63,9 +67,48 @@ GS_INLINE void store(T* p, Vec<T> v) {
   *reinterpret_cast<Unaligned*>(p) = v;
 }
 
-// The first n lanes (0 <= n < kLanes); the rest are zero / untouched.
+// Reinterprets bits (same size).
+template <class To, class From>
+GS_INLINE To bit_cast(From from) {
+  static_assert(sizeof(To) == sizeof(From), "bit_cast changes the size");
+  To to;
+  __builtin_memcpy(&to, &from, sizeof(to));
+  return to;
+}
+
+// 0, 1, 2, ... and the mask of the first n lanes.
+template <class T>
+GS_INLINE IVec<T> lane_numbers() {
+  IVec<T> v;
+#pragma GCC unroll 64
+  for (int i = 0; i < kLanes<T>; ++i) v[i] = i;
+  return v;
+}
+
+template <class T>
+GS_INLINE IVec<T> lane_mask(int64_t n) {
+  return lane_numbers<T>() < static_cast<IntOf<T>>(n) - IVec<T>{};
+}
+
+// The first n lanes (0 <= n < kLanes); the rest are zero / untouched. No byte beyond them is touched.
+// Masked instructions where there are any: a memcpy of a variable size is a call into libc.
 template <class T>
 GS_INLINE Vec<T> load_n(const T* p, int64_t n) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {
+    return bit_cast<Vec<T>>(_mm512_maskz_loadu_epi32(static_cast<__mmask16>((1u << n) - 1), p));
+  } else if constexpr (sizeof(T) == 8) {
+    return bit_cast<Vec<T>>(_mm512_maskz_loadu_epi64(static_cast<__mmask8>((1u << n) - 1), p));
+  }
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 4) {
+    return bit_cast<Vec<T>>(
+        _mm256_maskload_epi32(reinterpret_cast<const int*>(p), bit_cast<__m256i>(lane_mask<T>(n))));
+  } else if constexpr (sizeof(T) == 8) {
+    return bit_cast<Vec<T>>(_mm256_maskload_epi64(reinterpret_cast<const long long*>(p),
+                                                  bit_cast<__m256i>(lane_mask<T>(n))));
+  }
+#endif
   Vec<T> v{};
   __builtin_memcpy(&v, p, static_cast<size_t>(n) * sizeof(T));
   return v;
@@ -73,6 +116,22 @@ GS_INLINE Vec<T> load_n(const T* p, int64_t n) {
 
 template <class T>
 GS_INLINE void store_n(T* p, Vec<T> v, int64_t n) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {
+    return _mm512_mask_storeu_epi32(p, static_cast<__mmask16>((1u << n) - 1),
+                                    bit_cast<__m512i>(v));
+  } else if constexpr (sizeof(T) == 8) {
+    return _mm512_mask_storeu_epi64(p, static_cast<__mmask8>((1u << n) - 1), bit_cast<__m512i>(v));
+  }
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 4) {
+    return _mm256_maskstore_epi32(reinterpret_cast<int*>(p), bit_cast<__m256i>(lane_mask<T>(n)),
+                                  bit_cast<__m256i>(v));
+  } else if constexpr (sizeof(T) == 8) {
+    return _mm256_maskstore_epi64(reinterpret_cast<long long*>(p),
+                                  bit_cast<__m256i>(lane_mask<T>(n)), bit_cast<__m256i>(v));
+  }
+#endif
   __builtin_memcpy(p, &v, static_cast<size_t>(n) * sizeof(T));
 }
 
@@ -85,15 +144,6 @@ GS_INLINE Vec<T> select(IVec<T> mask, Vec<T> a, Vec<T> b) {
 template <class T>
 GS_INLINE Vec<T> vmax(Vec<T> a, Vec<T> b) {
   return a > b ? a : b;
-}
-
-// Reinterprets bits (same size).
-template <class To, class From>
-GS_INLINE To bit_cast(From from) {
-  static_assert(sizeof(To) == sizeof(From), "bit_cast changes the size");
-  To to;
-  __builtin_memcpy(&to, &from, sizeof(to));
-  return to;
 }
 
 // Splits [0, n) into blocks of `grain` and runs body(begin, end) for each, on the pool. The borders
