@@ -9,9 +9,6 @@
 // Cost: reads each operand once, writes y once.
 // Accuracy: + - * / neg relu are exact to rounding; exp, log, tanh, sigmoid as vector_math.h states.
 // Limits: 16 dimensions.
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 #include <unistd.h>
 
 #include "kernels.h"

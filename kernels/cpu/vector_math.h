@@ -161,5 +161,64 @@ GS_INLINE Vec<T> vsigmoid(Vec<T> x) {
   return (x < T(0) ? e : splat<T>(T(1))) / (e + T(1));
 }
 
+// Correctly rounded, as IEEE demands; the compiler has no vector form of it. (maskz: the plain form's
+// undefined source makes GCC 12 warn.)
+GS_INLINE Vec<float> vsqrt(Vec<float> x) {
+#if defined(__AVX512F__)
+  return (Vec<float>)_mm512_maskz_sqrt_ps(0xffff, (__m512)x);
+#elif defined(__AVX__)
+  return (Vec<float>)_mm256_sqrt_ps((__m256)x);
+#elif defined(__x86_64__)
+  return (Vec<float>)_mm_sqrt_ps((__m128)x);
+#else
+  for (int i = 0; i < kLanes<float>; ++i) x[i] = __builtin_sqrtf(x[i]);
+  return x;
+#endif
+}
+
+GS_INLINE Vec<double> vsqrt(Vec<double> x) {
+#if defined(__AVX512F__)
+  return (Vec<double>)_mm512_maskz_sqrt_pd(0xff, (__m512d)x);
+#elif defined(__AVX__)
+  return (Vec<double>)_mm256_sqrt_pd((__m256d)x);
+#elif defined(__x86_64__)
+  return (Vec<double>)_mm_sqrt_pd((__m128d)x);
+#else
+  for (int i = 0; i < kLanes<double>; ++i) x[i] = __builtin_sqrt(x[i]);
+  return x;
+#endif
+}
+
+// cos and sin of 2 pi u for 0 <= u < 1, float64, within 2^-52 absolutely.
+// u = q / 4 + f with |f| <= 1 / 8, exactly; then the Taylor series in 2 pi f, turned q quarters.
+GS_INLINE void vcos_sin_turns(Vec<double> u, Vec<double>& cosine, Vec<double>& sine) {
+  const Vec<double> rounded = u * 4.0 + MathConstants<double>::kRound;
+  const Vec<double> q = rounded - MathConstants<double>::kRound;
+  const IVec<double> quarter =
+      bit_cast<IVec<double>>(rounded) - bit_cast<IVec<double>>(splat<double>(MathConstants<double>::kRound));
+  const Vec<double> a = (u - q * 0.25) * 6.283185307179586;
+  const Vec<double> z = a * a;
+  Vec<double> s = z * (-1.0 / 1307674368000.0) + 1.0 / 6227020800.0;
+  s = s * z - 1.0 / 39916800;
+  s = s * z + 1.0 / 362880;
+  s = s * z - 1.0 / 5040;
+  s = s * z + 1.0 / 120;
+  s = s * z - 1.0 / 6;
+  s = s * (z * a) + a;
+  Vec<double> c = z * (1.0 / 20922789888000.0) - 1.0 / 87178291200.0;
+  c = c * z + 1.0 / 479001600;
+  c = c * z - 1.0 / 3628800;
+  c = c * z + 1.0 / 40320;
+  c = c * z - 1.0 / 720;
+  c = c * z + 1.0 / 24;
+  c = c * z - 0.5;
+  c = c * z + 1.0;
+  const IVec<double> odd = (quarter & 1) != 0;
+  const Vec<double> cos_part = odd ? s : c;
+  const Vec<double> sin_part = odd ? c : s;
+  cosine = ((quarter + 1) & 2) != 0 ? -cos_part : cos_part;
+  sine = (quarter & 2) != 0 ? -sin_part : sin_part;
+}
+
 }  // namespace GS_ISA
 }  // namespace gradsmith
