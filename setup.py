@@ -28,7 +28,7 @@ ISA_FLAGS = {
     },
     "aarch64": {"neon": []},
 }
-FLAGS = ["-std=c++17", "-O2", "-fvisibility=hidden", "-fno-math-errno", "-pthread"]
+FLAGS = ["-std=c++17", "-O2", "-g0", "-fvisibility=hidden", "-fno-math-errno", "-pthread"]
 WARNINGS = ["-Wall", "-Wextra"]
 
 

@@ -26,6 +26,7 @@ constexpr int kMaxFreeBlocks = 256;
 
 inline void block_dealloc(PyObject* self) {
   auto* block = reinterpret_cast<Block*>(self);
+  PyTypeObject* type = Py_TYPE(self);
   release(block->memory, block->bytes);
   if (free_block_count < kMaxFreeBlocks) {
     block->memory = free_blocks;
@@ -34,17 +35,22 @@ inline void block_dealloc(PyObject* self) {
   } else {
     PyObject_Free(self);
   }
+  Py_DECREF(type);
 }
 
-inline PyTypeObject block_type = [] {
-  PyTypeObject type = {PyVarObject_HEAD_INIT(nullptr, 0)};
-  type.tp_name = "gradsmith._cpu.Block";
-  type.tp_basicsize = sizeof(Block);
-  type.tp_dealloc = block_dealloc;
-  type.tp_flags = Py_TPFLAGS_DEFAULT;
-  type.tp_doc = "Owner of memory from gradsmith's caching allocator.";
-  return type;
-}();
+inline PyTypeObject* block_type = nullptr;
+
+// Makes block_type; false with an exception set if it fails.
+inline bool make_block_type() {
+  static PyType_Slot slots[] = {
+      {Py_tp_dealloc, reinterpret_cast<void*>(block_dealloc)},
+      {Py_tp_doc, const_cast<char*>("Owner of memory from gradsmith's caching allocator.")},
+      {0, nullptr}};
+  static PyType_Spec spec = {"gradsmith._cpu.Block", sizeof(Block), 0,
+                             Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
+  block_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&spec));
+  return block_type != nullptr;
+}
 
 // A new C-contiguous array over fresh memory, or nullptr with MemoryError set.
 inline PyObject* new_array(int type_number, int ndim, const int64_t* shape, int64_t count,
@@ -64,9 +70,9 @@ inline PyObject* new_array(int type_number, int ndim, const int64_t* shape, int6
   if (block) {
     free_blocks = static_cast<Block*>(block->memory);
     --free_block_count;
-    PyObject_Init(reinterpret_cast<PyObject*>(block), &block_type);
+    PyObject_Init(reinterpret_cast<PyObject*>(block), block_type);
   } else {
-    block = PyObject_New(Block, &block_type);
+    block = PyObject_New(Block, block_type);
     if (!block) {
       release(memory, static_cast<size_t>(bytes));
       return nullptr;

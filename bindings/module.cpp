@@ -65,7 +65,8 @@ template <class Args>
 KernelInfo describe(const char* name) {
   KernelInfo info;
   info.name = name;
-  for (const Field& field : Args::fields) info.fields.push_back({field});
+  const FieldList list = Args::fields();
+  for (size_t i = 0; i < list.n; ++i) info.fields.push_back({list.v[i]});
   for (FieldInfo& f : info.fields) {
     info.operands += f.field.kind == Kind::kOperand;
     if (f.field.kind != Kind::kOut) {
@@ -542,6 +543,39 @@ PyObject* entry(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
   return Call(kernel_infos[index], index).run(args, nargs);
 }
 
+// strided(x, shape, strides): a view of x's memory with other byte strides. The caller (kernels/
+// views.py) answers for staying inside it.
+PyObject* strided(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+  if (nargs != 3 || !PyArray_Check(args[0]) || !PyTuple_Check(args[1]) || !PyTuple_Check(args[2]) ||
+      PyTuple_GET_SIZE(args[1]) != PyTuple_GET_SIZE(args[2]) ||
+      PyTuple_GET_SIZE(args[1]) > kMaxDims) {
+    PyErr_SetString(PyExc_TypeError,
+                    "strided: takes an array, a shape and as many strides, at most 16");
+    return nullptr;
+  }
+  npy_intp shape[kMaxDims], strides[kMaxDims];
+  const auto ndim = static_cast<int>(PyTuple_GET_SIZE(args[1]));
+  for (int i = 0; i < ndim; ++i) {
+    shape[i] = PyLong_AsLongLong(PyTuple_GET_ITEM(args[1], i));
+    strides[i] = PyLong_AsLongLong(PyTuple_GET_ITEM(args[2], i));
+  }
+  if (PyErr_Occurred()) return nullptr;
+  auto* x = reinterpret_cast<PyArrayObject*>(args[0]);
+  PyArray_Descr* descr = PyArray_DESCR(x);
+  Py_INCREF(descr);
+  PyObject* view = PyArray_NewFromDescr(&PyArray_Type, descr, ndim, shape, strides, PyArray_DATA(x),
+                                        PyArray_FLAGS(x) & NPY_ARRAY_WRITEABLE, nullptr);
+  if (!view) return nullptr;
+  PyArray_UpdateFlags(reinterpret_cast<PyArrayObject*>(view), NPY_ARRAY_UPDATE_ALL);
+  Py_INCREF(x);
+  if (PyArray_SetBaseObject(reinterpret_cast<PyArrayObject*>(view),
+                            reinterpret_cast<PyObject*>(x)) < 0) {
+    Py_DECREF(view);
+    return nullptr;
+  }
+  return view;
+}
+
 enum KernelIndex : int {
 #define GS_INDEX(name, Args) k_##name,
   GS_KERNELS(GS_INDEX)
@@ -554,6 +588,8 @@ PyMethodDef kernel_methods[] = {
    METH_FASTCALL, nullptr},
     GS_KERNELS(GS_METHOD)
 #undef GS_METHOD
+    {"strided", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(strided)),
+     METH_FASTCALL, nullptr},
     {nullptr, nullptr, 0, nullptr}};
 
 const char* kind_name(Kind kind) {
@@ -598,7 +634,7 @@ using namespace gradsmith;  // NOLINT: the module's own names
 PYBIND11_MODULE(_cpu, m) {
   m.doc() = "gradsmith's CPU kernels and their runtime.";
   if (_import_array() < 0) throw py::error_already_set();
-  if (PyType_Ready(&block_type) < 0) throw py::error_already_set();
+  if (!make_block_type()) throw py::error_already_set();
   if (isa_count() == 0) {
     throw py::import_error("gradsmith needs an x86-64-v2 processor (SSE4.2) or arm64");
   }

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["KERNELS", "VIEWS", "KernelTable", "register_device", "table"]
+__all__ = ["KERNELS", "VIEWS", "KernelTable", "register_device", "table", "transfer"]
 
 #: name -> (arguments, results). The signature both devices keep to.
 KERNELS: dict[str, tuple[str, str]] = {
@@ -90,6 +90,17 @@ KERNELS: dict[str, tuple[str, str]] = {
 VIEWS = ("reshape", "permute", "expand", "slice")
 
 
+def transfer(array: Any, device: str) -> Any:
+    """A copy of `array` on another device; the array itself if it is there already."""
+    here = TABLE_OF_ARRAY[type(array)]
+    there = table(device)
+    if here is there:
+        return array
+    from . import cuda
+
+    return cuda.to_host(array) if device == "cpu" else cuda.from_host(array)
+
+
 class KernelTable:
     """The kernels of one device as attributes, `table.conv_fwd(...)`.
 
@@ -106,6 +117,7 @@ class KernelTable:
             setattr(self, name, entries.get(name) or _missing_kernel(device, name))
         for name in VIEWS:
             setattr(self, name, views[name])
+        self.transfer = transfer
 
     # The kernels are instance attributes; this tells type checkers so.
     def __getattr__(self, name: str) -> Any:
@@ -120,7 +132,7 @@ def _missing_kernel(device: str, name: str) -> Any:
     return missing
 
 
-_tables: dict[str, KernelTable] = {}
+_tables: dict[str, KernelTable] = {}  # the CPU's is registered below
 #: array type -> kernel table; what `apply` looks at to find the device of a tensor.
 TABLE_OF_ARRAY: dict[type, KernelTable] = {}
 
@@ -145,3 +157,12 @@ def table(device: str) -> KernelTable:
 
         found = cuda.connect()
     return found
+
+
+def _register_cpu() -> None:
+    from . import cpu
+
+    register_device("cpu", cpu.TABLE, cpu.ARRAY_TYPE)
+
+
+_register_cpu()

@@ -1,10 +1,11 @@
 // The plain data a CPU kernel gets, and how each kernel's arguments are listed.
 //
 // A kernel is `Status name(const NameArgs&)`: pointers, sizes, strides and options, nothing of
-// Python. Each Args struct lists its fields once, in `fields`; the binding reads that list to parse
+// Python. Each Args struct lists its fields once, in `fields()`; the binding reads that list to parse
 // Python's arguments, to make inputs contiguous where the kernel wants them so, and to allocate the
-// results. This header is shared by all ISA builds: plain structs only, no functions (an inline
-// function here would be one weak symbol compiled for several ISAs, and the linker would pick one).
+// results. This header is shared by all ISA builds: plain structs only, no functions that a
+// kernel calls (an inline function is one weak symbol compiled for several ISAs, and the linker picks
+// one of them); `fields()` is only called by the binding.
 #pragma once
 
 #include <cstddef>
@@ -88,6 +89,11 @@ struct Field {
   // operands), and the field whose dtype it takes, or "int32", "int64".
   const char* shape_of = nullptr;
   const char* dtype_of = nullptr;
+};
+
+struct FieldList {
+  const Field* v;
+  size_t n;
 };
 
 #define GS_FIELD(Args, name, kind) \

@@ -8,48 +8,63 @@ namespace gradsmith {
 
 struct BinaryArgs {
   Array a, b, y;
-  static constexpr Field fields[] = {
-      GS_FIELD(BinaryArgs, a, kOperand),
-      GS_FIELD(BinaryArgs, b, kOperand),
-      GS_OUT(BinaryArgs, y, nullptr, "a"),
-  };
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(BinaryArgs, a, kOperand),
+        GS_FIELD(BinaryArgs, b, kOperand),
+        GS_OUT(BinaryArgs, y, nullptr, "a"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
 };
 
 struct UnaryArgs {
   Array x, y;
-  static constexpr Field fields[] = {
-      GS_FIELD(UnaryArgs, x, kArray),
-      GS_OUT(UnaryArgs, y, "x", "x"),
-  };
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(UnaryArgs, x, kArray),
+        GS_OUT(UnaryArgs, y, "x", "x"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
 };
 
 // The derivative of an activation, from its output.
 struct ActivationBwdArgs {
   Array grad_y, y, grad_x;
-  static constexpr Field fields[] = {
-      GS_FIELD(ActivationBwdArgs, grad_y, kOperand),
-      GS_FIELD(ActivationBwdArgs, y, kOperand),
-      GS_OUT(ActivationBwdArgs, grad_x, nullptr, "y"),
-  };
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(ActivationBwdArgs, grad_y, kOperand),
+        GS_FIELD(ActivationBwdArgs, y, kOperand),
+        GS_OUT(ActivationBwdArgs, grad_x, nullptr, "y"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
 };
 
 struct CopyArgs {
   Array x;
   DType dtype;
   Array y;
-  static constexpr Field fields[] = {
-      GS_FIELD(CopyArgs, x, kArray),
-      GS_FIELD(CopyArgs, dtype, kDType),
-      GS_OUT(CopyArgs, y, "x", "dtype"),
-  };
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(CopyArgs, x, kArray),
+        GS_FIELD(CopyArgs, dtype, kDType),
+        GS_OUT(CopyArgs, y, "x", "dtype"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
 };
 
 struct CopyIntoArgs {
   Array dst, src;
-  static constexpr Field fields[] = {
-      GS_FIELD(CopyIntoArgs, dst, kInPlace),
-      GS_FIELD(CopyIntoArgs, src, kOperand),
-  };
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(CopyIntoArgs, dst, kInPlace),
+        GS_FIELD(CopyIntoArgs, src, kOperand),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
 };
 
 struct FullArgs {
@@ -57,25 +72,31 @@ struct FullArgs {
   double value;
   DType dtype;
   Array y;
-  static constexpr Field fields[] = {
-      GS_FIELD(FullArgs, shape, kInts),
-      GS_FIELD(FullArgs, value, kDouble),
-      GS_FIELD(FullArgs, dtype, kDType),
-      GS_OUT(FullArgs, y, "shape", "dtype"),
-  };
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(FullArgs, shape, kInts),
+        GS_FIELD(FullArgs, value, kDouble),
+        GS_FIELD(FullArgs, dtype, kDType),
+        GS_OUT(FullArgs, y, "shape", "dtype"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
 };
 
 struct SliceBwdArgs {
   Array grad_y;
   Ints x_shape, start, step;
   Array grad_x;
-  static constexpr Field fields[] = {
-      GS_FIELD(SliceBwdArgs, grad_y, kArray),
-      GS_FIELD(SliceBwdArgs, x_shape, kInts),
-      GS_FIELD(SliceBwdArgs, start, kInts),
-      GS_FIELD(SliceBwdArgs, step, kInts),
-      GS_OUT(SliceBwdArgs, grad_x, "x_shape", "grad_y"),
-  };
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(SliceBwdArgs, grad_y, kArray),
+        GS_FIELD(SliceBwdArgs, x_shape, kInts),
+        GS_FIELD(SliceBwdArgs, start, kInts),
+        GS_FIELD(SliceBwdArgs, step, kInts),
+        GS_OUT(SliceBwdArgs, grad_x, "x_shape", "grad_y"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
 };
 
 struct CatArgs {
@@ -83,33 +104,42 @@ struct CatArgs {
   int64_t dim;
   Ints out_shape;
   Array y;
-  static constexpr Field fields[] = {
-      GS_FIELD(CatArgs, xs, kArrays),
-      GS_FIELD(CatArgs, dim, kInt),
-      GS_FIELD(CatArgs, out_shape, kInts),
-      GS_OUT(CatArgs, y, "out_shape", "xs"),
-  };
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(CatArgs, xs, kArrays),
+        GS_FIELD(CatArgs, dim, kInt),
+        GS_FIELD(CatArgs, out_shape, kInts),
+        GS_OUT(CatArgs, y, "out_shape", "xs"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
 };
 
 struct ReduceArgs {
   Array x;
   Ints dims, out_shape;
   Array y;
-  static constexpr Field fields[] = {
-      GS_FIELD(ReduceArgs, x, kArray),
-      GS_FIELD(ReduceArgs, dims, kInts),
-      GS_FIELD(ReduceArgs, out_shape, kInts),
-      GS_OUT(ReduceArgs, y, "out_shape", "x"),
-  };
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(ReduceArgs, x, kArray),
+        GS_FIELD(ReduceArgs, dims, kInts),
+        GS_FIELD(ReduceArgs, out_shape, kInts),
+        GS_OUT(ReduceArgs, y, "out_shape", "x"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
 };
 
 struct AmaxWeightArgs {
   Array x, y, w;
-  static constexpr Field fields[] = {
-      GS_FIELD(AmaxWeightArgs, x, kContiguous),
-      GS_FIELD(AmaxWeightArgs, y, kContiguous),
-      GS_OUT(AmaxWeightArgs, w, "x", "x"),
-  };
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(AmaxWeightArgs, x, kContiguous),
+        GS_FIELD(AmaxWeightArgs, y, kContiguous),
+        GS_OUT(AmaxWeightArgs, w, "x", "x"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
 };
 
 struct MaxDimArgs {
@@ -117,13 +147,16 @@ struct MaxDimArgs {
   int64_t dim;
   Ints out_shape;
   Array values, indices;
-  static constexpr Field fields[] = {
-      GS_FIELD(MaxDimArgs, x, kContiguous),
-      GS_FIELD(MaxDimArgs, dim, kInt),
-      GS_FIELD(MaxDimArgs, out_shape, kInts),
-      GS_OUT(MaxDimArgs, values, "out_shape", "x"),
-      GS_OUT(MaxDimArgs, indices, "out_shape", "int64"),
-  };
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(MaxDimArgs, x, kContiguous),
+        GS_FIELD(MaxDimArgs, dim, kInt),
+        GS_FIELD(MaxDimArgs, out_shape, kInts),
+        GS_OUT(MaxDimArgs, values, "out_shape", "x"),
+        GS_OUT(MaxDimArgs, indices, "out_shape", "int64"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
 };
 
 struct MaxDimBwdArgs {
@@ -131,13 +164,16 @@ struct MaxDimBwdArgs {
   Ints x_shape;
   int64_t dim;
   Array grad_x;
-  static constexpr Field fields[] = {
-      GS_FIELD(MaxDimBwdArgs, grad_y, kContiguous),
-      GS_FIELD(MaxDimBwdArgs, indices, kIndices),
-      GS_FIELD(MaxDimBwdArgs, x_shape, kInts),
-      GS_FIELD(MaxDimBwdArgs, dim, kInt),
-      GS_OUT(MaxDimBwdArgs, grad_x, "x_shape", "grad_y"),
-  };
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(MaxDimBwdArgs, grad_y, kContiguous),
+        GS_FIELD(MaxDimBwdArgs, indices, kIndices),
+        GS_FIELD(MaxDimBwdArgs, x_shape, kInts),
+        GS_FIELD(MaxDimBwdArgs, dim, kInt),
+        GS_OUT(MaxDimBwdArgs, grad_x, "x_shape", "grad_y"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
 };
 
 struct GatherDimArgs {
@@ -145,26 +181,32 @@ struct GatherDimArgs {
   int64_t dim;
   Ints out_shape;
   Array y;
-  static constexpr Field fields[] = {
-      GS_FIELD(GatherDimArgs, x, kContiguous),
-      GS_FIELD(GatherDimArgs, indices, kIndices),
-      GS_FIELD(GatherDimArgs, dim, kInt),
-      GS_FIELD(GatherDimArgs, out_shape, kInts),
-      GS_OUT(GatherDimArgs, y, "out_shape", "x"),
-  };
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(GatherDimArgs, x, kContiguous),
+        GS_FIELD(GatherDimArgs, indices, kIndices),
+        GS_FIELD(GatherDimArgs, dim, kInt),
+        GS_FIELD(GatherDimArgs, out_shape, kInts),
+        GS_OUT(GatherDimArgs, y, "out_shape", "x"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
 };
 
 struct MatmulArgs {
   Array a, b, bias;
   Ints out_shape;
   Array y;
-  static constexpr Field fields[] = {
-      GS_FIELD(MatmulArgs, a, kArray),
-      GS_FIELD(MatmulArgs, b, kArray),
-      GS_FIELD(MatmulArgs, bias, kOptional),
-      GS_FIELD(MatmulArgs, out_shape, kInts),
-      GS_OUT(MatmulArgs, y, "out_shape", "a"),
-  };
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(MatmulArgs, a, kArray),
+        GS_FIELD(MatmulArgs, b, kArray),
+        GS_FIELD(MatmulArgs, bias, kOptional),
+        GS_FIELD(MatmulArgs, out_shape, kInts),
+        GS_OUT(MatmulArgs, y, "out_shape", "a"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
 };
 
 struct ConvFwdArgs {
@@ -172,17 +214,20 @@ struct ConvFwdArgs {
   Ints out_shape, stride, padding, dilation;
   int64_t groups;
   Array y;
-  static constexpr Field fields[] = {
-      GS_FIELD(ConvFwdArgs, x, kContiguous),
-      GS_FIELD(ConvFwdArgs, weight, kContiguous),
-      GS_FIELD(ConvFwdArgs, bias, kOptional),
-      GS_FIELD(ConvFwdArgs, out_shape, kInts),
-      GS_FIELD(ConvFwdArgs, stride, kInts),
-      GS_FIELD(ConvFwdArgs, padding, kInts),
-      GS_FIELD(ConvFwdArgs, dilation, kInts),
-      GS_FIELD(ConvFwdArgs, groups, kInt),
-      GS_OUT(ConvFwdArgs, y, "out_shape", "x"),
-  };
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(ConvFwdArgs, x, kContiguous),
+        GS_FIELD(ConvFwdArgs, weight, kContiguous),
+        GS_FIELD(ConvFwdArgs, bias, kOptional),
+        GS_FIELD(ConvFwdArgs, out_shape, kInts),
+        GS_FIELD(ConvFwdArgs, stride, kInts),
+        GS_FIELD(ConvFwdArgs, padding, kInts),
+        GS_FIELD(ConvFwdArgs, dilation, kInts),
+        GS_FIELD(ConvFwdArgs, groups, kInt),
+        GS_OUT(ConvFwdArgs, y, "out_shape", "x"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
 };
 
 struct ConvBwdInputArgs {
@@ -190,17 +235,20 @@ struct ConvBwdInputArgs {
   Ints x_shape, stride, padding, dilation;
   int64_t groups;
   Array grad_x;
-  static constexpr Field fields[] = {
-      GS_FIELD(ConvBwdInputArgs, grad_y, kContiguous),
-      GS_FIELD(ConvBwdInputArgs, weight, kContiguous),
-      GS_FIELD(ConvBwdInputArgs, bias, kOptional),
-      GS_FIELD(ConvBwdInputArgs, x_shape, kInts),
-      GS_FIELD(ConvBwdInputArgs, stride, kInts),
-      GS_FIELD(ConvBwdInputArgs, padding, kInts),
-      GS_FIELD(ConvBwdInputArgs, dilation, kInts),
-      GS_FIELD(ConvBwdInputArgs, groups, kInt),
-      GS_OUT(ConvBwdInputArgs, grad_x, "x_shape", "grad_y"),
-  };
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(ConvBwdInputArgs, grad_y, kContiguous),
+        GS_FIELD(ConvBwdInputArgs, weight, kContiguous),
+        GS_FIELD(ConvBwdInputArgs, bias, kOptional),
+        GS_FIELD(ConvBwdInputArgs, x_shape, kInts),
+        GS_FIELD(ConvBwdInputArgs, stride, kInts),
+        GS_FIELD(ConvBwdInputArgs, padding, kInts),
+        GS_FIELD(ConvBwdInputArgs, dilation, kInts),
+        GS_FIELD(ConvBwdInputArgs, groups, kInt),
+        GS_OUT(ConvBwdInputArgs, grad_x, "x_shape", "grad_y"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
 };
 
 struct ConvBwdWeightArgs {
@@ -208,57 +256,69 @@ struct ConvBwdWeightArgs {
   Ints weight_shape, stride, padding, dilation;
   int64_t groups;
   Array grad_weight;
-  static constexpr Field fields[] = {
-      GS_FIELD(ConvBwdWeightArgs, grad_y, kContiguous),
-      GS_FIELD(ConvBwdWeightArgs, x, kContiguous),
-      GS_FIELD(ConvBwdWeightArgs, weight_shape, kInts),
-      GS_FIELD(ConvBwdWeightArgs, stride, kInts),
-      GS_FIELD(ConvBwdWeightArgs, padding, kInts),
-      GS_FIELD(ConvBwdWeightArgs, dilation, kInts),
-      GS_FIELD(ConvBwdWeightArgs, groups, kInt),
-      GS_OUT(ConvBwdWeightArgs, grad_weight, "weight_shape", "grad_y"),
-  };
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(ConvBwdWeightArgs, grad_y, kContiguous),
+        GS_FIELD(ConvBwdWeightArgs, x, kContiguous),
+        GS_FIELD(ConvBwdWeightArgs, weight_shape, kInts),
+        GS_FIELD(ConvBwdWeightArgs, stride, kInts),
+        GS_FIELD(ConvBwdWeightArgs, padding, kInts),
+        GS_FIELD(ConvBwdWeightArgs, dilation, kInts),
+        GS_FIELD(ConvBwdWeightArgs, groups, kInt),
+        GS_OUT(ConvBwdWeightArgs, grad_weight, "weight_shape", "grad_y"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
 };
 
 struct MaxPoolArgs {
   Array x;
   Ints out_shape, kernel, stride, padding, dilation;
   Array y, indices;
-  static constexpr Field fields[] = {
-      GS_FIELD(MaxPoolArgs, x, kContiguous),
-      GS_FIELD(MaxPoolArgs, out_shape, kInts),
-      GS_FIELD(MaxPoolArgs, kernel, kInts),
-      GS_FIELD(MaxPoolArgs, stride, kInts),
-      GS_FIELD(MaxPoolArgs, padding, kInts),
-      GS_FIELD(MaxPoolArgs, dilation, kInts),
-      GS_OUT(MaxPoolArgs, y, "out_shape", "x"),
-      GS_OUT(MaxPoolArgs, indices, "out_shape", "int32"),
-  };
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(MaxPoolArgs, x, kContiguous),
+        GS_FIELD(MaxPoolArgs, out_shape, kInts),
+        GS_FIELD(MaxPoolArgs, kernel, kInts),
+        GS_FIELD(MaxPoolArgs, stride, kInts),
+        GS_FIELD(MaxPoolArgs, padding, kInts),
+        GS_FIELD(MaxPoolArgs, dilation, kInts),
+        GS_OUT(MaxPoolArgs, y, "out_shape", "x"),
+        GS_OUT(MaxPoolArgs, indices, "out_shape", "int32"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
 };
 
 struct MaxPoolBwdArgs {
   Array grad_y, indices;
   Ints x_shape, kernel, stride, padding, dilation;
   Array grad_x;
-  static constexpr Field fields[] = {
-      GS_FIELD(MaxPoolBwdArgs, grad_y, kContiguous),
-      GS_FIELD(MaxPoolBwdArgs, indices, kIndices),
-      GS_FIELD(MaxPoolBwdArgs, x_shape, kInts),
-      GS_FIELD(MaxPoolBwdArgs, kernel, kInts),
-      GS_FIELD(MaxPoolBwdArgs, stride, kInts),
-      GS_FIELD(MaxPoolBwdArgs, padding, kInts),
-      GS_FIELD(MaxPoolBwdArgs, dilation, kInts),
-      GS_OUT(MaxPoolBwdArgs, grad_x, "x_shape", "grad_y"),
-  };
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(MaxPoolBwdArgs, grad_y, kContiguous),
+        GS_FIELD(MaxPoolBwdArgs, indices, kIndices),
+        GS_FIELD(MaxPoolBwdArgs, x_shape, kInts),
+        GS_FIELD(MaxPoolBwdArgs, kernel, kInts),
+        GS_FIELD(MaxPoolBwdArgs, stride, kInts),
+        GS_FIELD(MaxPoolBwdArgs, padding, kInts),
+        GS_FIELD(MaxPoolBwdArgs, dilation, kInts),
+        GS_OUT(MaxPoolBwdArgs, grad_x, "x_shape", "grad_y"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
 };
 
 struct MaxPoolGatherArgs {
   Array x, indices, y;
-  static constexpr Field fields[] = {
-      GS_FIELD(MaxPoolGatherArgs, x, kContiguous),
-      GS_FIELD(MaxPoolGatherArgs, indices, kIndices),
-      GS_OUT(MaxPoolGatherArgs, y, "indices", "x"),
-  };
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(MaxPoolGatherArgs, x, kContiguous),
+        GS_FIELD(MaxPoolGatherArgs, indices, kIndices),
+        GS_OUT(MaxPoolGatherArgs, y, "indices", "x"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
 };
 
 struct AvgPoolArgs {
@@ -267,16 +327,19 @@ struct AvgPoolArgs {
   bool count_include_pad;
   int64_t divisor;  // 0: the window's size
   Array y;
-  static constexpr Field fields[] = {
-      GS_FIELD(AvgPoolArgs, x, kContiguous),
-      GS_FIELD(AvgPoolArgs, out_shape, kInts),
-      GS_FIELD(AvgPoolArgs, kernel, kInts),
-      GS_FIELD(AvgPoolArgs, stride, kInts),
-      GS_FIELD(AvgPoolArgs, padding, kInts),
-      GS_FIELD(AvgPoolArgs, count_include_pad, kBool),
-      GS_FIELD(AvgPoolArgs, divisor, kInt),
-      GS_OUT(AvgPoolArgs, y, "out_shape", "x"),
-  };
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(AvgPoolArgs, x, kContiguous),
+        GS_FIELD(AvgPoolArgs, out_shape, kInts),
+        GS_FIELD(AvgPoolArgs, kernel, kInts),
+        GS_FIELD(AvgPoolArgs, stride, kInts),
+        GS_FIELD(AvgPoolArgs, padding, kInts),
+        GS_FIELD(AvgPoolArgs, count_include_pad, kBool),
+        GS_FIELD(AvgPoolArgs, divisor, kInt),
+        GS_OUT(AvgPoolArgs, y, "out_shape", "x"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
 };
 
 struct AvgPoolBwdArgs {
@@ -285,39 +348,48 @@ struct AvgPoolBwdArgs {
   bool count_include_pad;
   int64_t divisor;
   Array grad_x;
-  static constexpr Field fields[] = {
-      GS_FIELD(AvgPoolBwdArgs, grad_y, kContiguous),
-      GS_FIELD(AvgPoolBwdArgs, x_shape, kInts),
-      GS_FIELD(AvgPoolBwdArgs, kernel, kInts),
-      GS_FIELD(AvgPoolBwdArgs, stride, kInts),
-      GS_FIELD(AvgPoolBwdArgs, padding, kInts),
-      GS_FIELD(AvgPoolBwdArgs, count_include_pad, kBool),
-      GS_FIELD(AvgPoolBwdArgs, divisor, kInt),
-      GS_OUT(AvgPoolBwdArgs, grad_x, "x_shape", "grad_y"),
-  };
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(AvgPoolBwdArgs, grad_y, kContiguous),
+        GS_FIELD(AvgPoolBwdArgs, x_shape, kInts),
+        GS_FIELD(AvgPoolBwdArgs, kernel, kInts),
+        GS_FIELD(AvgPoolBwdArgs, stride, kInts),
+        GS_FIELD(AvgPoolBwdArgs, padding, kInts),
+        GS_FIELD(AvgPoolBwdArgs, count_include_pad, kBool),
+        GS_FIELD(AvgPoolBwdArgs, divisor, kInt),
+        GS_OUT(AvgPoolBwdArgs, grad_x, "x_shape", "grad_y"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
 };
 
 struct LogSoftmaxArgs {
   Array x;
   int64_t dim;
   Array y;
-  static constexpr Field fields[] = {
-      GS_FIELD(LogSoftmaxArgs, x, kContiguous),
-      GS_FIELD(LogSoftmaxArgs, dim, kInt),
-      GS_OUT(LogSoftmaxArgs, y, "x", "x"),
-  };
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(LogSoftmaxArgs, x, kContiguous),
+        GS_FIELD(LogSoftmaxArgs, dim, kInt),
+        GS_OUT(LogSoftmaxArgs, y, "x", "x"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
 };
 
 struct LogSoftmaxBwdArgs {
   Array grad_y, y;
   int64_t dim;
   Array grad_x;
-  static constexpr Field fields[] = {
-      GS_FIELD(LogSoftmaxBwdArgs, grad_y, kContiguous),
-      GS_FIELD(LogSoftmaxBwdArgs, y, kContiguous),
-      GS_FIELD(LogSoftmaxBwdArgs, dim, kInt),
-      GS_OUT(LogSoftmaxBwdArgs, grad_x, "y", "y"),
-  };
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(LogSoftmaxBwdArgs, grad_y, kContiguous),
+        GS_FIELD(LogSoftmaxBwdArgs, y, kContiguous),
+        GS_FIELD(LogSoftmaxBwdArgs, dim, kInt),
+        GS_OUT(LogSoftmaxBwdArgs, grad_x, "y", "y"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
 };
 
 struct NllLossArgs {
@@ -325,16 +397,19 @@ struct NllLossArgs {
   Ints out_shape;
   int64_t ignore_index, reduction;  // 0 none, 1 mean, 2 sum
   Array y, total_weight;
-  static constexpr Field fields[] = {
-      GS_FIELD(NllLossArgs, x, kContiguous),
-      GS_FIELD(NllLossArgs, target, kIndices),
-      GS_FIELD(NllLossArgs, weight, kOptional),
-      GS_FIELD(NllLossArgs, out_shape, kInts),
-      GS_FIELD(NllLossArgs, ignore_index, kInt),
-      GS_FIELD(NllLossArgs, reduction, kInt),
-      GS_OUT(NllLossArgs, y, "out_shape", "x"),
-      GS_OUT(NllLossArgs, total_weight, "", "x"),
-  };
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(NllLossArgs, x, kContiguous),
+        GS_FIELD(NllLossArgs, target, kIndices),
+        GS_FIELD(NllLossArgs, weight, kOptional),
+        GS_FIELD(NllLossArgs, out_shape, kInts),
+        GS_FIELD(NllLossArgs, ignore_index, kInt),
+        GS_FIELD(NllLossArgs, reduction, kInt),
+        GS_OUT(NllLossArgs, y, "out_shape", "x"),
+        GS_OUT(NllLossArgs, total_weight, "", "x"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
 };
 
 struct NllLossBwdArgs {
@@ -342,16 +417,19 @@ struct NllLossBwdArgs {
   Ints x_shape;
   int64_t ignore_index, reduction;
   Array grad_x;
-  static constexpr Field fields[] = {
-      GS_FIELD(NllLossBwdArgs, grad_y, kContiguous),
-      GS_FIELD(NllLossBwdArgs, target, kIndices),
-      GS_FIELD(NllLossBwdArgs, weight, kOptional),
-      GS_FIELD(NllLossBwdArgs, total_weight, kContiguous),
-      GS_FIELD(NllLossBwdArgs, x_shape, kInts),
-      GS_FIELD(NllLossBwdArgs, ignore_index, kInt),
-      GS_FIELD(NllLossBwdArgs, reduction, kInt),
-      GS_OUT(NllLossBwdArgs, grad_x, "x_shape", "grad_y"),
-  };
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(NllLossBwdArgs, grad_y, kContiguous),
+        GS_FIELD(NllLossBwdArgs, target, kIndices),
+        GS_FIELD(NllLossBwdArgs, weight, kOptional),
+        GS_FIELD(NllLossBwdArgs, total_weight, kContiguous),
+        GS_FIELD(NllLossBwdArgs, x_shape, kInts),
+        GS_FIELD(NllLossBwdArgs, ignore_index, kInt),
+        GS_FIELD(NllLossBwdArgs, reduction, kInt),
+        GS_OUT(NllLossBwdArgs, grad_x, "x_shape", "grad_y"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
 };
 
 struct DropoutArgs {
@@ -359,13 +437,16 @@ struct DropoutArgs {
   double p;
   uint64_t seed, offset;
   Array y;
-  static constexpr Field fields[] = {
-      GS_FIELD(DropoutArgs, x, kContiguous),
-      GS_FIELD(DropoutArgs, p, kDouble),
-      GS_FIELD(DropoutArgs, seed, kUInt),
-      GS_FIELD(DropoutArgs, offset, kUInt),
-      GS_OUT(DropoutArgs, y, "x", "x"),
-  };
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(DropoutArgs, x, kContiguous),
+        GS_FIELD(DropoutArgs, p, kDouble),
+        GS_FIELD(DropoutArgs, seed, kUInt),
+        GS_FIELD(DropoutArgs, offset, kUInt),
+        GS_OUT(DropoutArgs, y, "x", "x"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
 };
 
 // uniform: first = low, second = high; normal: first = mean, second = std
@@ -375,15 +456,18 @@ struct RandomArgs {
   uint64_t seed, offset;
   DType dtype;
   Array y;
-  static constexpr Field fields[] = {
-      GS_FIELD(RandomArgs, shape, kInts),
-      GS_FIELD(RandomArgs, first, kDouble),
-      GS_FIELD(RandomArgs, second, kDouble),
-      GS_FIELD(RandomArgs, seed, kUInt),
-      GS_FIELD(RandomArgs, offset, kUInt),
-      GS_FIELD(RandomArgs, dtype, kDType),
-      GS_OUT(RandomArgs, y, "shape", "dtype"),
-  };
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(RandomArgs, shape, kInts),
+        GS_FIELD(RandomArgs, first, kDouble),
+        GS_FIELD(RandomArgs, second, kDouble),
+        GS_FIELD(RandomArgs, seed, kUInt),
+        GS_FIELD(RandomArgs, offset, kUInt),
+        GS_FIELD(RandomArgs, dtype, kDType),
+        GS_OUT(RandomArgs, y, "shape", "dtype"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
 };
 
 struct SgdStepArgs {
@@ -391,18 +475,21 @@ struct SgdStepArgs {
   Array hyper;                             // float64: learning rate, step
   double momentum, dampening, weight_decay;
   bool nesterov, maximize, first;  // first: the buffers are still to be filled
-  static constexpr Field fields[] = {
-      GS_FIELD(SgdStepArgs, params, kInPlaces),
-      GS_FIELD(SgdStepArgs, grads, kArrays),
-      GS_FIELD(SgdStepArgs, momentum_buffers, kInPlaces),
-      GS_FIELD(SgdStepArgs, hyper, kIndices),
-      GS_FIELD(SgdStepArgs, momentum, kDouble),
-      GS_FIELD(SgdStepArgs, dampening, kDouble),
-      GS_FIELD(SgdStepArgs, weight_decay, kDouble),
-      GS_FIELD(SgdStepArgs, nesterov, kBool),
-      GS_FIELD(SgdStepArgs, maximize, kBool),
-      GS_FIELD(SgdStepArgs, first, kBool),
-  };
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(SgdStepArgs, params, kInPlaces),
+        GS_FIELD(SgdStepArgs, grads, kArrays),
+        GS_FIELD(SgdStepArgs, momentum_buffers, kInPlaces),
+        GS_FIELD(SgdStepArgs, hyper, kIndices),
+        GS_FIELD(SgdStepArgs, momentum, kDouble),
+        GS_FIELD(SgdStepArgs, dampening, kDouble),
+        GS_FIELD(SgdStepArgs, weight_decay, kDouble),
+        GS_FIELD(SgdStepArgs, nesterov, kBool),
+        GS_FIELD(SgdStepArgs, maximize, kBool),
+        GS_FIELD(SgdStepArgs, first, kBool),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
 };
 
 struct AdamStepArgs {
@@ -410,19 +497,22 @@ struct AdamStepArgs {
   Array hyper;
   double beta1, beta2, eps, weight_decay;
   bool decoupled, maximize;
-  static constexpr Field fields[] = {
-      GS_FIELD(AdamStepArgs, params, kInPlaces),
-      GS_FIELD(AdamStepArgs, grads, kArrays),
-      GS_FIELD(AdamStepArgs, exp_avgs, kInPlaces),
-      GS_FIELD(AdamStepArgs, exp_avg_sqs, kInPlaces),
-      GS_FIELD(AdamStepArgs, hyper, kIndices),
-      GS_FIELD(AdamStepArgs, beta1, kDouble),
-      GS_FIELD(AdamStepArgs, beta2, kDouble),
-      GS_FIELD(AdamStepArgs, eps, kDouble),
-      GS_FIELD(AdamStepArgs, weight_decay, kDouble),
-      GS_FIELD(AdamStepArgs, decoupled, kBool),
-      GS_FIELD(AdamStepArgs, maximize, kBool),
-  };
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(AdamStepArgs, params, kInPlaces),
+        GS_FIELD(AdamStepArgs, grads, kArrays),
+        GS_FIELD(AdamStepArgs, exp_avgs, kInPlaces),
+        GS_FIELD(AdamStepArgs, exp_avg_sqs, kInPlaces),
+        GS_FIELD(AdamStepArgs, hyper, kIndices),
+        GS_FIELD(AdamStepArgs, beta1, kDouble),
+        GS_FIELD(AdamStepArgs, beta2, kDouble),
+        GS_FIELD(AdamStepArgs, eps, kDouble),
+        GS_FIELD(AdamStepArgs, weight_decay, kDouble),
+        GS_FIELD(AdamStepArgs, decoupled, kBool),
+        GS_FIELD(AdamStepArgs, maximize, kBool),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
 };
 
 // clang-format off

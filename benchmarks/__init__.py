@@ -1,0 +1,1 @@
+"""gradsmith's benchmarks: cases as data, engines interleaved in one process."""

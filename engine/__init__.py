@@ -1,0 +1,45 @@
+"""gradsmith: a tensor engine of hand-written kernels under a thin autograd with PyTorch's names."""
+
+from . import _cpu, environment
+
+if environment.ISA:
+    _cpu.set_isa(environment.ISA)
+
+from ._cpu import empty_cache, memory_stats
+from ._cpu import num_threads as get_num_threads
+from ._cpu import set_num_threads
+from .autograd.function import Function
+from .autograd.grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from .device import device
+from .dtype import (
+    bfloat16,
+    bool_,
+    dtype,
+    float16,
+    float32,
+    float64,
+    get_default_dtype,
+    int8,
+    int16,
+    int32,
+    int64,
+    set_default_dtype,
+    uint8,
+)
+from .ops.creation import *
+from .ops.creation import get_default_device, set_default_device
+from .ops.elementwise import *
+from .ops.random import *
+from .ops.reduce import *
+from .ops.view import *
+from .random import Generator, initial_seed, manual_seed, seed
+from .tensor import Parameter, Size, Tensor
+
+__version__ = "0.1.0"
+
+float = float32
+double = float64
+half = float16
+long = int64
+int = int32
+bool = bool_

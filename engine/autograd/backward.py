@@ -1,0 +1,302 @@
+"""The backward pass: without recursion, down the nodes' numbers, memory freed as it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from heapq import heappop, heappush
+from typing import Any
+
+
+from ..tensor import Tensor
+from .dispatch import RECORDING, Node
+from .grad_mode import mode
+
+__all__ = ["backward", "grad"]
+
+
+def backward(
+    tensors: Tensor | Sequence[Tensor],
+    grad_tensors: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+) -> None:
+    """Accumulates the gradients of `tensors` into the leaves' .grad.
+
+    Args:
+        tensors: what to differentiate.
+        grad_tensors: the gradient of each; None: 1, for tensors of one element.
+        retain_graph: keep what a second backward needs; None: as create_graph.
+        create_graph: record the backward itself, for derivatives of derivatives.
+
+    Raises:
+        RuntimeError: a tensor that needs no gradient; a tensor of several elements without its
+            gradient; a graph that was freed; a saved tensor changed in place since.
+    """
+    roots, grads = _roots("backward", tensors, grad_tensors)
+    _run(roots, grads, create_graph if retain_graph is None else retain_graph, create_graph, None)
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """The gradients of the sum of `outputs` with respect to each of `inputs`; .grad stays as it is.
+
+    Args:
+        allow_unused: None for an input that the outputs do not depend on, instead of an error.
+
+    Raises:
+        RuntimeError: as backward; an input that needs no gradient or, without allow_unused, is not
+            used.
+    """
+    roots, grads = _roots("grad", outputs, grad_outputs)
+    wanted = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    for i, t in enumerate(wanted):
+        if not t.requires_grad:
+            raise RuntimeError(f"grad: inputs must require a gradient; input {i} does not")
+    targets = {_target(t): None for t in wanted}
+    keep = create_graph if retain_graph is None else retain_graph
+    _run(roots, grads, keep, create_graph, targets)
+    results = tuple(targets[_target(t)] for t in wanted)
+    if not allow_unused and None in [None if r is None else 0 for r in results]:
+        unused = [i for i, r in enumerate(results) if r is None]
+        raise RuntimeError(
+            f"grad: the outputs do not depend on inputs {unused} (allow_unused=True gives None)"
+        )
+    return results
+
+
+def _target(t: Tensor) -> Any:
+    """What identifies a tensor in the graph: its edge, or itself for a leaf."""
+    return id(t) if t._node is None else t._node
+
+
+def _roots(
+    name: str, tensors: Any, grad_tensors: Any
+) -> tuple[tuple[Tensor, ...], list[Tensor]]:
+    roots = (tensors,) if isinstance(tensors, Tensor) else tuple(tensors)
+    if grad_tensors is None or isinstance(grad_tensors, Tensor):
+        grad_tensors = (grad_tensors,) * (len(roots) if grad_tensors is None else 1)
+    if len(grad_tensors) != len(roots):
+        raise RuntimeError(
+            f"{name}: one gradient a tensor; got {len(grad_tensors)} for {len(roots)}"
+        )
+    grads = []
+    for t, g in zip(roots, grad_tensors, strict=True):
+        if not t.requires_grad:
+            raise RuntimeError(
+                f"{name}: the tensor does not require a gradient and was not made from one that "
+                f"does; got {tuple(t.shape)} {t.dtype.name}"
+            )
+        if g is None:
+            if t._data.size != 1:
+                raise RuntimeError(
+                    f"{name}: the gradient of a tensor of several elements must be given; got "
+                    f"shape {tuple(t.shape)} (reduce it to a scalar, or pass gradient=)"
+                )
+            k = t._table()
+            g = Tensor._make(k.full(t._data.shape, 1.0, t._data.dtype))
+        elif g.shape != t.shape or g._data.dtype != t._data.dtype:
+            raise RuntimeError(
+                f"{name}: gradient must have the tensor's shape and dtype "
+                f"{tuple(t.shape)} {t.dtype.name}; got {tuple(g.shape)} {g.dtype.name}"
+            )
+        grads.append(g)
+    return roots, grads
+
+
+def _leading_to(roots: Sequence[Tensor], targets: dict[Any, Any]) -> set[Node]:
+    """The nodes between the roots and the targets."""
+    seen: dict[Node, None] = {}
+    stack = [_node_of(t._node) for t in roots if t._node is not None]
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen[node] = None
+        for edge in node.edges:
+            if type(edge) is Node:
+                stack.append(edge)
+            elif edge is not None and len(edge) == 2:
+                stack.append(edge[0])
+    useful: set[Node] = set()
+    for node in sorted(seen, key=lambda n: n.number):
+        for edge in node.edges:
+            if edge is None:
+                continue
+            if type(edge) is Node:
+                hit = edge in useful or edge in targets
+            elif len(edge) == 2:
+                hit = edge[0] in useful or edge in targets
+            else:
+                hit = id(edge[0]) in targets
+            if hit:
+                useful.add(node)
+                break
+    return useful
+
+
+def _node_of(edge: Any) -> Node:
+    return edge if type(edge) is Node else edge[0]
+
+
+def _run(
+    roots: Sequence[Tensor],
+    root_grads: Sequence[Tensor],
+    retain_graph: bool,
+    create_graph: bool,
+    targets: dict[Any, Any] | None,
+) -> None:
+    """Goes down the nodes by number. Gradients are arrays; under create_graph they are tensors.
+
+    targets: None: leaves accumulate into .grad. Else: the gradients of these tensors are put here.
+    """
+    pending: dict[Node, Any] = {}  # node -> gradient of its output (a list for several outputs)
+    by_number: dict[int, Node] = {}
+    heap: list[int] = []
+    useful = None if targets is None else _leading_to(roots, targets)
+
+    def send(edge: Any, g: Any, shared: Any) -> None:
+        """Adds g to what has come for edge. `shared`: an array that g may be, or be a view of."""
+        if type(edge) is not Node:
+            if len(edge) == 1:
+                leaf = edge[0]
+                if targets is None:
+                    _accumulate(leaf, g, shared, create_graph)
+                elif id(leaf) in targets:
+                    before = targets[id(leaf)]
+                    targets[id(leaf)] = g if before is None else _add(before, g)
+                return
+            node, i = edge
+            parts = pending.get(node)
+            if parts is None:
+                parts = pending[node] = [None] * len(node.shapes)
+                by_number[node.number] = node
+                heappush(heap, -node.number)
+            parts[i] = g if parts[i] is None else _add(parts[i], g)
+            return
+        before = pending.get(edge)
+        if before is None:
+            pending[edge] = g
+            by_number[edge.number] = edge
+            heappush(heap, -edge.number)
+        else:
+            pending[edge] = _add(before, g)
+
+    mode_before = mode.enabled
+    mode.enabled = create_graph
+    try:
+        for t, g in zip(roots, root_grads, strict=True):
+            send(t._node or (t,), g if create_graph else g._data, g._data)
+        while heap:
+            node = by_number.pop(-heappop(heap))
+            grad_y = pending.pop(node)
+            if targets is not None:
+                _capture(node, grad_y, targets)
+                if node not in useful:
+                    continue
+            saved = node.saved
+            if saved is None:
+                raise RuntimeError(
+                    f"backward: what {node.op.name} saved was freed by an earlier backward "
+                    "(pass retain_graph=True to the earlier one)"
+                )
+            for counter, value in node.versions:
+                if counter[0] != value:
+                    raise RuntimeError(
+                        f"backward: a tensor that {node.op.name} saved for its gradient was "
+                        f"changed in place since: it is at version {counter[0]}, saved at {value} "
+                        "(clone it before changing it)"
+                    )
+            if node.shapes is not None:
+                grad_y = _fill(node, grad_y, create_graph)
+            edges = node.edges
+            if create_graph:
+                saved = _saved_tensors(node)
+                grads = node.op.backward(RECORDING, saved, grad_y, edges, *node.options)
+            else:
+                grads = node.op.backward(node.k, saved, grad_y, edges, *node.options)
+            if not retain_graph and saved:
+                node.saved = None
+            for i, g in enumerate(grads):
+                if g is not None and edges[i] is not None:
+                    send(edges[i], g, grad_y)
+    finally:
+        mode.enabled = mode_before
+    if targets is not None and not create_graph:
+        for key, g in targets.items():
+            if g is not None:
+                targets[key] = Tensor._make(g)
+
+
+def _add(a: Any, b: Any) -> Any:
+    """The sum of two gradients, arrays or tensors."""
+    from ..kernels import TABLE_OF_ARRAY
+
+    return a + b if isinstance(a, Tensor) else TABLE_OF_ARRAY[type(a)].add(a, b)
+
+
+def _accumulate(leaf: Tensor, g: Any, shared: Any, create_graph: bool) -> None:
+    """leaf.grad += g. The first time g is taken over, or copied where others may hold its memory."""
+    if create_graph:
+        leaf.grad = g if leaf.grad is None else leaf.grad + g
+    elif leaf.grad is not None:
+        leaf.grad._data = leaf._table().add(leaf.grad._data, g)
+        leaf.grad._version[0] += 1
+    else:
+        if g is shared or isinstance(g.base, type(g)):
+            g = leaf._table().copy(g, g.dtype)
+        leaf.grad = Tensor._make(g)
+
+
+def _capture(node: Node, grad_y: Any, targets: dict[Any, Any]) -> None:
+    """Keeps the gradient of a tensor that is no leaf and was asked for."""
+    if node.shapes is None:
+        if node in targets:
+            targets[node] = grad_y
+        return
+    for i, part in enumerate(grad_y):
+        if (node, i) in targets:
+            targets[(node, i)] = part
+
+
+def _fill(node: Node, parts: list[Any], create_graph: bool) -> list[Any]:
+    """Zeros for the outputs that no gradient has come for."""
+    filled = []
+    for part, (shape, dtype) in zip(parts, node.shapes or (), strict=True):
+        if part is None:
+            part = node.k.full(shape, 0.0, dtype)
+            part = Tensor._make(part) if create_graph else part
+        filled.append(part)
+    return filled
+
+
+def _saved_tensors(node: Node) -> tuple[Any, ...]:
+    """What the node saved, as tensors that stand where they stood in the graph."""
+    result = []
+    for value, origin in zip(node.saved, node.origins, strict=True):
+        if origin is None:
+            array = value is not None and not isinstance(value, (int, float, tuple))
+            result.append(Tensor._make(value) if array else value)
+            continue
+        if origin >= 0:
+            edge = node.edges[origin]
+        elif node.shapes is None:
+            edge = node if origin == -1 else None
+        else:
+            edge = (node, -1 - origin)
+        if type(edge) is tuple and len(edge) == 1:
+            result.append(edge[0])
+            continue
+        t = Tensor._make(value)
+        if edge is not None:
+            t._requires_grad = True
+            t._node = edge
+        result.append(t)
+    return tuple(result)
+
+

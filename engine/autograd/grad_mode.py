@@ -1,0 +1,76 @@
+"""Whether ops are recorded: a setting of each thread."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+__all__ = ["enable_grad", "is_grad_enabled", "mode", "no_grad", "set_grad_enabled"]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+class _Mode(threading.local):
+    enabled = True
+
+
+mode = _Mode()
+
+
+def is_grad_enabled() -> bool:
+    """Whether ops of this thread are recorded for a backward pass."""
+    return mode.enabled
+
+
+class set_grad_enabled:
+    """Sets whether ops are recorded, at once and, as a context manager, until the block ends."""
+
+    def __init__(self, mode_: bool) -> None:
+        self._before = mode.enabled
+        self._wanted = bool(mode_)
+        mode.enabled = self._wanted
+
+    def __enter__(self) -> None:
+        mode.enabled = self._wanted
+
+    def __exit__(self, *_: object) -> None:
+        mode.enabled = self._before
+
+
+class _Switch:
+    """A context manager and decorator that sets the mode; may be entered again inside itself."""
+
+    wanted = True
+
+    def __init__(self) -> None:
+        self._before: list[bool] = []
+
+    def __enter__(self) -> None:
+        self._before.append(mode.enabled)
+        mode.enabled = self.wanted
+
+    def __exit__(self, *_: object) -> None:
+        mode.enabled = self._before.pop()
+
+    def __call__(self, function: _F) -> _F:
+        @functools.wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            with type(self)():
+                return function(*args, **kwargs)
+
+        return wrapped  # type: ignore[return-value]
+
+
+class no_grad(_Switch):
+    """In its block, or in the function it decorates, ops are not recorded.
+
+    Shape: results have requires_grad=False. Use it to evaluate a model or to update parameters.
+    """
+
+    wanted = False
+
+
+class enable_grad(_Switch):
+    """In its block, or in the function it decorates, ops are recorded again."""

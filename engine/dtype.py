@@ -1,0 +1,111 @@
+"""Data types: gradsmith.float32 and its like.
+
+A dtype is NumPy's, with PyTorch's names on it. Kernels know float32, float64, int32, int64 and
+bool; the others can be stored, moved and viewed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+__all__ = ["dtype", "float16", "float32", "float64", "bfloat16", "int8", "int16", "int32", "int64"]
+__all__ += ["uint8", "bool_", "from_numpy_dtype", "get_default_dtype", "set_default_dtype"]
+
+
+class dtype:
+    """A data type, e.g. `gradsmith.float32`. There is one object of each."""
+
+    __slots__ = ("name", "itemsize", "is_floating_point", "_numpy")
+
+    def __init__(self, name: str, itemsize: int, is_floating_point: bool) -> None:
+        self.name = name
+        self.itemsize = itemsize
+        self.is_floating_point = is_floating_point
+        # ml_dtypes, which NumPy's bfloat16 comes from, is only imported when bfloat16 is used.
+        self._numpy = None if name == "bfloat16" else np.dtype(name)
+
+    @property
+    def numpy(self) -> np.dtype[Any]:
+        """The NumPy dtype of the same name (bfloat16: ml_dtypes').
+
+        Raises:
+            ImportError: bfloat16 without the package ml_dtypes.
+        """
+        if self._numpy is None:
+            try:
+                import ml_dtypes
+            except ImportError as error:
+                raise ImportError("bfloat16: needs ml_dtypes (pip install ml_dtypes)") from error
+            self._numpy = np.dtype(ml_dtypes.bfloat16)
+            _OF_NUMPY[self._numpy] = self
+        return self._numpy
+
+    def __repr__(self) -> str:
+        return f"gradsmith.{self.name}"
+
+    def __reduce__(self) -> str:
+        return "bool_" if self.name == "bool" else self.name
+
+
+float16 = dtype("float16", 2, True)
+bfloat16 = dtype("bfloat16", 2, True)
+float32 = dtype("float32", 4, True)
+float64 = dtype("float64", 8, True)
+int8 = dtype("int8", 1, False)
+int16 = dtype("int16", 2, False)
+int32 = dtype("int32", 4, False)
+int64 = dtype("int64", 8, False)
+uint8 = dtype("uint8", 1, False)
+bool_ = dtype("bool", 1, False)
+
+_OF_NUMPY: dict[Any, dtype] = {
+    d.numpy: d
+    for d in (float16, float32, float64, int8, int16, int32, int64, uint8, bool_)
+}
+_default = float32
+
+
+def from_numpy_dtype(numpy_dtype: np.dtype[Any]) -> dtype:
+    """gradsmith's dtype of a NumPy dtype.
+
+    Raises:
+        TypeError: for a dtype that gradsmith has not (strings, complex numbers, structures).
+    """
+    found = _OF_NUMPY.get(numpy_dtype)
+    if found is None:
+        if numpy_dtype.name == "bfloat16":
+            bfloat16.numpy  # noqa: B018  registers it
+            return bfloat16
+        found = _OF_NUMPY.get(numpy_dtype.newbyteorder("="))
+        if found is None:
+            names = ", ".join(d.name for d in _OF_NUMPY.values())
+            raise TypeError(f"dtype: gradsmith has {names}; got {numpy_dtype}")
+    return found
+
+
+def to_numpy_dtype(value: Any) -> np.dtype[Any]:
+    """The NumPy dtype of a gradsmith dtype, a NumPy dtype or type, or Python's float, int, bool."""
+    if type(value) is dtype:
+        return value.numpy
+    if value is float:
+        return _default.numpy
+    return from_numpy_dtype(np.dtype(value)).numpy
+
+
+def get_default_dtype() -> dtype:
+    """The dtype of tensors made from Python floats; float32 unless set."""
+    return _default
+
+
+def set_default_dtype(d: dtype) -> None:
+    """Sets the dtype of tensors made from Python floats.
+
+    Raises:
+        TypeError: if d is not a floating-point dtype.
+    """
+    global _default
+    if type(d) is not dtype or not d.is_floating_point:
+        raise TypeError(f"set_default_dtype: needs a floating-point dtype; got {d!r}")
+    _default = d

@@ -1,0 +1,1 @@
+"""The ops: one file a family, same stems as the kernels."""

@@ -1,0 +1,250 @@
+"""Tensors from values: Python numbers, lists, arrays, other libraries, constants."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import dtype as dtypes
+from ..device import device as Device
+from ..dtype import dtype as DType
+from ..kernels import KernelTable, table
+from ..tensor import Tensor
+from . import shapes
+from .install import method
+
+__all__ = [
+    "as_tensor",
+    "empty",
+    "empty_like",
+    "from_dlpack",
+    "from_numpy",
+    "full",
+    "full_like",
+    "ones",
+    "ones_like",
+    "tensor",
+    "zeros",
+    "zeros_like",
+]
+
+_default_device = "cpu"
+
+
+def set_default_device(device: Any) -> None:
+    """Sets the device of tensors made without one; "cpu" unless set."""
+    global _default_device
+    _default_device = Device(device).type
+
+
+def get_default_device() -> Device:
+    """The device of tensors made without one."""
+    return Device(_default_device)
+
+
+def device_table(device: Any) -> KernelTable:
+    """The kernel table of a device, or of the default one."""
+    return table(_default_device if device is None else Device(device).type)
+
+
+def size_of(name: str, size: tuple[Any, ...]) -> tuple[int, ...]:
+    """`zeros(2, 3)` and `zeros((2, 3))` both; sizes must be >= 0."""
+    if len(size) == 1 and isinstance(size[0], (tuple, list)):
+        size = tuple(size[0])
+    return shapes.sizes(name, size)
+
+
+def _host_array(name: str, data: Any, dtype: DType | None) -> np.ndarray[Any, Any]:
+    """`data` as a new NumPy array: Python floats become the default dtype."""
+    if isinstance(data, Tensor):
+        array = np.array(data._host())
+    elif isinstance(data, (list, tuple)) and any(isinstance(v, Tensor) for v in data):
+        array = np.array([v._host() if isinstance(v, Tensor) else v for v in data])
+    else:
+        try:
+            array = np.array(data)
+        except ValueError as error:
+            raise ValueError(f"{name}: data must be numbers in a regular shape; {error}") from None
+    python_floats = array.dtype == np.float64 and not isinstance(
+        data, (np.ndarray, np.generic, Tensor)
+    )
+    if dtype is not None:
+        return array.astype(dtypes.to_numpy_dtype(dtype))
+    if python_floats:
+        return array.astype(dtypes.get_default_dtype().numpy)
+    return array.astype(dtypes.from_numpy_dtype(array.dtype).numpy, copy=False)
+
+
+def tensor(
+    data: Any,
+    *,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A new tensor with a copy of `data`.
+
+    Args:
+        data: a number, nested sequences of numbers, or an array.
+        dtype: default: from the data; Python floats become the default dtype (float32).
+        device: default: the default device ("cpu").
+        requires_grad: whether a backward pass gives it a gradient.
+
+    Raises:
+        TypeError, ValueError: for data that is not numbers in a regular shape.
+    """
+    t = Tensor._make(device_table(device).transfer(
+        _host_array("tensor", data, dtype), device_table(device).device
+    ))
+    return t.requires_grad_() if requires_grad else t
+
+
+def as_tensor(data: Any, dtype: DType | None = None, device: Any = None) -> Tensor:
+    """`data` as a tensor, sharing memory with a tensor or NumPy array where nothing changes."""
+    if isinstance(data, Tensor):
+        return data.to(dtype=dtype, device=device)
+    if isinstance(data, np.ndarray):
+        return from_numpy(data).to(dtype=dtype, device=device)
+    return tensor(data, dtype=dtype, device=device)
+
+
+def from_numpy(ndarray: np.ndarray[Any, Any]) -> Tensor:
+    """A CPU tensor over the memory of a NumPy array; changes of one show in the other.
+
+    Raises:
+        TypeError: not a NumPy array, or of a dtype that gradsmith has not.
+    """
+    if not isinstance(ndarray, np.ndarray):
+        raise TypeError(f"from_numpy: needs a numpy.ndarray; got {type(ndarray).__name__}")
+    dtypes.from_numpy_dtype(ndarray.dtype)
+    if not ndarray.dtype.isnative:
+        raise TypeError(
+            f"from_numpy: needs native byte order; got {ndarray.dtype} "
+            "(convert with ndarray.astype(ndarray.dtype.newbyteorder('=')))"
+        )
+    return Tensor._make(ndarray.view(np.ndarray) if type(ndarray) is not np.ndarray else ndarray)
+
+
+def from_dlpack(ext_tensor: Any) -> Tensor:
+    """A tensor over the memory of another library's array, through DLPack.
+
+    Args:
+        ext_tensor: an object with `__dlpack__` and `__dlpack_device__` (NumPy, PyTorch, CuPy, ...).
+
+    Raises:
+        TypeError: an object without them.
+        BufferError: memory that cannot be shared.
+    """
+    if not hasattr(ext_tensor, "__dlpack__"):
+        raise TypeError(
+            f"from_dlpack: needs an object with __dlpack__; got {type(ext_tensor).__name__}"
+        )
+    return from_numpy(np.from_dlpack(ext_tensor))
+
+
+def as_operand(name: str, value: Any) -> Tensor:
+    """What an arithmetic op takes beside tensors and numbers: arrays and NumPy scalars."""
+    if isinstance(value, np.ndarray):
+        return from_numpy(value)
+    if isinstance(value, np.generic):
+        return tensor(value)
+    raise TypeError(f"{name}: operands must be tensors, arrays or numbers; got {type(value).__name__}")
+
+
+def full(
+    size: Any,
+    fill_value: float,
+    *,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A tensor of this size with `fill_value` everywhere.
+
+    Args:
+        dtype: default: float32 for a float, int64 for an int, bool for a bool.
+    """
+    if dtype is None:
+        kinds = {bool: dtypes.bool_, int: dtypes.int64}
+        dtype = kinds.get(type(fill_value), dtypes.get_default_dtype())
+    k = device_table(device)
+    shape = size_of("full", (size,) if isinstance(size, int) else tuple(size))
+    t = Tensor._make(k.full(shape, float(fill_value), dtypes.to_numpy_dtype(dtype)))
+    return t.requires_grad_() if requires_grad else t
+
+
+def zeros(
+    *size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """A tensor of zeros."""
+    return full(size_of("zeros", size), 0.0, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def ones(
+    *size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """A tensor of ones."""
+    return full(size_of("ones", size), 1.0, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def empty(
+    *size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """A tensor whose values are not to be relied on (they are zeros, for safety)."""
+    return full(size_of("empty", size), 0.0, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def _like(input: Tensor, value: float, dtype: DType | None, device: Any, grad: bool) -> Tensor:
+    return full(
+        tuple(input.shape),
+        value,
+        dtype=input.dtype if dtype is None else dtype,
+        device=input.device if device is None else device,
+        requires_grad=grad,
+    )
+
+
+def full_like(
+    input: Tensor,
+    fill_value: float,
+    *,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A tensor of `fill_value`, of input's shape, dtype and device unless given."""
+    return _like(input, fill_value, dtype, device, requires_grad)
+
+
+def zeros_like(
+    input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """A tensor of zeros, of input's shape, dtype and device unless given."""
+    return _like(input, 0.0, dtype, device, requires_grad)
+
+
+def ones_like(
+    input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """A tensor of ones, of input's shape, dtype and device unless given."""
+    return _like(input, 1.0, dtype, device, requires_grad)
+
+
+def empty_like(
+    input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """A tensor whose values are not to be relied on, of input's shape, dtype and device."""
+    return _like(input, 0.0, dtype, device, requires_grad)
+
+
+@method("new_zeros")
+def _new_zeros(input: Tensor, *size: Any) -> Tensor:
+    """A tensor of zeros of another size, of this one's dtype and device."""
+    return zeros(*size, dtype=input.dtype, device=input.device)
+
+
+@method("new_ones")
+def _new_ones(input: Tensor, *size: Any) -> Tensor:
+    """A tensor of ones of another size, of this one's dtype and device."""
+    return ones(*size, dtype=input.dtype, device=input.device)

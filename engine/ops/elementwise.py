@@ -1,0 +1,311 @@
+"""Elementwise ops: arithmetic with broadcasting, exp, log and activations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..autograd.dispatch import apply
+from ..autograd.op import op
+from ..tensor import Tensor
+from .install import method
+from .reduce import sum_to_shape
+
+__all__ = ["add", "div", "exp", "log", "mul", "neg", "relu", "sigmoid", "sub", "tanh"]
+
+
+def _shape(x: Any) -> tuple[int, ...]:
+    """The shape of an array or tensor; a Python number has none."""
+    return getattr(x, "shape", ())
+
+
+@op(inputs="a| b|", kernel="add", formula="y = a + b")
+def add_(k, a, b):
+    return k.add(a, b), (_shape(a), _shape(b))
+
+
+@add_.gradient
+def _(k, saved, grad_y, need):
+    shape_a, shape_b = saved
+    return (
+        sum_to_shape(k, grad_y, shape_a) if need[0] else None,
+        sum_to_shape(k, grad_y, shape_b) if need[1] else None,
+    )
+
+
+@op(inputs="a| b|", kernel="sub", formula="y = a - b")
+def sub_(k, a, b):
+    return k.sub(a, b), (_shape(a), _shape(b))
+
+
+@sub_.gradient
+def _(k, saved, grad_y, need):
+    shape_a, shape_b = saved
+    return (
+        sum_to_shape(k, grad_y, shape_a) if need[0] else None,
+        k.neg(sum_to_shape(k, grad_y, shape_b)) if need[1] else None,
+    )
+
+
+@op(inputs="a| b|", kernel="mul", formula="y = a * b")
+def mul_(k, a, b):
+    return k.mul(a, b), (a, b)
+
+
+@mul_.gradient
+def _(k, saved, grad_y, need):
+    a, b = saved
+    return (
+        sum_to_shape(k, k.mul(grad_y, b), _shape(a)) if need[0] else None,
+        sum_to_shape(k, k.mul(grad_y, a), _shape(b)) if need[1] else None,
+    )
+
+
+@op(inputs="a| b|", kernel="div", formula="y = a / b")
+def div_(k, a, b):
+    return k.div(a, b), (a, b)
+
+
+@div_.gradient
+def _(k, saved, grad_y, need):
+    a, b = saved
+    grad_a = k.div(grad_y, b)
+    return (
+        sum_to_shape(k, grad_a, _shape(a)) if need[0] else None,
+        # -grad_y * a / b^2
+        k.neg(sum_to_shape(k, k.mul(grad_a, k.div(a, b)), _shape(b))) if need[1] else None,
+    )
+
+
+@op(inputs="x", kernel="neg", formula="y = -x")
+def neg_(k, x):
+    return k.neg(x), ()
+
+
+@neg_.gradient
+def _(k, saved, grad_y, need):
+    return (k.neg(grad_y),)
+
+
+@op(inputs="x", kernel="exp", formula="y = e^x")
+def exp_(k, x):
+    y = k.exp(x)
+    return y, (y,)
+
+
+@exp_.gradient
+def _(k, saved, grad_y, need):
+    return (k.mul(grad_y, saved[0]),)
+
+
+@op(inputs="x", kernel="log", formula="y = ln x")
+def log_(k, x):
+    return k.log(x), (x,)
+
+
+@log_.gradient
+def _(k, saved, grad_y, need):
+    return (k.div(grad_y, saved[0]),)
+
+
+@op(inputs="x", kernel="relu", formula="y = max(x, 0)")
+def relu_(k, x):
+    y = k.relu(x)
+    return y, (y,)
+
+
+@relu_.gradient
+def _(k, saved, grad_y, need):
+    return (k.relu_bwd(grad_y, saved[0]),)
+
+
+@op(inputs="grad_y y", kernel="relu_bwd", formula="grad_x = grad_y where y > 0, else 0")
+def relu_bwd_(k, grad_y, y):
+    return k.relu_bwd(grad_y, y), (y,)
+
+
+@relu_bwd_.gradient
+def _(k, saved, grad_y, need):
+    # The second derivative of relu is 0 almost everywhere: nothing flows into y.
+    return (k.relu_bwd(grad_y, saved[0]) if need[0] else None, None)
+
+
+@op(inputs="x", kernel="sigmoid", formula="y = 1 / (1 + e^-x)")
+def sigmoid_(k, x):
+    y = k.sigmoid(x)
+    return y, (y,)
+
+
+@sigmoid_.gradient
+def _(k, saved, grad_y, need):
+    return (k.sigmoid_bwd(grad_y, saved[0]),)
+
+
+@op(inputs="grad_y y", kernel="sigmoid_bwd", formula="grad_x = grad_y * y * (1 - y)")
+def sigmoid_bwd_(k, grad_y, y):
+    return k.sigmoid_bwd(grad_y, y), (grad_y, y)
+
+
+@sigmoid_bwd_.gradient
+def _(k, saved, grad_y, need):
+    g, y = saved
+    return (
+        k.sigmoid_bwd(grad_y, y) if need[0] else None,
+        # d/dy of g y (1 - y) is g (1 - 2 y)
+        k.mul(k.mul(grad_y, g), k.sub(1.0, k.mul(y, 2.0))) if need[1] else None,
+    )
+
+
+@op(inputs="x", kernel="tanh", formula="y = tanh x")
+def tanh_(k, x):
+    y = k.tanh(x)
+    return y, (y,)
+
+
+@tanh_.gradient
+def _(k, saved, grad_y, need):
+    return (k.tanh_bwd(grad_y, saved[0]),)
+
+
+@op(inputs="grad_y y", kernel="tanh_bwd", formula="grad_x = grad_y * (1 - y^2)")
+def tanh_bwd_(k, grad_y, y):
+    return k.tanh_bwd(grad_y, y), (grad_y, y)
+
+
+@tanh_bwd_.gradient
+def _(k, saved, grad_y, need):
+    g, y = saved
+    return (
+        k.tanh_bwd(grad_y, y) if need[0] else None,
+        k.mul(k.mul(grad_y, g), k.mul(y, -2.0)) if need[1] else None,
+    )
+
+
+# ---- the public functions ----
+
+
+def _operand(name: str, value: Any) -> Any:
+    """A tensor or number as it is; an array or sequence as a tensor."""
+    if isinstance(value, (Tensor, float, int)):
+        return value
+    from .creation import as_operand
+
+    return as_operand(name, value)
+
+
+@method("__add__", "add")
+def add(input: Any, other: Any) -> Tensor:
+    """The sum, element by element; shapes broadcast.
+
+    Formula: y = input + other
+
+    Args:
+        input, other: tensors, arrays or numbers, at least one a tensor.
+
+    Raises:
+        RuntimeError: shapes that do not broadcast.
+    """
+    return apply(add_, (input, _operand("add", other)))
+
+
+@method("__sub__", "sub", "subtract")
+def sub(input: Any, other: Any) -> Tensor:
+    """The difference, element by element; shapes broadcast.
+
+    Formula: y = input - other
+
+    Args:
+        input, other: tensors, arrays or numbers, at least one a tensor.
+
+    Raises:
+        RuntimeError: shapes that do not broadcast.
+    """
+    return apply(sub_, (input, _operand("sub", other)))
+
+
+@method("__mul__", "mul", "multiply")
+def mul(input: Any, other: Any) -> Tensor:
+    """The product, element by element; shapes broadcast.
+
+    Formula: y = input * other
+
+    Args:
+        input, other: tensors, arrays or numbers, at least one a tensor.
+
+    Raises:
+        RuntimeError: shapes that do not broadcast.
+    """
+    return apply(mul_, (input, _operand("mul", other)))
+
+
+@method("__truediv__", "div", "divide")
+def div(input: Any, other: Any) -> Tensor:
+    """The quotient, element by element; shapes broadcast.
+
+    Formula: y = input / other (x / 0 is an infinity, 0 / 0 NaN)
+
+    Args:
+        input, other: tensors, arrays or numbers, at least one a tensor.
+
+    Raises:
+        RuntimeError: shapes that do not broadcast.
+    """
+    return apply(div_, (input, _operand("div", other)))
+
+
+@method("__radd__")
+def _radd(input: Tensor, other: Any) -> Tensor:
+    return apply(add_, (_operand("add", other), input))
+
+
+@method("__rsub__")
+def _rsub(input: Tensor, other: Any) -> Tensor:
+    return apply(sub_, (_operand("sub", other), input))
+
+
+@method("__rmul__")
+def _rmul(input: Tensor, other: Any) -> Tensor:
+    return apply(mul_, (_operand("mul", other), input))
+
+
+@method("__rtruediv__")
+def _rtruediv(input: Tensor, other: Any) -> Tensor:
+    return apply(div_, (_operand("div", other), input))
+
+
+@method("__neg__", "neg", "negative")
+def neg(input: Tensor) -> Tensor:
+    """The negative, element by element. Formula: y = -input"""
+    return apply(neg_, (input,))
+
+
+@method("exp")
+def exp(input: Tensor) -> Tensor:
+    """The exponential, element by element; float32 within 2 ULP. Formula: y = e^input"""
+    return apply(exp_, (input,))
+
+
+@method("log")
+def log(input: Tensor) -> Tensor:
+    """The natural logarithm, element by element; float32 within 2 ULP.
+
+    Formula: y = ln input (-inf at 0, NaN below)
+    """
+    return apply(log_, (input,))
+
+
+@method("relu")
+def relu(input: Tensor) -> Tensor:
+    """The rectified linear unit. Formula: y = max(input, 0); NaN stays NaN"""
+    return apply(relu_, (input,))
+
+
+@method("sigmoid")
+def sigmoid(input: Tensor) -> Tensor:
+    """The logistic function; float32 within 2 ULP. Formula: y = 1 / (1 + e^-input)"""
+    return apply(sigmoid_, (input,))
+
+
+@method("tanh")
+def tanh(input: Tensor) -> Tensor:
+    """The hyperbolic tangent; float32 within 2 ULP. Formula: y = tanh input"""
+    return apply(tanh_, (input,))

@@ -1,0 +1,547 @@
+"""Views and copies: reshape, permute, slice, expand, cat, and moves between dtypes and devices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .. import dtype as dtypes
+from ..autograd.dispatch import apply
+from ..autograd.grad_mode import mode
+from ..autograd.op import op
+from ..device import device as Device
+from ..dtype import dtype as DType
+from ..kernels.views import view_strides
+from ..tensor import Tensor
+from . import shapes
+from .install import method
+
+__all__ = [
+    "cat",
+    "clone",
+    "contiguous",
+    "expand",
+    "flatten",
+    "movedim",
+    "permute",
+    "reshape",
+    "squeeze",
+    "transpose",
+    "unsqueeze",
+]
+
+
+@op(inputs="x", kernel="reshape", views=True, formula="y = x in another shape")
+def reshape_(k, x, shape):
+    return k.reshape(x, shape), (tuple(x.shape),)
+
+
+@reshape_.gradient
+def _(k, saved, grad_y, need, shape):
+    return (k.reshape(grad_y, saved[0]),)
+
+
+@op(inputs="x", kernel="permute", views=True, formula="y[i_dims] = x[i]")
+def permute_(k, x, dims):
+    return k.permute(x, dims), ()
+
+
+@permute_.gradient
+def _(k, saved, grad_y, need, dims):
+    inverse = [0] * len(dims)
+    for i, d in enumerate(dims):
+        inverse[d] = i
+    return (k.permute(grad_y, tuple(inverse)),)
+
+
+@op(inputs="x", kernel="expand", views=True, formula="y = x repeated along its dims of size 1")
+def expand_(k, x, shape):
+    return k.expand(x, shape), (tuple(x.shape),)
+
+
+@expand_.gradient
+def _(k, saved, grad_y, need, shape):
+    from .reduce import sum_to_shape
+
+    return (sum_to_shape(k, grad_y, saved[0]),)
+
+
+@op(inputs="x", kernel="slice", views=True, formula="y = x[start::step]")
+def slice_(k, x, start, step, shape):
+    return k.slice(x, start, step, shape), (tuple(x.shape),)
+
+
+@slice_.gradient
+def _(k, saved, grad_y, need, start, step, shape):
+    return (k.slice_bwd(grad_y, saved[0], start, step),)
+
+
+@op(inputs="grad_y", kernel="slice_bwd", formula="grad_x[start::step] = grad_y, else 0")
+def slice_bwd_(k, grad_y, x_shape, start, step):
+    return k.slice_bwd(grad_y, x_shape, start, step), (tuple(grad_y.shape),)
+
+
+@slice_bwd_.gradient
+def _(k, saved, grad_y, need, x_shape, start, step):
+    return (k.slice(grad_y, start, step, saved[0]),)
+
+
+@op(inputs="x", kernel="copy", formula="y = x, contiguous, in dtype")
+def copy_(k, x, dtype):
+    return k.copy(x, dtype), (x.dtype,)
+
+
+@copy_.gradient
+def _(k, saved, grad_y, need, dtype):
+    (x_dtype,) = saved
+    return (grad_y if x_dtype == dtype else k.copy(grad_y, x_dtype),)
+
+
+@op(inputs="x", kernel="transfer", formula="y = x on another device")
+def transfer_(k, x, device):
+    return k.transfer(x, device), (k.device,)
+
+
+@transfer_.gradient
+def _(k, saved, grad_y, need, device):
+    return (k.transfer(grad_y, saved[0]),)
+
+
+@op(inputs="xs*", kernel="cat", formula="y = xs behind one another along dim")
+def cat_(k, xs, dim, out_shape):
+    return k.cat(xs, dim, out_shape), (tuple([tuple(x.shape) for x in xs]),)
+
+
+@cat_.gradient
+def _(k, saved, grad_y, need, dim, out_shape):
+    grads = []
+    begin = 0
+    step = (1,) * len(out_shape)
+    for i, shape in enumerate(saved[0]):
+        start = tuple([begin if d == dim else 0 for d in range(len(shape))])
+        grads.append(k.slice(grad_y, start, step, shape) if need[i] else None)
+        begin += shape[dim]
+    return tuple(grads)
+
+
+# ---- the public functions ----
+
+
+def _sizes(shape: tuple[Any, ...]) -> tuple[Any, ...]:
+    """`f(2, 3)` and `f((2, 3))` both."""
+    if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
+        return tuple(shape[0])
+    return shape
+
+
+def reshape(input: Tensor, shape: Sequence[int]) -> Tensor:
+    """The same elements in another shape: a view where memory allows it, else a copy.
+
+    Args:
+        shape: the new sizes; one may be -1, and is worked out.
+
+    Raises:
+        RuntimeError: if the elements do not fit.
+    """
+    return apply(reshape_, (input,), (shapes.reshape("reshape", input._data.shape, tuple(shape)),))
+
+
+@method("reshape")
+def _reshape(input: Tensor, *shape: Any) -> Tensor:
+    """As gradsmith.reshape; the sizes may be given one by one."""
+    return reshape(input, _sizes(shape))
+
+
+@method("view")
+def _view(input: Tensor, *shape: Any) -> Tensor:
+    """The same memory in another shape; never a copy.
+
+    Raises:
+        RuntimeError: if the elements do not fit, or only a copy could show them so.
+    """
+    data = input._data
+    wanted = shapes.reshape("view", data.shape, _sizes(shape))
+    if not data.flags.c_contiguous and view_strides(data.shape, data.strides, wanted) is None:
+        raise RuntimeError(
+            f"view: shape {wanted} cannot show memory of shape {tuple(data.shape)} and stride "
+            f"{input.stride()} without a copy (use .reshape)"
+        )
+    return apply(reshape_, (input,), (wanted,))
+
+
+@method("flatten")
+def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """The dimensions start_dim..end_dim as one.
+
+    Shape: x: (2, 3, 4) -> flatten(x, 1): (2, 12)
+
+    Raises:
+        IndexError: a dim out of range.
+        RuntimeError: start_dim behind end_dim.
+    """
+    shape = tuple(input._data.shape)
+    start = shapes.dim("flatten", start_dim, len(shape))
+    end = shapes.dim("flatten", end_dim, len(shape))
+    if start > end:
+        raise RuntimeError(
+            f"flatten: start_dim must not be behind end_dim; got {start_dim}, {end_dim}"
+        )
+    if not shape:
+        return apply(reshape_, (input,), ((1,),))
+    middle = 1
+    for n in shape[start : end + 1]:
+        middle *= n
+    return apply(reshape_, (input,), ((*shape[:start], middle, *shape[end + 1 :]),))
+
+
+def permute(input: Tensor, dims: Sequence[int]) -> Tensor:
+    """A view with the dimensions in another order: dim i of the result is dim dims[i].
+
+    Raises:
+        IndexError: a dim out of range.
+        RuntimeError: if dims is not every dimension once.
+    """
+    n = len(input._data.shape)
+    order = tuple([shapes.dim("permute", d, n) for d in dims])
+    if len(order) != n or len(set(order)) != n:
+        raise RuntimeError(f"permute: dims must be each of {n} dims once; got {tuple(dims)}")
+    return apply(permute_, (input,), (order,))
+
+
+@method("permute")
+def _permute(input: Tensor, *dims: Any) -> Tensor:
+    """As gradsmith.permute; the dims may be given one by one."""
+    return permute(input, _sizes(dims))
+
+
+@method("transpose", "swapaxes")
+def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
+    """A view with two dimensions exchanged.
+
+    Raises:
+        IndexError: a dim out of range.
+    """
+    n = len(input._data.shape)
+    a, b = shapes.dim("transpose", dim0, n), shapes.dim("transpose", dim1, n)
+    order = list(range(n))
+    if n:
+        order[a], order[b] = b, a
+    return apply(permute_, (input,), (tuple(order),))
+
+
+@method("t")
+def _t(input: Tensor) -> Tensor:
+    """The transpose of a tensor of at most 2 dimensions."""
+    if input.ndim > 2:
+        raise RuntimeError(f"t: at most 2 dimensions; got shape {tuple(input.shape)}")
+    return apply(permute_, (input,), (tuple(range(input.ndim))[::-1],))
+
+
+def _all_reversed(input: Tensor) -> Tensor:
+    """A view with the dimensions in reverse order."""
+    return apply(permute_, (input,), (tuple(range(input.ndim))[::-1],))
+
+
+Tensor.T = property(_all_reversed)  # type: ignore[attr-defined]
+
+
+@method("movedim")
+def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
+    """A view with dimensions `source` moved to `destination`, the others in order.
+
+    Raises:
+        IndexError: a dim out of range.
+        RuntimeError: a dim given twice, or not as many of each.
+    """
+    n = len(input._data.shape)
+    src = [source] if isinstance(source, int) else list(source)
+    dst = [destination] if isinstance(destination, int) else list(destination)
+    src = [shapes.dim("movedim", d, n) for d in src]
+    dst = [shapes.dim("movedim", d, n) for d in dst]
+    if len(src) != len(dst) or len(set(src)) != len(src) or len(set(dst)) != len(dst):
+        raise RuntimeError(
+            f"movedim: source and destination must be as many dims, each once; "
+            f"got {source}, {destination}"
+        )
+    order = [-1] * n
+    for s, d in zip(src, dst, strict=True):
+        order[d] = s
+    rest = iter([d for d in range(n) if d not in src])
+    return apply(permute_, (input,), (tuple([next(rest) if d < 0 else d for d in order]),))
+
+
+@method("squeeze")
+def squeeze(input: Tensor, dim: Any = None) -> Tensor:
+    """A view without the dimensions of size 1 (all, or those of `dim` that have it).
+
+    Raises:
+        IndexError: a dim out of range.
+    """
+    shape = tuple(input._data.shape)
+    drop = shapes.dims("squeeze", dim, len(shape))
+    kept = tuple([n for i, n in enumerate(shape) if n != 1 or i not in drop])
+    return apply(reshape_, (input,), (kept,))
+
+
+@method("unsqueeze")
+def unsqueeze(input: Tensor, dim: int) -> Tensor:
+    """A view with a dimension of size 1 put in at `dim`.
+
+    Raises:
+        IndexError: a dim out of range.
+    """
+    shape = tuple(input._data.shape)
+    at = shapes.dim("unsqueeze", dim, len(shape) + 1)
+    return apply(reshape_, (input,), ((*shape[:at], 1, *shape[at:]),))
+
+
+def expand(input: Tensor, shape: Sequence[int]) -> Tensor:
+    """A view in which dimensions of size 1 are repeated, without memory of their own.
+
+    Args:
+        shape: the new sizes; -1 leaves a dimension as it is. It may have more dims in front.
+
+    Raises:
+        RuntimeError: if a dimension that is not 1 would change.
+    """
+    old = tuple(input._data.shape)
+    lead = len(shape) - len(old)
+    new = [old[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(shape)]
+    fits = lead >= 0 and all(n >= 0 for n in new)
+    if not fits or any(m not in (1, n) for m, n in zip(old, new[lead:], strict=True)):
+        raise RuntimeError(
+            f"expand: only dims of size 1 can be repeated; got {old} to {tuple(shape)}"
+        )
+    return apply(expand_, (input,), (tuple(new),))
+
+
+@method("expand")
+def _expand(input: Tensor, *shape: Any) -> Tensor:
+    """As gradsmith.expand; the sizes may be given one by one."""
+    return expand(input, _sizes(shape))
+
+
+@method("expand_as")
+def _expand_as(input: Tensor, other: Tensor) -> Tensor:
+    """As expand, to the shape of `other`."""
+    return expand(input, other._data.shape)
+
+
+@method("__getitem__")
+def _getitem(input: Tensor, key: Any) -> Tensor:
+    """A view of the elements that ints, slices, None and ... choose."""
+    start, step, sliced, result = shapes.index("index", tuple(input._data.shape), key)
+    y = apply(slice_, (input,), (start, step, sliced))
+    return y if sliced == result else apply(reshape_, (y,), (result,))
+
+
+@method("__iter__")
+def _iter(input: Tensor) -> Any:
+    """The tensors along the first dimension."""
+    return iter([input[i] for i in range(len(input))])
+
+
+@method("contiguous")
+def contiguous(input: Tensor) -> Tensor:
+    """The tensor itself if its elements lie in C order, else a copy that does."""
+    return input if input._data.flags.c_contiguous else clone(input)
+
+
+@method("clone")
+def clone(input: Tensor) -> Tensor:
+    """A contiguous copy; the gradient flows through."""
+    return apply(copy_, (input,), (input._data.dtype,))
+
+
+def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """The tensors behind one another along `dim`.
+
+    Shape: all the same but in dim.
+
+    Raises:
+        TypeError: no tensors, or something else among them.
+        RuntimeError: shapes that differ elsewhere.
+    """
+    parts = tuple(tensors)
+    if not parts or not all(isinstance(t, Tensor) for t in parts):
+        raise TypeError(f"cat: tensors must be a sequence of tensors; got {tensors!r}")
+    if not parts[0]._data.shape:
+        raise RuntimeError("cat: tensors must have at least one dimension; got shape ()")
+    d = shapes.dim("cat", dim, len(parts[0]._data.shape))
+    return apply(cat_, parts, (d, shapes.cat("cat", [tuple(t._data.shape) for t in parts], d)))
+
+
+# ---- dtype and device ----
+
+
+@method("to")
+def _to(
+    input: Tensor,
+    *args: Any,
+    device: Any = None,
+    dtype: DType | None = None,
+    non_blocking: bool = False,
+    copy: bool = False,
+) -> Tensor:
+    """The tensor in another dtype and/or on another device; itself if nothing changes.
+
+    Args:
+        args: a dtype, a device, or a tensor whose dtype and device are taken.
+        copy: make a copy in any case.
+    """
+    for arg in args:
+        if isinstance(arg, DType):
+            dtype = arg
+        elif isinstance(arg, Tensor):
+            dtype, device = arg.dtype, arg.device
+        elif isinstance(arg, (str, Device)):
+            device = arg
+        elif arg is not None:
+            raise TypeError(f"to: takes a dtype, a device or a tensor; got {arg!r}")
+    result = input
+    if device is not None:
+        where = Device(device).type
+        if where != input._table().device:
+            result = apply(transfer_, (result,), (where,))
+    if dtype is not None:
+        wanted = dtypes.to_numpy_dtype(dtype)
+        if result._data.dtype != wanted:
+            result = apply(copy_, (result,), (wanted,))
+    return clone(result) if copy and result is input else result
+
+
+@method("cpu")
+def _cpu(input: Tensor) -> Tensor:
+    """The tensor on the CPU."""
+    return _to(input, "cpu")
+
+
+@method("cuda")
+def _cuda(input: Tensor, device: Any = None) -> Tensor:
+    """The tensor on the CUDA device."""
+    return _to(input, "cuda" if device is None else device)
+
+
+@method("float")
+def _float(input: Tensor) -> Tensor:
+    """The tensor as float32."""
+    return _to(input, dtypes.float32)
+
+
+@method("double")
+def _double(input: Tensor) -> Tensor:
+    """The tensor as float64."""
+    return _to(input, dtypes.float64)
+
+
+@method("long")
+def _long(input: Tensor) -> Tensor:
+    """The tensor as int64."""
+    return _to(input, dtypes.int64)
+
+
+# ---- in place ----
+
+
+def _change(name: str, input: Tensor, value: Tensor) -> Tensor:
+    """input[...] = value, for a value computed out of place; the version goes up.
+
+    A recorded change gives the tensor the value's history. A leaf that requires a gradient, or a
+    view, cannot have one.
+    """
+    recorded = mode.enabled and (input._requires_grad or value._requires_grad)
+    if recorded:
+        if input._requires_grad and input._node is None:
+            raise RuntimeError(
+                f"{name}: a leaf that requires a gradient cannot be changed in place "
+                "(use no_grad())"
+            )
+        if isinstance(input._data.base, type(input._data)):
+            raise RuntimeError(
+                f"{name}: a recorded change of a view is not supported (change the whole tensor, "
+                "or use the form that is not in place)"
+            )
+    input._table().copy_into(input._data, value._data)
+    input._version[0] += 1
+    if recorded:
+        input._node = value._node
+        input._requires_grad = value._requires_grad
+    return input
+
+
+@method("copy_")
+def _copy_(input: Tensor, src: Any) -> Tensor:
+    """Copies `src` into this tensor, broadcasting and converting."""
+    if isinstance(src, Tensor):
+        src = _to(src, input.device, input.dtype)
+        if src._data.shape != input._data.shape:
+            src = expand(src, input._data.shape)
+    else:
+        src = _filled(input, src)
+    return _change("copy_", input, src)
+
+
+@method("fill_")
+def _fill_(input: Tensor, value: float) -> Tensor:
+    """Sets every element to `value`."""
+    return _change("fill_", input, _filled(input, value))
+
+
+@method("zero_")
+def _zero_(input: Tensor) -> Tensor:
+    """Sets every element to 0."""
+    return _change("zero_", input, _filled(input, 0.0))
+
+
+def _filled(input: Tensor, value: float) -> Tensor:
+    data = input._data
+    return Tensor._make(input._table().full(tuple(data.shape), float(value), data.dtype))
+
+
+@method("add_")
+def _add_(input: Tensor, other: Any, *, alpha: float = 1) -> Tensor:
+    """Adds alpha * other in place."""
+    return _change("add_", input, input + (other if alpha == 1 else other * alpha))
+
+
+@method("sub_")
+def _sub_(input: Tensor, other: Any, *, alpha: float = 1) -> Tensor:
+    """Subtracts alpha * other in place."""
+    return _change("sub_", input, input - (other if alpha == 1 else other * alpha))
+
+
+@method("mul_")
+def _mul_(input: Tensor, other: Any) -> Tensor:
+    """Multiplies by other in place."""
+    return _change("mul_", input, input * other)
+
+
+@method("div_")
+def _div_(input: Tensor, other: Any) -> Tensor:
+    """Divides by other in place."""
+    return _change("div_", input, input / other)
+
+
+@method("__setitem__")
+def _setitem(input: Tensor, key: Any, value: Any) -> None:
+    """Sets the elements that ints, slices, None and ... choose."""
+    if mode.enabled and (
+        input._requires_grad or (isinstance(value, Tensor) and value._requires_grad)
+    ):
+        raise RuntimeError(
+            "setitem: a recorded change of a part of a tensor is not supported (use cat, or "
+            "no_grad())"
+        )
+    from ..autograd.grad_mode import no_grad
+
+    with no_grad():
+        part = input[key]
+        if not isinstance(value, (Tensor, int, float)):
+            from .creation import as_operand
+
+            value = as_operand("setitem", value)
+        if isinstance(value, Tensor):
+            _copy_(part, value)
+        else:
+            part._table().copy_into(part._data, value)
+            part._version[0] += 1

@@ -1,0 +1,355 @@
+"""Tensor: an array on a device, and how it was made.
+
+This file holds what needs no op: storage, properties, conversion. The methods that compute are
+installed by `gradsmith.ops` when it is imported.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import dtype as dtypes
+from .device import device as Device
+from .dtype import dtype as DType
+from .kernels import TABLE_OF_ARRAY, table
+
+__all__ = ["Parameter", "Size", "Tensor"]
+
+
+class Size(tuple):
+    """A shape: a tuple of ints, with numel()."""
+
+    __slots__ = ()
+
+    def numel(self) -> int:
+        """The number of elements."""
+        n = 1
+        for size in self:
+            n *= size
+        return n
+
+    def __repr__(self) -> str:
+        return f"gradsmith.Size({list(self)})"
+
+
+class Tensor:
+    """A strided array of one dtype on one device, with an optional gradient.
+
+    Made by `gradsmith.tensor`, `from_numpy`, `zeros`, `randn` and by ops. On the CPU the storage is
+    a NumPy array, which `from_numpy` and `.numpy()` share.
+
+    Attributes:
+        grad: the accumulated gradient, a Tensor or None.
+    """
+
+    # _version counts changes in place; views share the list it stands in. _node: the Node that
+    # made the tensor, (node, i) for output i of several, None for a leaf.
+    __slots__ = ("_data", "_requires_grad", "_node", "_version", "grad", "__weakref__")
+    # NumPy leaves `ndarray * tensor` to Tensor.__rmul__.
+    __array_priority__ = 1000
+    __array_ufunc__ = None
+
+    _data: Any
+    _requires_grad: bool
+    _node: Any
+    _version: list[int]
+    grad: Tensor | None
+
+    def __init__(self, data: Any = (), *, dtype: DType | None = None) -> None:
+        wanted = dtypes.get_default_dtype() if dtype is None else dtype
+        self._set(np.array(data, dtype=dtypes.to_numpy_dtype(wanted)))
+
+    def _set(self, data: Any, requires_grad: bool = False) -> None:
+        self._data = data
+        self._requires_grad = requires_grad
+        self._node = None
+        self._version = [0]
+        self.grad = None
+
+    @staticmethod
+    def _make(data: Any) -> Tensor:
+        """A tensor over this array, without any check: the hot path's constructor."""
+        t = _new(Tensor)
+        t._data = data
+        t._requires_grad = False
+        t._node = None
+        t._version = [0]
+        t.grad = None
+        return t
+
+    def _table(self) -> Any:
+        return TABLE_OF_ARRAY[type(self._data)]
+
+    # ---- properties ----
+
+    @property
+    def shape(self) -> Size:
+        """The size of each dimension."""
+        return Size(self._data.shape)
+
+    @property
+    def dtype(self) -> DType:
+        """The data type of the elements."""
+        return dtypes.from_numpy_dtype(self._data.dtype)
+
+    @property
+    def device(self) -> Device:
+        """Where the memory is."""
+        return Device(self._table().device)
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return len(self._data.shape)
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether a backward pass gives this tensor a gradient. May be set on leaves."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Sets requires_grad on this leaf and returns it.
+
+        Raises:
+            RuntimeError: for a tensor that is not floating point, or that an op made.
+        """
+        if requires_grad and not self.dtype.is_floating_point:
+            raise RuntimeError(
+                f"requires_grad_: only floating-point tensors have gradients; got {self.dtype}"
+            )
+        if self._node is not None and not requires_grad:
+            raise RuntimeError(
+                "requires_grad_: only leaves can stop requiring a gradient (use .detach())"
+            )
+        self._requires_grad = bool(requires_grad)
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no recorded op made this tensor."""
+        return self._node is None
+
+    @property
+    def grad_fn(self) -> Any:
+        """The recorded op that made this tensor, or None."""
+        return self._node[0] if type(self._node) is tuple else self._node
+
+    @property
+    def is_cuda(self) -> bool:
+        """Whether the memory is on the CUDA device."""
+        return self._table().device == "cuda"
+
+    @property
+    def data(self) -> Tensor:
+        """This tensor's memory without its history (as .detach())."""
+        return self.detach()
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or the size of dimension `dim`."""
+        if dim is None:
+            return self.shape
+        n = self.ndim
+        if not -n <= dim < n:
+            raise IndexError(f"size: dim must be in [{-n}, {n}); got {dim}")
+        return self._data.shape[dim]
+
+    def dim(self) -> int:
+        """The number of dimensions."""
+        return self.ndim
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return int(self._data.size)
+
+    def element_size(self) -> int:
+        """Bytes of one element."""
+        return int(self._data.dtype.itemsize)
+
+    def stride(self) -> tuple[int, ...]:
+        """The step of each dimension, in elements."""
+        return tuple(s // self._data.dtype.itemsize for s in self._data.strides)
+
+    def is_contiguous(self) -> bool:
+        """Whether the elements lie in C order without gaps."""
+        return bool(self._data.flags.c_contiguous)
+
+    def data_ptr(self) -> int:
+        """The address of the first element."""
+        data = self._data
+        return int(data.ctypes.data if isinstance(data, np.ndarray) else data.ptr)
+
+    # ---- history ----
+
+    def detach(self) -> Tensor:
+        """A view of the same memory that does not require a gradient."""
+        t = Tensor._make(self._data)
+        t._version = self._version
+        return t
+
+    def backward(
+        self,
+        gradient: Tensor | None = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+    ) -> None:
+        """Accumulates the gradients of this tensor into the leaves' .grad; see autograd.backward."""
+        from .autograd.backward import backward
+
+        backward(self, gradient, retain_graph, create_graph)
+
+    # ---- out of gradsmith ----
+
+    def numpy(self) -> np.ndarray[Any, Any]:
+        """The NumPy array that this CPU tensor's memory is; nothing is copied.
+
+        Raises:
+            RuntimeError: if the tensor requires a gradient (use .detach().numpy()).
+            TypeError: if it is on another device (use .cpu().numpy()).
+        """
+        if self._requires_grad:
+            raise RuntimeError(
+                "numpy: a tensor that requires a gradient cannot be shared; "
+                "use tensor.detach().numpy()"
+            )
+        if not isinstance(self._data, np.ndarray):
+            raise TypeError(f"numpy: the tensor is on {self.device}; use tensor.cpu().numpy()")
+        return self._data
+
+    def _host(self) -> np.ndarray[Any, Any]:
+        """The values as a NumPy array, from whatever device."""
+        data = self._data
+        return data if isinstance(data, np.ndarray) else self._table().transfer(data, "cpu")
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        array = self.numpy()
+        if dtype is not None and np.dtype(dtype) != array.dtype:
+            if copy is False:
+                raise ValueError(f"__array__: {array.dtype} to {dtype} needs a copy")
+            return array.astype(dtype)
+        return array.copy() if copy else array
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        if self._requires_grad:
+            raise BufferError("__dlpack__: the tensor requires a gradient; use tensor.detach()")
+        return self._data.__dlpack__(**kwargs)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._data.__dlpack_device__()
+
+    def item(self) -> Any:
+        """The value of a tensor of one element, as a Python number.
+
+        Raises:
+            RuntimeError: for a tensor of more or fewer elements.
+        """
+        if self._data.size != 1:
+            raise RuntimeError(
+                f"item: the tensor must have one element; got shape {tuple(self.shape)}"
+            )
+        return self._host().item()
+
+    def tolist(self) -> Any:
+        """The values as nested lists of Python numbers."""
+        return self._host().tolist()
+
+    def __bool__(self) -> bool:
+        if self._data.size != 1:
+            raise RuntimeError(
+                "bool: the truth of a tensor of several elements is ambiguous; "
+                f"got shape {tuple(self.shape)}"
+            )
+        return bool(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype.is_floating_point:
+            raise TypeError(f"index: needs an integer tensor; got {self.dtype}")
+        return int(self.item())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if self._data.size == 1 and spec else str(self)
+
+    def __len__(self) -> int:
+        if not self._data.shape:
+            raise TypeError("len: a 0-dim tensor has no length")
+        return int(self._data.shape[0])
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> Any:
+        raise NotImplementedError("==: comparing tensors has no kernel yet; compare .numpy()")
+
+    def __repr__(self) -> str:
+        values = np.array2string(
+            self._host(), separator=", ", prefix="tensor(", precision=4, threshold=1000
+        )
+        extra = ""
+        if self.dtype not in (dtypes.get_default_dtype(), dtypes.int64, dtypes.bool_):
+            extra += f", dtype={self.dtype}"
+        if self.is_cuda:
+            extra += ", device='cuda:0'"
+        if self._node is not None:
+            extra += f", grad_fn=<{self.grad_fn.op.name}>"
+        elif self._requires_grad:
+            extra += ", requires_grad=True"
+        return f"tensor({values}{extra})"
+
+    # ---- copies of the object ----
+
+    def __reduce__(self) -> Any:
+        if self._node is not None:
+            raise RuntimeError(
+                "copy: only leaves can be copied or pickled with their history; use .detach()"
+            )
+        return _rebuild, (type(self), self._host(), str(self.device), self._requires_grad)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if id(self) not in memo:
+            rebuild, (cls, array, where, requires_grad) = self.__reduce__()
+            memo[id(self)] = rebuild(cls, array.copy(), where, requires_grad)
+            if self.grad is not None:
+                memo[id(self)].grad = self.grad.__deepcopy__(memo)
+        return memo[id(self)]
+
+
+_new = object.__new__
+
+
+def _rebuild(cls: type[Tensor], array: Any, where: str, requires_grad: bool) -> Tensor:
+    t = _new(cls)
+    t._set(table(where).transfer(array, where), requires_grad)
+    return t
+
+
+class Parameter(Tensor):
+    """A tensor that a Module registers as one of its parameters.
+
+    Args:
+        data: the initial value, whose memory is taken over.
+        requires_grad: whether it is trained.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, data: Tensor | None = None, requires_grad: bool = True) -> None:
+        if data is None:
+            data = Tensor()
+        if not isinstance(data, Tensor):
+            raise TypeError(f"Parameter: data must be a tensor; got {type(data).__name__}")
+        self._set(data._data)
+        self._version = data._version
+        self.requires_grad_(requires_grad)
+
+    def __repr__(self) -> str:
+        return f"Parameter containing:\n{super().__repr__()}"
