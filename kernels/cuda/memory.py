@@ -29,6 +29,8 @@ __all__ = [
 
 _POISON = 0xFF  # floats read NaN, integers -1
 _ALIGNMENT = 64
+#: Item size -> signalling NaN of that size.
+_SLACK = {4: bytes.fromhex("a1a1a17f"), 8: bytes.fromhex("a1a1a1a1a1a1f17f")}
 
 
 class DeviceArray:
@@ -153,10 +155,11 @@ _guarded: weakref.WeakValueDictionary[int, _Pages] = weakref.WeakValueDictionary
 class _Pages:
     """Memory whose end is an unmapped page, and whose start is preceded by one.
 
-    Kernels want 16-byte alignment, so up to 15 bytes behind the last element are poison instead.
+    Kernels want 16-byte alignment, so up to 15 bytes behind the last element are slack instead:
+    signalling NaNs, which change when anything computed from them is written back.
     """
 
-    def __init__(self, nbytes: int) -> None:
+    def __init__(self, nbytes: int, itemsize: int) -> None:
         page = mmap.PAGESIZE
         self.nbytes = nbytes
         rounded = -(-nbytes // 16) * 16
@@ -168,17 +171,19 @@ class _Pages:
             raise MemoryError(f"CUDA emulator: no memory for {nbytes} bytes")
         _libc.mprotect(self._base, page, 0)
         _libc.mprotect(self._base + page + inner, page, 0)
-        self.slack = rounded - nbytes
+        pattern = _SLACK[8 if itemsize == 8 else 4]
+        self.slack = (pattern * 4)[: rounded - nbytes]
         self.start = self._base + page + inner - rounded
         self.lead = self.start - (self._base + page)
         ctypes.memset(self._base + page, _POISON, inner)
+        ctypes.memmove(self.start + nbytes, self.slack, len(self.slack))
         _guarded[id(self)] = self
 
     def damaged(self) -> bool:
         """Whether something was written around the array, between it and the guard pages."""
         before = ctypes.string_at(self.start - self.lead, self.lead)
-        after = ctypes.string_at(self.start + self.nbytes, self.slack)
-        return any(part.count(_POISON) != len(part) for part in (before, after))
+        after = ctypes.string_at(self.start + self.nbytes, len(self.slack))
+        return before.count(_POISON) != len(before) or after != self.slack
 
     def __del__(self) -> None:
         if self._base is not None:
@@ -215,7 +220,7 @@ class EmulatorMemory:
         if nbytes < 0 or nbytes >= 2**63:
             raise MemoryError(f"CUDA emulator: no memory for shape {shape} of {dtype}")
         if self.guarded:
-            pages = _Pages(nbytes)
+            pages = _Pages(nbytes, dtype.itemsize)
             buffer = (ctypes.c_ubyte * max(nbytes, 1)).from_address(pages.start)
             buffer.owner = pages  # type: ignore[attr-defined]  # lives as long as its views
             return DeviceArray(np.ndarray(shape, dtype, buffer))

@@ -17,8 +17,8 @@ __all__ = ["compiler", "kernel_library", "runtime_library", "sanitizer"]
 HERE = Path(__file__).resolve().parent
 KERNELS = HERE.parent
 
-#: "thread" while the process runs under ThreadSanitizer (see tsan.py), else "".
-sanitizer = os.environ.get("GRADSMITH_EMULATOR_SANITIZER", "")
+#: "thread" where the process runs under ThreadSanitizer (tsan.py sets it), else "".
+sanitizer = ""
 
 
 @functools.cache
@@ -47,7 +47,8 @@ def _flags() -> tuple[str, ...]:
     flags = ["-std=c++17", "-O2", "-g1", "-fPIC", "-shared", "-fvisibility=hidden"]
     flags += ["-Wall", "-Wextra", "-Wno-unknown-pragmas", "-Wno-unused-but-set-parameter"]
     if platform.machine() in ("x86_64", "AMD64"):
-        flags.append("-march=native")
+        # Probing each page of a large frame makes sure that an overflow meets the guard page.
+        flags += ["-march=native", "-fstack-clash-protection"]
     if "clang" not in compiler()[1]:
         flags.append("-fno-gnu-unique")
     return tuple(flags)

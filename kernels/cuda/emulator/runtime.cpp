@@ -320,6 +320,16 @@ class Stacks {
     return p >= memory_ && p < memory_ + count_ * kStackBytes &&
            static_cast<size_t>(p - memory_) % kStackBytes < kPage;
   }
+#ifdef GS_TSAN
+  // Blocks are concurrent: a stack that the last block used must be new memory to the sanitizer.
+  void renew() {
+    if (memory_ != nullptr) munmap(memory_, kMaxThreads * kStackBytes);
+    memory_ = nullptr;
+    const int count = count_;
+    count_ = 0;
+    if (!reserve(count)) std::abort();
+  }
+#endif
   bool reserve(int count) {
     if (count <= count_) return true;
     if (memory_ == nullptr) {
@@ -758,6 +768,9 @@ bool run_block(size_t dynamic_bytes) {
     spins = 0;
     ready.reset(static_cast<size_t>(n));
     std::memset(barriers, 0, sizeof(barriers));
+#ifdef GS_TSAN
+    stacks.renew();
+#endif
     collectives.clear();
     collectives.resize(static_cast<size_t>((n + 31) / 32));
     for (int i = 0; i < n; ++i) {
