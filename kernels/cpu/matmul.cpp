@@ -1,49 +1,425 @@
-// matmul: y = a @ b (+ bias), batch dims broadcast, any strides.
-#include "simd.h"
+// matmul: y[.., m, n] = bias[n] + sum_k a[.., m, k] * b[.., k, n]
+//
+// Layout     a (..., M, K), b (..., K, N), any strides, batch dims broadcast (stride 0); bias (N,);
+//            y (..., M, N) contiguous. Transposes cost nothing extra: packing reads any strides.
+// Method     Goto and van de Geijn 2008: a row block of `a` is packed k-major for the register tile
+//            (gemm.h), kDepth of the reduction at a time; `b` is packed in column panels once for
+//            all row blocks, or read where it is when it has few rows to be used for. When both
+//            operands are contiguous along k and y is small in M or N, dot tiles need no packing.
+// Split      row blocks (and column blocks when there are few) of one matrix, or whole matrices of a
+//            batch. Less than kSerialWork stays on the calling thread.
+// Cache      a block of `a`: kBlockRows * kDepth elements (98 KB in float32), in L2; a panel of `b`:
+//            kDepth * tile width (73 KB with AVX-512, 24 KB with AVX2), streamed from L2 or L3.
+// Cost       2 M N K FLOPs; packing writes M K + K N elements.
+// Accuracy   one chain of K multiply-adds an element (fused with v3 and v4): error at most
+//            K eps sum |a b|; the same bits for every number of threads.
+// Limits     float32, float64. K = 0 gives the bias, or zeros.
+#include "gemm.h"
 #include "kernels.h"
 
 namespace gradsmith {
 namespace GS_ISA {
 namespace {
 
+constexpr int64_t kDepth = 384;
+constexpr int64_t kBlockRows = 64;
+constexpr int64_t kDotDepth = 2048;
+constexpr double kSerialWork = 4e6;           // FLOPs: about 20 us of one core
+constexpr double kBigMatrix = 1e8;            // FLOPs of a matrix that is split over all threads
+constexpr int64_t kTasks = 16;                // at least so many blocks where the work allows
+constexpr int64_t kPackedBytes = 16ll << 20;  // of `b` packed at a time
+constexpr int64_t kDirectRows = 64;           // up to so many rows `b` is not worth packing
+constexpr int64_t kDotRows = 48;
+constexpr int64_t kDotColumns = 16;
+
 template <class T>
-void multiply(const MatmulArgs& args, const char* a, const char* b, T* y, int64_t M, int64_t N,
-              int64_t K) {
-  const int64_t am = args.a.stride[args.a.ndim - 2], ak = args.a.stride[args.a.ndim - 1];
-  const int64_t bk = args.b.stride[args.b.ndim - 2], bn = args.b.stride[args.b.ndim - 1];
-  const T* bias = reinterpret_cast<const T*>(args.bias.data);
-  for (int64_t m = 0; m < M; ++m) {
-    for (int64_t n = 0; n < N; ++n) {
-      T sum = bias ? bias[n] : T{};
-      for (int64_t k = 0; k < K; ++k) {
-        sum += *reinterpret_cast<const T*>(a + m * am + k * ak) *
-               *reinterpret_cast<const T*>(b + k * bk + n * bn);
-      }
-      y[m * N + n] = sum;
+struct Matrix {
+  const T* data;
+  int64_t row, column;  // strides in elements
+  const T* at(int64_t i, int64_t j) const { return data + i * row + j * column; }
+};
+
+template <class T>
+struct Product {
+  Matrix<T> a, b;
+  const T* bias;
+  T* y;
+  int64_t M, N, K;
+  double work() const {
+    return 2.0 * static_cast<double>(M) * static_cast<double>(N) * static_cast<double>(K);
+  }
+};
+
+// The batch dims that are left after folding, and the offsets of a batch in the operands.
+struct Batches {
+  int dims = 0;
+  int64_t count = 1;
+  int64_t shape[kMaxDims], a_stride[kMaxDims], b_stride[kMaxDims];
+
+  void offsets(int64_t batch, int64_t* a, int64_t* b) const {
+    *a = *b = 0;
+    for (int d = dims - 1; d >= 0; --d) {
+      const int64_t index = batch % shape[d];
+      batch /= shape[d];
+      *a += index * a_stride[d];
+      *b += index * b_stride[d];
+    }
+  }
+};
+
+template <class T>
+void fill_bias(const Product<T>& p, int64_t m0, int64_t m1, int64_t n0, int64_t n1) {
+  for (int64_t m = m0; m < m1; ++m) {
+    if (p.bias) {
+      copy_run(p.y + m * p.N + n0, p.bias + n0, n1 - n0);
+    } else {
+      __builtin_memset(p.y + m * p.N + n0, 0, static_cast<size_t>(n1 - n0) * sizeof(T));
     }
   }
 }
 
+// ---- dot tiles ----
+
+template <class T>
+void dot_block(const Product<T>& p, int64_t m0, int64_t m1, int64_t n0, int64_t n1) {
+  constexpr int MI = TileShape::kDotRows, NJ = TileShape::kDotColumns;
+  alignas(GS_VECTOR_BYTES) T c[MI * NJ];
+  for (int64_t k0 = 0; k0 < p.K; k0 += kDotDepth) {
+    const int64_t depth = min(kDotDepth, p.K - k0);
+    for (int64_t n = n0; n < n1; n += NJ) {
+      const int columns = static_cast<int>(min(NJ, n1 - n));
+      int64_t offset[NJ];
+      T add[NJ];
+      for (int j = 0; j < columns; ++j) {
+        offset[j] = j * p.b.column;
+        add[j] = p.bias && k0 == 0 ? p.bias[n + j] : T{};
+      }
+      for (int64_t m = m0; m < m1; m += MI) {
+        const int rows = static_cast<int>(min(MI, m1 - m));
+        kDots<T>.get(rows, columns)(depth, p.a.at(m, k0), p.a.row, p.b.at(k0, n), offset, c);
+        for (int i = 0; i < rows; ++i) {
+          T* y = p.y + (m + i) * p.N + n;
+          for (int j = 0; j < columns; ++j) {
+            y[j] = k0 == 0 ? c[i * columns + j] + add[j] : y[j] + c[i * columns + j];
+          }
+        }
+      }
+    }
+  }
+}
+
+// ---- packed tiles ----
+
+template <class T>
+constexpr int64_t kLineGap = 64 / sizeof(T);  // pack_panel may write a vector beyond a panel
+
+// Elements of scratch that block() needs.
+template <class T>
+int64_t block_scratch(int64_t rows, int64_t depth, bool pack_b) {
+  constexpr int64_t kWidth = TileShape::kMaxVectors * kLanes<T>;
+  const int64_t a = round_up(rows * depth, kLineGap<T>) + kLineGap<T>;
+  return a + (pack_b ? depth * kWidth : 0);
+}
+
+// One panel of columns times all packed rows.
+template <class T>
+void multiply_panel(const Panels& panels, const T* packed_a, StridedRows<T> b, int64_t depth, T* y,
+                    int64_t N, int64_t columns, bool add) {
+  constexpr int L = kLanes<T>;
+  const int vectors = static_cast<int>(ceil_div(columns, L));
+  const Start start = add ? Start::kOutput : Start::kZero;
+  alignas(GS_VECTOR_BYTES) T edge[TileShape::kRows * TileShape::kMaxVectors * L];
+  for (int64_t panel = 0; panel < panels.count; ++panel) {
+    const int rows = panels.rows(panel);
+    const auto run = kTiles<T, StridedRows<T>>.get(rows, vectors);
+    const T* a = packed_a + panels.begin(panel) * depth;
+    T* c = y + panels.begin(panel) * N;
+    if (columns == vectors * L) {
+      run(depth, a, b, c, N, start, nullptr);
+      continue;
+    }
+    const int64_t width = vectors * L;
+    if (add) {
+      for (int i = 0; i < rows; ++i) copy_run(edge + i * width, c + i * N, columns);
+    }
+    run(depth, a, b, edge, width, start, nullptr);
+    for (int i = 0; i < rows; ++i) copy_run(c + i * N, edge + i * width, columns);
+  }
+}
+
+// `b` packed in panels of kWidth columns, the last one rounded up to whole vectors; nullptr: not.
+template <class T>
+struct PackedColumns {
+  const T* data;
+  int64_t depth, k0, n0;  // of the packed part
+};
+
+// Rows [m0, m1) and columns [n0, n1) of y, over [k0, k1) of the reduction.
+template <class T>
+void block(const Product<T>& p, int64_t m0, int64_t m1, int64_t n0, int64_t n1, int64_t k0,
+           int64_t k1, bool add, const PackedColumns<T>& packed, T* scratch) {
+  constexpr int L = kLanes<T>;
+  const Panels panels(m1 - m0);
+  const int64_t width = (packed.data ? TileShape::kVectors : panels.vectors()) * L;
+  if (p.bias && !add) {
+    fill_bias(p, m0, m1, n0, n1);
+    add = true;
+  }
+  for (int64_t k = k0; k < k1; k += kDepth) {
+    const int64_t depth = min(kDepth, k1 - k);
+    T* a = scratch;
+    for (int64_t i = 0; i < panels.count; ++i) {
+      const int rows = panels.rows(i);
+      pack_panel(p.a.at(m0 + panels.begin(i), k), p.a.row, p.a.column, depth, rows, rows,
+                 a + panels.begin(i) * depth);
+    }
+    T* own = a + round_up((m1 - m0) * depth, kLineGap<T>) + kLineGap<T>;
+    for (int64_t n = n0; n < n1; n += width) {
+      const int64_t columns = min(width, n1 - n);
+      StridedRows<T> b;
+      if (packed.data) {
+        const int64_t pitch = round_up(columns, L);
+        b = {packed.data + (n - packed.n0) * packed.depth + (k - packed.k0) * pitch, pitch};
+      } else if (p.b.column == 1 && columns % L == 0 && m1 - m0 <= kDirectRows) {
+        b = {p.b.at(k, n), p.b.row};
+      } else {
+        const int pitch = static_cast<int>(round_up(columns, L));
+        pack_panel(p.b.at(k, n), p.b.column, p.b.row, depth, static_cast<int>(columns), pitch, own);
+        b = {own, pitch};
+      }
+      multiply_panel(panels, a, b, depth, p.y + m0 * p.N + n, p.N, columns, add);
+    }
+    add = true;
+  }
+}
+
+// One large matrix: `b` is packed by all threads, then used by all row blocks.
+template <class T>
+bool run_shared(const Product<T>& p) {
+  constexpr int64_t kWidth = TileShape::kVectors * kLanes<T>;
+  constexpr int64_t kPackedDepth = 4096;
+  const int64_t rows = balanced(p.M, kBlockRows, TileShape::kRows);
+  const int64_t row_blocks = ceil_div(p.M, rows);
+  const int64_t depth = balanced(p.K, kPackedDepth, 1);
+  const int64_t most = max(kWidth, kPackedBytes / (depth * static_cast<int64_t>(sizeof(T))));
+  const int64_t columns = balanced(p.N, most, kWidth);
+  const int64_t column_blocks = clamp(kTasks / row_blocks, 1, ceil_div(columns, 4 * kWidth));
+  const int64_t block_columns = balanced(columns, ceil_div(columns, column_blocks), kWidth);
+
+  const size_t bytes = static_cast<size_t>(columns * depth) * sizeof(T);
+  T* packed = static_cast<T*>(allocate(bytes));
+  if (!packed) return false;
+  bool enough = true;
+  for (int64_t n0 = 0; n0 < p.N; n0 += columns) {
+    const int64_t n1 = min(p.N, n0 + columns);
+    for (int64_t k0 = 0; k0 < p.K; k0 += depth) {
+      const int64_t k1 = min(p.K, k0 + depth);
+      const int64_t steps = ceil_div(k1 - k0, kDepth), panels = ceil_div(n1 - n0, kWidth);
+      parallel_for(panels * steps, 2, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          const int64_t n = n0 + i / steps * kWidth, k = k0 + i % steps * kDepth;
+          const int lines = static_cast<int>(min(kWidth, n1 - n));
+          const int pitch = static_cast<int>(round_up(lines, kLanes<T>));
+          pack_panel(p.b.at(k, n), p.b.column, p.b.row, min(kDepth, k1 - k), lines, pitch,
+                     packed + (n - n0) * (k1 - k0) + (k - k0) * pitch);
+        }
+      });
+      const PackedColumns<T> columns_of_b{packed, k1 - k0, k0, n0};
+      const int64_t across = ceil_div(n1 - n0, block_columns);
+      parallel_for(row_blocks * across, 1, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          const int64_t m = i / across * rows, n = n0 + i % across * block_columns;
+          const size_t need =
+              static_cast<size_t>(block_scratch<T>(rows, min(kDepth, k1 - k0), false)) * sizeof(T);
+          T* scratch = static_cast<T*>(thread_scratch(need));
+          if (!scratch) {
+            __atomic_store_n(&enough, false, __ATOMIC_RELAXED);
+            return;
+          }
+          block(p, m, min(p.M, m + rows), n, min(n1, n + block_columns), k0, k1, k0 > 0,
+                columns_of_b, scratch);
+        }
+      });
+    }
+  }
+  release(packed, bytes);
+  return enough;
+}
+
+// Matrices or blocks of one matrix that one thread does from start to end.
+template <class T>
+bool run_separate(const Product<T>& p, const Batches& batches) {
+  // Dot tiles: along k both operands are contiguous (`b` after a small copy when it is narrow).
+  const bool few_rows = p.M <= kDotRows && p.b.row == 1;
+  const bool few_columns = p.N <= kDotColumns && p.M > p.N;
+  const bool dots = p.a.column == 1 && p.K >= 2 * kLanes<T> && (few_rows || few_columns);
+  const bool turn_b = dots && p.b.row != 1;
+
+  // Blocks of about equal work; few enough that packing them separately does not matter.
+  const double total = p.work() * static_cast<double>(batches.count);
+  const int64_t unit = dots ? TileShape::kDotRows : TileShape::kRows;
+  const int64_t width = dots ? TileShape::kDotColumns : TileShape::kVectors * kLanes<T>;
+  const int64_t wanted = static_cast<int64_t>(clamp(static_cast<int64_t>(total / kSerialWork), 1,
+                                                    kTasks));
+  const int64_t parts = ceil_div(wanted, batches.count);
+  int64_t rows = balanced(p.M, dots ? p.M : 4 * kBlockRows, unit);
+  int64_t columns = p.N;
+  if (parts > 1) {
+    if (p.N >= p.M) {
+      columns = max(2 * width, balanced(p.N, ceil_div(p.N, parts), width));
+    } else {
+      rows = min(rows, max(2 * unit, balanced(p.M, ceil_div(p.M, parts), unit)));
+    }
+  }
+  const int64_t down = ceil_div(p.M, rows), across = ceil_div(p.N, columns);
+  const int64_t tasks = batches.count * down * across;
+  const int64_t grain = max(1, static_cast<int64_t>(static_cast<double>(tasks) * kSerialWork /
+                                                    (total + 1)));
+  const int64_t scratch_elements =
+      turn_b ? round_up(p.N, kLanes<T>) * p.K
+             : (dots ? 0 : block_scratch<T>(min(rows, p.M), min(kDepth, p.K), true));
+  bool enough = true;
+  parallel_for(tasks, grain, [&](int64_t begin, int64_t end) {
+    T* scratch = nullptr;
+    if (scratch_elements) {
+      scratch = static_cast<T*>(thread_scratch(static_cast<size_t>(scratch_elements) * sizeof(T)));
+      if (!scratch) {
+        __atomic_store_n(&enough, false, __ATOMIC_RELAXED);
+        return;
+      }
+    }
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t batch = i / (down * across), part = i % (down * across);
+      const int64_t m0 = part / across * rows, n0 = part % across * columns;
+      const int64_t m1 = min(p.M, m0 + rows), n1 = min(p.N, n0 + columns);
+      Product<T> q = p;
+      int64_t a_offset, b_offset;
+      batches.offsets(batch, &a_offset, &b_offset);
+      q.a.data += a_offset;
+      q.b.data += b_offset;
+      q.y += batch * p.M * p.N;
+      if (!dots) {
+        block(q, m0, m1, n0, n1, 0, p.K, false, PackedColumns<T>{nullptr, 0, 0, 0}, scratch);
+        continue;
+      }
+      if (turn_b) {  // few columns: one block across
+        for (int64_t n = 0; n < p.N; ++n) {
+          for (int64_t k = 0; k < p.K; ++k) scratch[n * p.K + k] = *q.b.at(k, n);
+        }
+        q.b = {scratch, 1, p.K};
+      }
+      dot_block(q, m0, m1, n0, n1);
+    }
+  });
+  return enough;
+}
+
+// ---- arguments ----
+
+bool whole_elements(const Array& x, int64_t size) {
+  if (reinterpret_cast<uintptr_t>(x.data) % static_cast<size_t>(size)) return false;
+  for (int d = 0; d < x.ndim; ++d) {
+    if (x.stride[d] % size) return false;
+  }
+  return true;
+}
+
+// Batch dims of y, right to left, with the operands' strides; merges what is contiguous. A batch of
+// `a` over one and the same `b` is one taller matrix.
+template <class T>
+Batches fold_batches(const MatmulArgs& args, Product<T>& p) {
+  Batches batches;
+  const Ints& out = args.out_shape;
+  constexpr int64_t size = sizeof(T);
+  int64_t shape[kMaxDims], a_stride[kMaxDims], b_stride[kMaxDims];
+  int dims = 0;  // innermost first
+  for (int d = out.n - 3; d >= 0; --d) {
+    if (out.v[d] == 1) continue;
+    const int da = d - (out.n - args.a.ndim), db = d - (out.n - args.b.ndim);
+    const int64_t sa = da >= 0 && args.a.shape[da] != 1 ? args.a.stride[da] / size : 0;
+    const int64_t sb = db >= 0 && args.b.shape[db] != 1 ? args.b.stride[db] / size : 0;
+    if (dims > 0 && sa == a_stride[dims - 1] * shape[dims - 1] &&
+        sb == b_stride[dims - 1] * shape[dims - 1]) {
+      shape[dims - 1] *= out.v[d];
+    } else {
+      shape[dims] = out.v[d];
+      a_stride[dims] = sa;
+      b_stride[dims++] = sb;
+    }
+  }
+  int first = 0;
+  if (dims > 0 && b_stride[0] == 0 && (a_stride[0] == p.a.row * p.M || p.M == 1)) {
+    if (p.M == 1) p.a.row = a_stride[0];
+    p.M *= shape[0];
+    first = 1;
+  }
+  batches.dims = dims - first;
+  for (int d = first; d < dims; ++d) {
+    const int to = dims - 1 - d;
+    batches.shape[to] = shape[d];
+    batches.a_stride[to] = a_stride[d];
+    batches.b_stride[to] = b_stride[d];
+    batches.count *= shape[d];
+  }
+  return batches;
+}
+
 template <class T>
 Status run(const MatmulArgs& args) {
+  Product<T> p;
+  const Array &a = args.a, &b = args.b;
+  constexpr int64_t size = sizeof(T);
+  p.a = {reinterpret_cast<const T*>(a.data), a.stride[a.ndim - 2] / size,
+         a.stride[a.ndim - 1] / size};
+  p.b = {reinterpret_cast<const T*>(b.data), b.stride[b.ndim - 2] / size,
+         b.stride[b.ndim - 1] / size};
+  p.bias = reinterpret_cast<const T*>(args.bias.data);
+  p.y = reinterpret_cast<T*>(args.y.data);
+  p.M = a.shape[a.ndim - 2];
+  p.K = a.shape[a.ndim - 1];
+  p.N = b.shape[b.ndim - 1];
+  const Batches batches = fold_batches(args, p);
+  if (p.K == 0) {
+    fill_bias(p, 0, batches.count * p.M, 0, p.N);
+    return kDone;
+  }
+  const bool separate = (batches.count > 1 && p.work() < kBigMatrix) || p.M <= 2 * kBlockRows ||
+                        p.N <= kDotColumns || p.work() < kSerialWork;
+  if (separate) return run_separate(p, batches) ? kDone : Status{Code::kOutOfMemory, {0, 0}};
+  for (int64_t batch = 0; batch < batches.count; ++batch) {
+    Product<T> q = p;
+    int64_t a_offset, b_offset;
+    batches.offsets(batch, &a_offset, &b_offset);
+    q.a.data += a_offset;
+    q.b.data += b_offset;
+    q.y += batch * p.M * p.N;
+    if (!run_shared(q)) return {Code::kOutOfMemory, {0, 0}};
+  }
+  return kDone;
+}
+
+Status check(const MatmulArgs& args) {
+  const Array &a = args.a, &b = args.b;
   const Ints& out = args.out_shape;
-  const int64_t M = args.a.shape[args.a.ndim - 2], K = args.a.shape[args.a.ndim - 1];
-  const int64_t N = args.b.shape[args.b.ndim - 1];
-  const int batch_dims = out.n - 2;
-  int64_t batches = 1;
-  for (int d = 0; d < batch_dims; ++d) batches *= out.v[d];
-  T* y = reinterpret_cast<T*>(args.y.data);
-  for (int64_t batch = 0; batch < batches; ++batch) {
-    const char *a = args.a.data, *b = args.b.data;
-    int64_t rest = batch;
-    for (int d = batch_dims - 1; d >= 0; --d) {
-      const int64_t index = rest % out.v[d];
-      rest /= out.v[d];
-      const int da = d - (out.n - args.a.ndim), db = d - (out.n - args.b.ndim);
-      if (da >= 0 && args.a.shape[da] != 1) a += index * args.a.stride[da];
-      if (db >= 0 && args.b.shape[db] != 1) b += index * args.b.stride[db];
+  const int dims = a.ndim > b.ndim ? a.ndim : b.ndim;
+  if (a.ndim < 2) return {Code::kShape, {0, a.ndim}};
+  if (b.ndim < 2 || b.shape[b.ndim - 2] != a.shape[a.ndim - 1]) return {Code::kShape, {1, b.ndim}};
+  const int64_t size = a.dtype == DType::kFloat32 ? 4 : 8;
+  if (!whole_elements(a, size)) return {Code::kShape, {0, a.ndim}};
+  if (!whole_elements(b, size)) return {Code::kShape, {1, b.ndim}};
+  if (args.bias.data && args.bias.size != b.shape[b.ndim - 1]) {
+    return {Code::kShape, {2, args.bias.size}};
+  }
+  if (out.n != dims || out.v[dims - 2] != a.shape[a.ndim - 2] ||
+      out.v[dims - 1] != b.shape[b.ndim - 1]) {
+    return {Code::kShape, {3, out.n}};
+  }
+  for (int d = 0; d < dims - 2; ++d) {
+    const int da = d - (dims - a.ndim), db = d - (dims - b.ndim);
+    if ((da >= 0 && a.shape[da] != 1 && a.shape[da] != out.v[d]) ||
+        (db >= 0 && b.shape[db] != 1 && b.shape[db] != out.v[d])) {
+      return {Code::kShape, {3, out.v[d]}};
     }
-    multiply(args, a, b, y + batch * M * N, M, N, K);
   }
   return kDone;
 }
@@ -51,15 +427,12 @@ Status run(const MatmulArgs& args) {
 }  // namespace
 
 Status matmul(const MatmulArgs& args) {
-  if (args.b.dtype != args.a.dtype) return kNoDType;
-  switch (args.a.dtype) {
-    case DType::kFloat32:
-      return run<float>(args);
-    case DType::kFloat64:
-      return run<double>(args);
-    default:
-      return kNoDType;
-  }
+  const DType dtype = args.a.dtype;
+  if (args.b.dtype != dtype || (args.bias.data && args.bias.dtype != dtype)) return kNoDType;
+  if (dtype != DType::kFloat32 && dtype != DType::kFloat64) return kNoDType;
+  const Status status = check(args);
+  if (status.code != Code::kOk || args.y.size == 0) return status;
+  return dtype == DType::kFloat32 ? run<float>(args) : run<double>(args);
 }
 
 }  // namespace GS_ISA

@@ -1,0 +1,399 @@
+// What matrix multiplication and convolution share: register tiles, packing, row panels.
+//
+// A register tile holds MR x NV accumulator vectors: MR rows of the left operand, packed k-major
+// (a[k * MR + i]), times NV vectors of the right operand's row k. Where row k of the right operand
+// lies is a policy: a constant stride for matrices, an offset table for convolution, which reads its
+// implicit im2col matrix in place. Every output element is one chain of multiply-adds over k, in
+// order: its bits do not depend on the tile it falls into.
+#pragma once
+
+#include <utility>
+
+#include "simd.h"
+
+namespace gradsmith {
+namespace GS_ISA {
+namespace {
+
+// Register tile sizes, by the number of vector registers: 32 (AVX-512, NEON) or 16. The accumulators,
+// one row of the right operand and one broadcast fit; more than 8 accumulators hide the latency of
+// the multiply-add (4 cycles, 2 a cycle). Measured: kernels/README.md.
+struct TileShape {
+#if defined(__AVX512F__) || defined(__aarch64__)
+  static constexpr int kRows = 8, kVectors = 3;
+  static constexpr int kDotRows = 4, kDotColumns = 6;
+#elif defined(__AVX__)
+  static constexpr int kRows = 6, kVectors = 2;
+  static constexpr int kDotRows = 3, kDotColumns = 4;
+#else
+  static constexpr int kRows = 4, kVectors = 2;
+  static constexpr int kDotRows = 2, kDotColumns = 4;
+#endif
+  static constexpr int kMaxVectors = 8;  // of a tile of one row
+
+  // Flat tiles are wider, to have as many accumulators.
+  static constexpr int vectors(int rows) {
+    if (rows == 1) return kMaxVectors;
+    if (rows == 2 && kRows > 4) return kRows == 8 ? kMaxVectors : 4;
+    return kVectors;
+  }
+};
+
+constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+constexpr int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
+constexpr int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
+constexpr int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }
+constexpr int64_t clamp(int64_t x, int64_t low, int64_t high) { return max(low, min(x, high)); }
+
+// The size of each part when n is cut into as few parts of at most `most` as possible, all about
+// equal and a multiple of `unit`.
+constexpr int64_t balanced(int64_t n, int64_t most, int64_t unit) {
+  const int64_t parts = max(1, ceil_div(n, max(most, 1)));
+  return max(unit, round_up(ceil_div(n, parts), unit));
+}
+
+// Rows cut into panels of register-tile height: as few as fit, of equal height or one row less.
+struct Panels {
+  int64_t count, tall;
+  int height;
+
+  explicit Panels(int64_t rows) {
+    count = max(1, ceil_div(rows, TileShape::kRows));
+    height = static_cast<int>(ceil_div(rows, count));
+    tall = rows - count * (height - 1);
+  }
+  int64_t begin(int64_t panel) const { return panel * height - max(0, panel - tall); }
+  int rows(int64_t panel) const { return panel < tall ? height : height - 1; }
+  // The same for tall and short panels: several panels are never as flat as the wide tiles.
+  int vectors() const { return TileShape::vectors(height); }
+};
+
+// ---- lanes ----
+
+// Lanes [low, high) of the vector at p, the others zero; memory outside of them is not touched.
+template <class T>
+GS_INLINE Vec<T> load_lanes(const T* p, int64_t low, int64_t high) {
+#if defined(__AVX512F__)
+  const uint32_t mask = ((1u << high) - 1) & ~((1u << low) - 1);
+  if constexpr (sizeof(T) == 4) {
+    return bit_cast<Vec<T>>(_mm512_maskz_loadu_epi32(static_cast<__mmask16>(mask), p));
+  } else {
+    return bit_cast<Vec<T>>(_mm512_maskz_loadu_epi64(static_cast<__mmask8>(mask), p));
+  }
+#elif defined(__AVX2__)
+  const __m256i mask = bit_cast<__m256i>(lane_mask<T>(high) & ~lane_mask<T>(low));
+  if constexpr (sizeof(T) == 4) {
+    return bit_cast<Vec<T>>(_mm256_maskload_epi32(reinterpret_cast<const int*>(p), mask));
+  } else {
+    return bit_cast<Vec<T>>(_mm256_maskload_epi64(reinterpret_cast<const long long*>(p), mask));
+  }
+#else
+  alignas(GS_VECTOR_BYTES) T lanes[kLanes<T>] = {};
+  for (int64_t i = low; i < high; ++i) lanes[i] = p[i];
+  return load(lanes);
+#endif
+}
+
+// Copies n elements with whole vectors, the last one overlapping the one before.
+template <class T>
+GS_INLINE void copy_run(T* to, const T* from, int64_t n) {
+  constexpr int L = kLanes<T>;
+  if (n < L) {
+#if defined(__AVX512F__)
+    store_n(to, load_n(from, n), n);
+#else
+    for (int64_t i = 0; i < n; ++i) to[i] = from[i];
+#endif
+    return;
+  }
+  for (int64_t i = 0; i + L <= n; i += L) store(to + i, load(from + i));
+  store(to + n - L, load(from + n - L));
+}
+
+// ---- transposes ----
+
+template <class T, int... Lane>
+GS_INLINE Vec<T> shuffle(Vec<T> a, Vec<T> b) {
+#if defined(__clang__) || __GNUC__ >= 12
+  return __builtin_shufflevector(a, b, Lane...);
+#else
+  return __builtin_shuffle(a, b, IVec<T>{Lane...});
+#endif
+}
+
+// One step of a transpose: lanes with bit S of a change places with lanes without bit S of b.
+template <class T, int S, int... I>
+GS_INLINE void exchange(Vec<T>& a, Vec<T>& b, std::integer_sequence<int, I...>) {
+  constexpr int L = kLanes<T>;
+  const Vec<T> low = shuffle<T, ((I & S) ? L + (I ^ S) : I)...>(a, b);
+  b = shuffle<T, ((I & S) ? L + I : (I ^ S))...>(a, b);
+  a = low;
+}
+
+// rows[i][j] -> rows[j][i] for kLanes rows.
+template <class T, int S = kLanes<T> / 2>
+GS_INLINE void transpose(Vec<T>* rows) {
+  constexpr int L = kLanes<T>;
+#pragma GCC unroll 16
+  for (int i = 0; i < L; ++i) {
+    if (!(i & S)) exchange<T, S>(rows[i], rows[i + S], std::make_integer_sequence<int, L>{});
+  }
+  if constexpr (S > 1) transpose<T, S / 2>(rows);
+}
+
+// Lane i: the sum of all lanes of rows[i], for kLanes rows; in a fixed order.
+template <class T, int S = kLanes<T> / 2>
+GS_INLINE Vec<T> sum_lanes(Vec<T>* rows) {
+#pragma GCC unroll 16
+  for (int i = 0; i < S; ++i) {
+    exchange<T, S>(rows[i], rows[i + S], std::make_integer_sequence<int, kLanes<T>>{});
+    rows[i] += rows[i + S];
+  }
+  if constexpr (S > 1) {
+    return sum_lanes<T, S / 2>(rows);
+  } else {
+    return rows[0];
+  }
+}
+
+// ---- packing ----
+
+// Packs `lines` lines of K elements side by side: to[k * pitch + i] = from[i * line_stride + k *
+// step]. pitch is `lines` (then up to kLanes elements after the panel are overwritten), or `lines`
+// rounded up to whole vectors (then filled up with zeros).
+template <class T>
+void pack_panel(const T* from, int64_t line_stride, int64_t step, int64_t K, int lines, int pitch,
+                T* to) {
+  constexpr int L = kLanes<T>;
+  for (int first = 0; first < lines; first += L) {
+    const int count = static_cast<int>(min(L, lines - first));
+    const int room = static_cast<int>(min(L, pitch - first));
+    const T* source = from + first * line_stride;
+    T* target = to + first;
+    // A panel narrower than a vector is written with whole vectors in the order of k: each
+    // overwrites what the last one spilled.
+    const bool whole = room == L || pitch < L;
+    auto put = [&](int64_t k, Vec<T> v) {
+      if (whole) {
+        store(target + k * pitch, v);
+      } else {
+        store_n(target + k * pitch, v, room);
+      }
+    };
+    if (step == 1) {
+      Vec<T> rows[L];
+      int64_t k = 0;
+      for (; k + L <= K; k += L) {
+#pragma GCC unroll 16
+        for (int i = 0; i < L; ++i) {
+          rows[i] = i < count ? load(source + i * line_stride + k) : Vec<T>{};
+        }
+        transpose<T>(rows);
+#pragma GCC unroll 16
+        for (int i = 0; i < L; ++i) put(k + i, rows[i]);
+      }
+      if (k < K) {
+#pragma GCC unroll 16
+        for (int i = 0; i < L; ++i) {
+          rows[i] = i < count ? load_n(source + i * line_stride + k, K - k) : Vec<T>{};
+        }
+        transpose<T>(rows);
+        // Constant indices keep the rows in registers.
+#pragma GCC unroll 16
+        for (int i = 0; i < L; ++i) {
+          if (k + i < K) put(k + i, rows[i]);
+        }
+      }
+    } else if (line_stride == 1) {
+      if (count == L) {
+        for (int64_t k = 0; k < K; ++k) put(k, load(source + k * step));
+      } else {
+        for (int64_t k = 0; k < K; ++k) put(k, load_n(source + k * step, count));
+      }
+    } else {
+      for (int64_t k = 0; k < K; ++k) {
+        for (int i = 0; i < room; ++i) {
+          target[k * pitch + i] = i < count ? source[i * line_stride + k * step] : T{};
+        }
+      }
+    }
+  }
+}
+
+// ---- register tiles ----
+
+// Where row k of the right operand is: a matrix.
+template <class T>
+struct StridedRows {
+  const T* row;
+  int64_t stride;
+  GS_INLINE const T* next() {
+    const T* p = row;
+    row += stride;
+    return p;
+  }
+};
+
+// Where row k of the right operand is: anywhere.
+template <class T>
+struct ScatteredRows {
+  const T* base;
+  const int64_t* offset;
+  GS_INLINE const T* next() { return base + *offset++; }
+};
+
+// What the accumulators start from: zero, one value a row, or the output itself.
+enum class Start { kZero, kRowValues, kOutput };
+
+// c[i][j] = start + sum_k a[k * MR + i] * row_k[j] for MR rows and NV vectors.
+template <class T, int MR, int NV, class Rows>
+__attribute__((noinline)) void tile(int64_t K, const T* a, Rows rows, T* c, int64_t c_stride,
+                                    Start start, const T* row_values) {
+  constexpr int L = kLanes<T>;
+  Vec<T> sum[MR][NV];
+  if (start == Start::kOutput) {
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i) {
+#pragma GCC unroll 8
+      for (int j = 0; j < NV; ++j) sum[i][j] = load(c + i * c_stride + j * L);
+    }
+  } else {
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i) {
+      const Vec<T> value = start == Start::kZero ? Vec<T>{} : splat(row_values[i]);
+#pragma GCC unroll 8
+      for (int j = 0; j < NV; ++j) sum[i][j] = value;
+    }
+  }
+#pragma GCC unroll 1
+  for (int64_t k = 0; k < K; ++k) {
+    const T* row = rows.next();
+    Vec<T> b[NV];
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; ++j) b[j] = load(row + j * L);
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i) {
+      const Vec<T> value = splat(a[i]);
+#pragma GCC unroll 8
+      for (int j = 0; j < NV; ++j) sum[i][j] += value * b[j];
+    }
+    a += MR;
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; ++i) {
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; ++j) store(c + i * c_stride + j * L, sum[i][j]);
+  }
+}
+
+template <class T, class Rows>
+using Tile = void (*)(int64_t K, const T* a, Rows rows, T* c, int64_t c_stride, Start start,
+                      const T* row_values);
+
+template <class T, class Rows, int MR, int NV>
+constexpr Tile<T, Rows> tile_or_none() {
+  if constexpr (NV <= TileShape::vectors(MR) || NV <= TileShape::kVectors) {
+    return &tile<T, MR, NV, Rows>;
+  } else {
+    return nullptr;
+  }
+}
+
+template <class T, class Rows>
+struct TileTable {
+  Tile<T, Rows> entry[TileShape::kRows * TileShape::kMaxVectors];
+  // The tile of `rows` rows and `vectors` vectors.
+  Tile<T, Rows> get(int rows, int vectors) const {
+    return entry[(rows - 1) * TileShape::kMaxVectors + vectors - 1];
+  }
+};
+
+template <class T, class Rows, int... I>
+constexpr TileTable<T, Rows> make_tiles(std::integer_sequence<int, I...>) {
+  constexpr int V = TileShape::kMaxVectors;
+  return {{tile_or_none<T, Rows, I / V + 1, I % V + 1>()...}};
+}
+
+template <class T, class Rows>
+constexpr TileTable<T, Rows> kTiles = make_tiles<T, Rows>(
+    std::make_integer_sequence<int, TileShape::kRows * TileShape::kMaxVectors>{});
+
+// ---- dot tiles: both operands contiguous along the reduction, nothing packed ----
+
+// c[i * NJ + j] = sum_k a[i * a_stride + k] * b[offset[j] + k]. Lanes run along k: each lane is one
+// chain of multiply-adds, the lanes are added in a fixed order at the end.
+template <class T, int MI, int NJ>
+__attribute__((noinline)) void dot_tile(int64_t K, const T* a, int64_t a_stride, const T* b,
+                                        const int64_t* offset, T* c) {
+  constexpr int L = kLanes<T>;
+  const T *left[MI], *right[NJ];
+#pragma GCC unroll 8
+  for (int i = 0; i < MI; ++i) left[i] = a + i * a_stride;
+#pragma GCC unroll 8
+  for (int j = 0; j < NJ; ++j) right[j] = b + offset[j];
+  Vec<T> sum[MI * NJ];
+#pragma GCC unroll 64
+  for (int i = 0; i < MI * NJ; ++i) sum[i] = Vec<T>{};
+  int64_t k = 0;
+#pragma GCC unroll 1
+  for (; k + L <= K; k += L) {
+    Vec<T> x[MI];
+#pragma GCC unroll 8
+    for (int i = 0; i < MI; ++i) x[i] = load(left[i] + k);
+#pragma GCC unroll 8
+    for (int j = 0; j < NJ; ++j) {
+      const Vec<T> y = load(right[j] + k);
+#pragma GCC unroll 8
+      for (int i = 0; i < MI; ++i) sum[i * NJ + j] += x[i] * y;
+    }
+  }
+  if (k < K) {
+    Vec<T> x[MI];
+#pragma GCC unroll 8
+    for (int i = 0; i < MI; ++i) x[i] = load_n(left[i] + k, K - k);
+#pragma GCC unroll 8
+    for (int j = 0; j < NJ; ++j) {
+      const Vec<T> y = load_n(right[j] + k, K - k);
+#pragma GCC unroll 8
+      for (int i = 0; i < MI; ++i) sum[i * NJ + j] += x[i] * y;
+    }
+  }
+#pragma GCC unroll 32
+  for (int first = 0; first < MI * NJ; first += L) {
+    Vec<T> rows[L];
+#pragma GCC unroll 16
+    for (int i = 0; i < L; ++i) rows[i] = first + i < MI * NJ ? sum[first + i] : Vec<T>{};
+    const Vec<T> total = sum_lanes<T>(rows);
+    if (first + L <= MI * NJ) {
+      store(c + first, total);
+    } else {
+      store_n(c + first, total, MI * NJ - first);
+    }
+  }
+}
+
+template <class T>
+using DotTile = void (*)(int64_t K, const T* a, int64_t a_stride, const T* b,
+                         const int64_t* offset, T* c);
+
+template <class T>
+struct DotTable {
+  DotTile<T> entry[TileShape::kDotRows * TileShape::kDotColumns];
+  DotTile<T> get(int rows, int columns) const {
+    return entry[(rows - 1) * TileShape::kDotColumns + columns - 1];
+  }
+};
+
+template <class T, int... I>
+constexpr DotTable<T> make_dots(std::integer_sequence<int, I...>) {
+  constexpr int J = TileShape::kDotColumns;
+  return {{&dot_tile<T, I / J + 1, I % J + 1>...}};
+}
+
+template <class T>
+constexpr DotTable<T> kDots = make_dots<T>(
+    std::make_integer_sequence<int, TileShape::kDotRows * TileShape::kDotColumns>{});
+
+}  // namespace
+}  // namespace GS_ISA
+}  // namespace gradsmith
