@@ -5,9 +5,8 @@ from . import _cpu, environment
 if environment.ISA:
     _cpu.set_isa(environment.ISA)
 
-from ._cpu import empty_cache, memory_stats
+from ._cpu import empty_cache, memory_stats, set_num_threads
 from ._cpu import num_threads as get_num_threads
-from ._cpu import set_num_threads
 from .autograd.function import Function
 from .autograd.grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .device import device

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from . import dtype as dtypes
 from .device import device as Device
+from .dtype import bool_, from_numpy_dtype, get_default_dtype, int64, to_numpy_dtype
 from .dtype import dtype as DType
 from .kernels import TABLE_OF_ARRAY, table
 
@@ -58,8 +58,8 @@ class Tensor:
     grad: Tensor | None
 
     def __init__(self, data: Any = (), *, dtype: DType | None = None) -> None:
-        wanted = dtypes.get_default_dtype() if dtype is None else dtype
-        self._set(np.array(data, dtype=dtypes.to_numpy_dtype(wanted)))
+        wanted = get_default_dtype() if dtype is None else dtype
+        self._set(np.array(data, dtype=to_numpy_dtype(wanted)))
 
     def _set(self, data: Any, requires_grad: bool = False) -> None:
         self._data = data
@@ -92,7 +92,7 @@ class Tensor:
     @property
     def dtype(self) -> DType:
         """The data type of the elements."""
-        return dtypes.from_numpy_dtype(self._data.dtype)
+        return from_numpy_dtype(self._data.dtype)
 
     @property
     def device(self) -> Device:
@@ -295,7 +295,7 @@ class Tensor:
             self._host(), separator=", ", prefix="tensor(", precision=4, threshold=1000
         )
         extra = ""
-        if self.dtype not in (dtypes.get_default_dtype(), dtypes.int64, dtypes.bool_):
+        if self.dtype not in (get_default_dtype(), int64, bool_):
             extra += f", dtype={self.dtype}"
         if self.is_cuda:
             extra += ", device='cuda:0'"

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from heapq import heappop, heappush
 from typing import Any
 
-
 from ..tensor import Tensor
 from .dispatch import RECORDING, Node
 from .grad_mode import mode
@@ -75,9 +74,7 @@ def _target(t: Tensor) -> Any:
     return id(t) if t._node is None else t._node
 
 
-def _roots(
-    name: str, tensors: Any, grad_tensors: Any
-) -> tuple[tuple[Tensor, ...], list[Tensor]]:
+def _roots(name: str, tensors: Any, grad_tensors: Any) -> tuple[tuple[Tensor, ...], list[Tensor]]:
     roots = (tensors,) if isinstance(tensors, Tensor) else tuple(tensors)
     if grad_tensors is None or isinstance(grad_tensors, Tensor):
         grad_tensors = (grad_tensors,) * (len(roots) if grad_tensors is None else 1)
@@ -298,5 +295,3 @@ def _saved_tensors(node: Node) -> tuple[Any, ...]:
             t._node = edge
         result.append(t)
     return tuple(result)
-
-

@@ -6,8 +6,11 @@ it. What can be done when something is wrong, is done only then (`_failed`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import count
 from typing import Any
+
+import numpy as np
 
 from ..errors import Fault, word
 from ..kernels import TABLE_OF_ARRAY
@@ -15,9 +18,11 @@ from ..tensor import Tensor
 from .grad_mode import mode
 from .op import BY_KERNEL, Op
 
-__all__ = ["Node", "RECORDING", "apply"]
+__all__ = ["Node", "RECORDING", "apply", "binary", "unary"]
 
-_new_tensor = Tensor._make
+_make = Tensor._make
+_new_node = object.__new__
+_NUMPY = (np.ndarray, np.generic)
 _next_number = count(1).__next__
 
 
@@ -37,9 +42,19 @@ class Node:
 
     __slots__ = ("op", "k", "edges", "saved", "origins", "versions", "options", "number", "shapes")
 
+    op: Op
+    k: Any
+    edges: list[Any]
+    saved: tuple[Any, ...] | None
+    origins: list[int | None]
+    versions: list[tuple[list[int], int]]
+    options: tuple[Any, ...]
+    number: int
+    shapes: tuple[Any, ...] | None
+
     def __init__(self) -> None:
         self.number = _next_number()
-        self.shapes: tuple[Any, ...] | None = None
+        self.shapes = None
 
 
 def apply(op: Op, inputs: tuple[Any, ...], options: tuple[Any, ...] = ()) -> Any:
@@ -57,62 +72,141 @@ def apply(op: Op, inputs: tuple[Any, ...], options: tuple[Any, ...] = ()) -> Any
             y, saved = op.forward(k, *arrays, *options)
     except Fault as fault:
         return _failed(fault, op, inputs, arrays, options)
-    if op.outputs != 1:
-        outputs = tuple([_new_tensor(part) for part in y])
-        out = outputs[0]
-    else:
-        out = _new_tensor(y)
-        outputs = None
-    if op.views:
-        out._version = inputs[0]._version
+    if op.outputs == 1:
+        out = _make(y)
+        if op.views:
+            out._version = inputs[0]._version
+        if mode.enabled and op.backward is not None:
+            for t in inputs:
+                if isinstance(t, Tensor) and t._requires_grad:
+                    out._node = _record(op, k, inputs, arrays, y, out, saved, options)
+                    out._requires_grad = True
+                    break
+        return out
+    outputs = tuple([_make(part) for part in y])
     if mode.enabled and op.backward is not None:
-        edges = []
-        wanted = False
         for t in inputs:
             if isinstance(t, Tensor) and t._requires_grad:
-                edges.append(t._node or (t,))
-                wanted = True
-            else:
-                edges.append(None)
-        if wanted:
-            node = Node()
-            node.op = op
-            node.k = k
-            node.edges = edges
-            node.options = options
-            node.saved = saved
-            origins = []
-            versions = []
-            for s in saved:
-                origin = None
-                if s is y:
-                    origin = -1
-                    versions.append((out._version, out._version[0]))
-                elif outputs is not None and any(s is part for part in y):
-                    origin = -1 - [s is part for part in y].index(True)
-                    version = outputs[-1 - origin]._version
-                    versions.append((version, version[0]))
-                else:
-                    for i, array in enumerate(arrays):
-                        if s is array and isinstance(inputs[i], Tensor):
-                            origin = i
-                            version = inputs[i]._version
-                            versions.append((version, version[0]))
-                            break
-                origins.append(origin)
-            if op.views:  # backward of a view of what was since changed in place would be wrong
-                versions.append((out._version, out._version[0]))
-            node.origins = origins
-            node.versions = versions
-            if outputs is None or op.differentiable == 1:
-                out._requires_grad = True
-                out._node = node
-            else:
-                node.shapes = tuple([(t._data.shape, t._data.dtype) for t in outputs])
-                for i in range(op.differentiable):
-                    outputs[i]._requires_grad = True
-                    outputs[i]._node = (node, i)
-    return out if outputs is None else outputs
+                _record_several(op, k, inputs, arrays, y, outputs, saved, options)
+                break
+    return outputs
+
+
+# apply for one and two inputs without options: what a small elementwise op costs. Python's calls
+# with * and its list comprehensions are a third of apply's time.
+
+
+def unary(op: Op, x: Tensor) -> Tensor:
+    """apply(op, (x,)) for an op of one output."""
+    if not isinstance(x, Tensor):
+        return apply(op, (x,))
+    a = x._data
+    k = TABLE_OF_ARRAY[type(a)]
+    try:
+        y, saved = op.forward(k, a)
+    except Fault as fault:
+        return _failed(fault, op, (x,), [a], ())
+    out = _make(y)
+    if x._requires_grad and mode.enabled:
+        out._node = _record(op, k, (x,), (a,), y, out, saved, ())
+        out._requires_grad = True
+    return out
+
+
+def binary(op: Op, x: Any, y: Any) -> Tensor:
+    """apply(op, (x, y)) for an op of one output."""
+    if not isinstance(x, Tensor) or not isinstance(y, Tensor):
+        return apply(op, (x, y))
+    a = x._data
+    b = y._data
+    k = TABLE_OF_ARRAY[type(a)]
+    try:
+        z, saved = op.forward(k, a, b)
+    except Fault as fault:
+        return _failed(fault, op, (x, y), [a, b], ())
+    out = _make(z)
+    if (x._requires_grad or y._requires_grad) and mode.enabled:
+        out._node = _record(op, k, (x, y), (a, b), z, out, saved, ())
+        out._requires_grad = True
+    return out
+
+
+def _record(
+    op: Op,
+    k: Any,
+    inputs: tuple[Any, ...],
+    arrays: Sequence[Any],
+    y: Any,
+    out: Tensor,
+    saved: tuple[Any, ...],
+    options: tuple[Any, ...],
+) -> Node:
+    """The node of an op of one output."""
+    node = _new_node(Node)
+    node.number = _next_number()
+    node.op = op
+    node.k = k
+    node.options = options
+    node.saved = saved
+    node.shapes = None
+    edges = []
+    for t in inputs:
+        if isinstance(t, Tensor) and t._requires_grad:
+            edges.append(t._node or (t,))
+        else:
+            edges.append(None)
+    node.edges = edges
+    origins = []
+    versions = []
+    for s in saved:
+        origin = None
+        if s is y:
+            origin = -1
+            counter = out._version
+            versions.append((counter, counter[0]))
+        else:
+            i = 0
+            for array in arrays:
+                if s is array:
+                    if isinstance(inputs[i], Tensor):
+                        origin = i
+                        counter = inputs[i]._version
+                        versions.append((counter, counter[0]))
+                    break
+                i += 1
+        origins.append(origin)
+    if op.views:  # the gradient of a view of what was since changed in place would be wrong
+        versions.append((out._version, out._version[0]))
+    node.origins = origins
+    node.versions = versions
+    return node
+
+
+def _record_several(
+    op: Op,
+    k: Any,
+    inputs: tuple[Any, ...],
+    arrays: Sequence[Any],
+    y: tuple[Any, ...],
+    outputs: tuple[Tensor, ...],
+    saved: tuple[Any, ...],
+    options: tuple[Any, ...],
+) -> None:
+    """Makes the node of an op of several outputs and hangs it on the differentiable ones."""
+    node = _record(op, k, inputs, arrays, y[0], outputs[0], saved, options)
+    for i, s in enumerate(saved):
+        for j, part in enumerate(y):
+            if j and s is part:
+                node.origins[i] = -1 - j
+                node.versions.append((outputs[j]._version, outputs[j]._version[0]))
+    if op.differentiable == 1:
+        outputs[0]._node = node
+        outputs[0]._requires_grad = True
+        return
+    node.shapes = tuple([(t._data.shape, t._data.dtype) for t in outputs])
+    for i in range(op.differentiable):
+        outputs[i]._node = (node, i)
+        outputs[i]._requires_grad = True
 
 
 def _other_table(op: Op, inputs: tuple[Any, ...], arrays: list[Any]) -> Any:
@@ -133,7 +227,7 @@ def _failed(
     options: tuple[Any, ...],
 ) -> Any:
     """A kernel refused: promotes floating-point dtypes that differ, or raises in words."""
-    if fault.args[1] == "dtype_mismatch":
+    if fault.args[1] in ("dtype_mismatch", "not_array"):
         promoted = _promoted(inputs)
         if promoted is not None:
             return apply(op, promoted, options)
@@ -141,14 +235,18 @@ def _failed(
 
 
 def _promoted(inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
-    """The inputs in the widest of their dtypes as torch.result_type gives it, or None."""
-    tensors = [t for t in inputs if isinstance(t, Tensor)]
+    """The inputs in the widest of their dtypes as torch.result_type gives it, or None.
+
+    NumPy's arrays and scalars become tensors here.
+    """
+    values = [Tensor._make(np.asarray(t)) if isinstance(t, _NUMPY) else t for t in inputs]
+    tensors = [t for t in values if isinstance(t, Tensor)]
     dtypes = [t.dtype for t in tensors]
     floating = [d for d in dtypes if d.is_floating_point]
     widest = max(floating or dtypes, key=lambda d: d.itemsize)
-    if all(d is widest for d in dtypes):
+    if all(d is widest for d in dtypes) and all(a is b for a, b in zip(values, inputs, strict=True)):
         return None
-    return tuple([t.to(widest) if isinstance(t, Tensor) else t for t in inputs])
+    return tuple([t.to(widest) if isinstance(t, Tensor) else t for t in values])
 
 
 class _Recording:

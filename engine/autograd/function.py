@@ -108,9 +108,7 @@ class Function:
         """Runs forward and records it."""
         context = Context()
         positions = [i for i, a in enumerate(args) if isinstance(a, Tensor)]
-        context.needs_input_grad = tuple(
-            [isinstance(a, Tensor) and a._requires_grad for a in args]
-        )
+        context.needs_input_grad = tuple([isinstance(a, Tensor) and a._requires_grad for a in args])
         recorded = mode.enabled and any(context.needs_input_grad)
         before, mode.enabled = mode.enabled, False
         try:

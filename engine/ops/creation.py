@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import dtype as dtypes
 from ..device import device as Device
+from ..dtype import bool_, from_numpy_dtype, get_default_dtype, int64, to_numpy_dtype
 from ..dtype import dtype as DType
 from ..kernels import KernelTable, table
 from ..tensor import Tensor
@@ -70,10 +70,10 @@ def _host_array(name: str, data: Any, dtype: DType | None) -> np.ndarray[Any, An
         data, (np.ndarray, np.generic, Tensor)
     )
     if dtype is not None:
-        return array.astype(dtypes.to_numpy_dtype(dtype))
+        return array.astype(to_numpy_dtype(dtype))
     if python_floats:
-        return array.astype(dtypes.get_default_dtype().numpy)
-    return array.astype(dtypes.from_numpy_dtype(array.dtype).numpy, copy=False)
+        return array.astype(get_default_dtype().numpy)
+    return array.astype(from_numpy_dtype(array.dtype).numpy, copy=False)
 
 
 def tensor(
@@ -94,9 +94,11 @@ def tensor(
     Raises:
         TypeError, ValueError: for data that is not numbers in a regular shape.
     """
-    t = Tensor._make(device_table(device).transfer(
-        _host_array("tensor", data, dtype), device_table(device).device
-    ))
+    t = Tensor._make(
+        device_table(device).transfer(
+            _host_array("tensor", data, dtype), device_table(device).device
+        )
+    )
     return t.requires_grad_() if requires_grad else t
 
 
@@ -117,7 +119,7 @@ def from_numpy(ndarray: np.ndarray[Any, Any]) -> Tensor:
     """
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"from_numpy: needs a numpy.ndarray; got {type(ndarray).__name__}")
-    dtypes.from_numpy_dtype(ndarray.dtype)
+    from_numpy_dtype(ndarray.dtype)
     if not ndarray.dtype.isnative:
         raise TypeError(
             f"from_numpy: needs native byte order; got {ndarray.dtype} "
@@ -149,7 +151,9 @@ def as_operand(name: str, value: Any) -> Tensor:
         return from_numpy(value)
     if isinstance(value, np.generic):
         return tensor(value)
-    raise TypeError(f"{name}: operands must be tensors, arrays or numbers; got {type(value).__name__}")
+    raise TypeError(
+        f"{name}: operands must be tensors, arrays or numbers; got {type(value).__name__}"
+    )
 
 
 def full(
@@ -166,11 +170,11 @@ def full(
         dtype: default: float32 for a float, int64 for an int, bool for a bool.
     """
     if dtype is None:
-        kinds = {bool: dtypes.bool_, int: dtypes.int64}
-        dtype = kinds.get(type(fill_value), dtypes.get_default_dtype())
+        kinds = {bool: bool_, int: int64}
+        dtype = kinds.get(type(fill_value), get_default_dtype())
     k = device_table(device)
     shape = size_of("full", (size,) if isinstance(size, int) else tuple(size))
-    t = Tensor._make(k.full(shape, float(fill_value), dtypes.to_numpy_dtype(dtype)))
+    t = Tensor._make(k.full(shape, float(fill_value), to_numpy_dtype(dtype)))
     return t.requires_grad_() if requires_grad else t
 
 
@@ -178,7 +182,9 @@ def zeros(
     *size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """A tensor of zeros."""
-    return full(size_of("zeros", size), 0.0, dtype=dtype, device=device, requires_grad=requires_grad)
+    return full(
+        size_of("zeros", size), 0.0, dtype=dtype, device=device, requires_grad=requires_grad
+    )
 
 
 def ones(
@@ -192,7 +198,9 @@ def empty(
     *size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """A tensor whose values are not to be relied on (they are zeros, for safety)."""
-    return full(size_of("empty", size), 0.0, dtype=dtype, device=device, requires_grad=requires_grad)
+    return full(
+        size_of("empty", size), 0.0, dtype=dtype, device=device, requires_grad=requires_grad
+    )
 
 
 def _like(input: Tensor, value: float, dtype: DType | None, device: Any, grad: bool) -> Tensor:

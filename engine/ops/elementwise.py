@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..autograd.dispatch import apply
+from ..autograd.dispatch import binary, unary
 from ..autograd.op import op
 from ..tensor import Tensor
 from .install import method
@@ -20,7 +20,7 @@ def _shape(x: Any) -> tuple[int, ...]:
 
 @op(inputs="a| b|", kernel="add", formula="y = a + b")
 def add_(k, a, b):
-    return k.add(a, b), (_shape(a), _shape(b))
+    return k.add(a, b), (getattr(a, "shape", ()), getattr(b, "shape", ()))
 
 
 @add_.gradient
@@ -34,7 +34,7 @@ def _(k, saved, grad_y, need):
 
 @op(inputs="a| b|", kernel="sub", formula="y = a - b")
 def sub_(k, a, b):
-    return k.sub(a, b), (_shape(a), _shape(b))
+    return k.sub(a, b), (getattr(a, "shape", ()), getattr(b, "shape", ()))
 
 
 @sub_.gradient
@@ -183,15 +183,6 @@ def _(k, saved, grad_y, need):
 # ---- the public functions ----
 
 
-def _operand(name: str, value: Any) -> Any:
-    """A tensor or number as it is; an array or sequence as a tensor."""
-    if isinstance(value, (Tensor, float, int)):
-        return value
-    from .creation import as_operand
-
-    return as_operand(name, value)
-
-
 @method("__add__", "add")
 def add(input: Any, other: Any) -> Tensor:
     """The sum, element by element; shapes broadcast.
@@ -204,7 +195,7 @@ def add(input: Any, other: Any) -> Tensor:
     Raises:
         RuntimeError: shapes that do not broadcast.
     """
-    return apply(add_, (input, _operand("add", other)))
+    return binary(add_, input, other)
 
 
 @method("__sub__", "sub", "subtract")
@@ -219,7 +210,7 @@ def sub(input: Any, other: Any) -> Tensor:
     Raises:
         RuntimeError: shapes that do not broadcast.
     """
-    return apply(sub_, (input, _operand("sub", other)))
+    return binary(sub_, input, other)
 
 
 @method("__mul__", "mul", "multiply")
@@ -234,7 +225,7 @@ def mul(input: Any, other: Any) -> Tensor:
     Raises:
         RuntimeError: shapes that do not broadcast.
     """
-    return apply(mul_, (input, _operand("mul", other)))
+    return binary(mul_, input, other)
 
 
 @method("__truediv__", "div", "divide")
@@ -249,39 +240,39 @@ def div(input: Any, other: Any) -> Tensor:
     Raises:
         RuntimeError: shapes that do not broadcast.
     """
-    return apply(div_, (input, _operand("div", other)))
+    return binary(div_, input, other)
 
 
 @method("__radd__")
 def _radd(input: Tensor, other: Any) -> Tensor:
-    return apply(add_, (_operand("add", other), input))
+    return binary(add_, other, input)
 
 
 @method("__rsub__")
 def _rsub(input: Tensor, other: Any) -> Tensor:
-    return apply(sub_, (_operand("sub", other), input))
+    return binary(sub_, other, input)
 
 
 @method("__rmul__")
 def _rmul(input: Tensor, other: Any) -> Tensor:
-    return apply(mul_, (_operand("mul", other), input))
+    return binary(mul_, other, input)
 
 
 @method("__rtruediv__")
 def _rtruediv(input: Tensor, other: Any) -> Tensor:
-    return apply(div_, (_operand("div", other), input))
+    return binary(div_, other, input)
 
 
 @method("__neg__", "neg", "negative")
 def neg(input: Tensor) -> Tensor:
     """The negative, element by element. Formula: y = -input"""
-    return apply(neg_, (input,))
+    return unary(neg_, input)
 
 
 @method("exp")
 def exp(input: Tensor) -> Tensor:
     """The exponential, element by element; float32 within 2 ULP. Formula: y = e^input"""
-    return apply(exp_, (input,))
+    return unary(exp_, input)
 
 
 @method("log")
@@ -290,22 +281,22 @@ def log(input: Tensor) -> Tensor:
 
     Formula: y = ln input (-inf at 0, NaN below)
     """
-    return apply(log_, (input,))
+    return unary(log_, input)
 
 
 @method("relu")
 def relu(input: Tensor) -> Tensor:
     """The rectified linear unit. Formula: y = max(input, 0); NaN stays NaN"""
-    return apply(relu_, (input,))
+    return unary(relu_, input)
 
 
 @method("sigmoid")
 def sigmoid(input: Tensor) -> Tensor:
     """The logistic function; float32 within 2 ULP. Formula: y = 1 / (1 + e^-input)"""
-    return apply(sigmoid_, (input,))
+    return unary(sigmoid_, input)
 
 
 @method("tanh")
 def tanh(input: Tensor) -> Tensor:
     """The hyperbolic tangent; float32 within 2 ULP. Formula: y = tanh input"""
-    return apply(tanh_, (input,))
+    return unary(tanh_, input)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import dtype as dtypes
 from ..autograd.dispatch import apply
 from ..autograd.op import op
 from ..dtype import dtype as DType
+from ..dtype import get_default_dtype, to_numpy_dtype
 from ..random import Generator, default_generator
 from ..tensor import Tensor
 from . import creation
@@ -79,7 +79,7 @@ def _draw(
         count *= n
     seed, offset = (generator or default_generator).reserve(count)
     k = creation.device_table(device)
-    numpy_dtype = dtypes.to_numpy_dtype(dtypes.get_default_dtype() if dtype is None else dtype)
+    numpy_dtype = to_numpy_dtype(get_default_dtype() if dtype is None else dtype)
     t = Tensor._make(getattr(k, kernel)(shape, first, second, seed, offset, numpy_dtype))
     return t.requires_grad_() if requires_grad else t
 
@@ -135,4 +135,6 @@ def _normal_(
 ) -> Tensor:
     """Fills the tensor with normal random numbers."""
     shape = tuple(input.shape)
-    return input.copy_(_draw("normal", shape, mean, std, input.dtype, input.device, False, generator))
+    return input.copy_(
+        _draw("normal", shape, mean, std, input.dtype, input.device, False, generator)
+    )

@@ -9,7 +9,18 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-__all__ = ["cat", "conv", "conv_transpose", "dim", "dims", "pool", "reduced", "reshape", "sizes", "spatial"]
+__all__ = [
+    "cat",
+    "conv",
+    "conv_transpose",
+    "dim",
+    "dims",
+    "pool",
+    "reduced",
+    "reshape",
+    "sizes",
+    "spatial",
+]
 
 INT64_MAX = 2**63 - 1
 
@@ -348,8 +359,7 @@ def index(
             continue
         if isinstance(item, bool) or not hasattr(item, "__index__"):
             raise NotImplementedError(
-                f"{name}: only ints, slices, None and ... can index yet; "
-                f"got {type(item).__name__}"
+                f"{name}: only ints, slices, None and ... can index yet; got {type(item).__name__}"
             )
         i = item.__index__()
         if not -n <= i < n:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .. import dtype as dtypes
 from ..autograd.dispatch import apply
 from ..autograd.grad_mode import mode
 from ..autograd.op import op
 from ..device import device as Device
 from ..dtype import dtype as DType
+from ..dtype import float32, float64, int64, to_numpy_dtype
 from ..kernels.views import view_strides
 from ..tensor import Tensor
 from . import shapes
@@ -404,7 +404,7 @@ def _to(
         if where != input._table().device:
             result = apply(transfer_, (result,), (where,))
     if dtype is not None:
-        wanted = dtypes.to_numpy_dtype(dtype)
+        wanted = to_numpy_dtype(dtype)
         if result._data.dtype != wanted:
             result = apply(copy_, (result,), (wanted,))
     return clone(result) if copy and result is input else result
@@ -425,19 +425,19 @@ def _cuda(input: Tensor, device: Any = None) -> Tensor:
 @method("float")
 def _float(input: Tensor) -> Tensor:
     """The tensor as float32."""
-    return _to(input, dtypes.float32)
+    return _to(input, float32)
 
 
 @method("double")
 def _double(input: Tensor) -> Tensor:
     """The tensor as float64."""
-    return _to(input, dtypes.float64)
+    return _to(input, float64)
 
 
 @method("long")
 def _long(input: Tensor) -> Tensor:
     """The tensor as int64."""
-    return _to(input, dtypes.int64)
+    return _to(input, int64)
 
 
 # ---- in place ----
