@@ -1,0 +1,1 @@
+"""The command line: `gradsmith demo`, `gradsmith info`."""

@@ -1,0 +1,90 @@
+"""What is seen while the demo trains: a live bar on a terminal, a line an epoch elsewhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from ..train import Epoch
+
+__all__ = ["LiveProgress", "NoProgress", "PlainProgress", "epoch_line", "live_terminal"]
+
+
+def live_terminal() -> bool:
+    """Whether standard output is a terminal that can redraw a line."""
+    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
+
+
+def epoch_line(epoch: Epoch, epochs: int) -> str:
+    """`epoch  3/40   loss 0.6261   train 78.99 %   validation 89.22 %   0.11 s`."""
+    width = len(str(epochs))
+    line = (
+        f"epoch {epoch.number:>{width}}/{epochs}   loss {epoch.train_loss:.4f}   "
+        f"train {100 * epoch.train_accuracy:6.2f} %"
+    )
+    if epoch.validation_accuracy is not None:
+        line += f"   validation {100 * epoch.validation_accuracy:6.2f} %"
+    return f"{line}   {epoch.seconds:.2f} s"
+
+
+class NoProgress:
+    """Says nothing."""
+
+    def started(self, epochs: int, steps: int) -> None:
+        """Nothing."""
+
+    def stepped(self, epoch: int, step: int, loss: float) -> None:
+        """Nothing."""
+
+    def finished_epoch(self, epoch: Epoch) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Gives the terminal back."""
+
+
+class PlainProgress(NoProgress):
+    """A line for each epoch."""
+
+    def started(self, epochs: int, steps: int) -> None:
+        self.epochs = epochs
+
+    def finished_epoch(self, epoch: Epoch) -> None:
+        print(epoch_line(epoch, self.epochs), flush=True)
+
+
+class LiveProgress(NoProgress):
+    """A bar with the loss, both accuracies and the time that is left (rich)."""
+
+    def started(self, epochs: int, steps: int) -> None:
+        from rich import progress
+
+        self.epochs, self.steps = epochs, steps
+        self.accuracy = ""
+        columns: list[Any] = [
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(bar_width=None),
+            progress.TaskProgressColumn(),
+            progress.TextColumn("{task.fields[numbers]}"),
+            progress.TimeRemainingColumn(compact=True),
+        ]
+        self.bar = progress.Progress(*columns, expand=True, refresh_per_second=8)
+        self.task = self.bar.add_task(f"epoch 1/{epochs}", total=epochs * steps, numbers="")
+        self.bar.start()
+
+    def stepped(self, epoch: int, step: int, loss: float) -> None:
+        self.bar.update(
+            self.task,
+            completed=(epoch - 1) * self.steps + step,
+            description=f"epoch {epoch}/{self.epochs}",
+            numbers=f"loss {loss:.3f}{self.accuracy}",
+        )
+
+    def finished_epoch(self, epoch: Epoch) -> None:
+        if epoch.validation_accuracy is not None:
+            self.accuracy = f"  validation {100 * epoch.validation_accuracy:.1f} %"
+
+    def close(self) -> None:
+        if hasattr(self, "bar"):
+            self.bar.stop()
