@@ -27,7 +27,11 @@ from .dtype import (
 )
 from .ops.creation import *
 from .ops.creation import get_default_device, set_default_device
+from .ops.conv import *
 from .ops.elementwise import *
+from .ops.loss import *
+from .ops.matmul import *
+from .ops.pool import *
 from .ops.random import *
 from .ops.reduce import *
 from .ops.view import *

@@ -123,6 +123,15 @@ def spatial(name: str, argument: str, value: Any, n: int, least: int) -> tuple[i
     return values
 
 
+def groups(name: str, value: Any) -> int:
+    """The number of groups: an int >= 1."""
+    if type(value) is not int:
+        value = _index(name, "groups", value)
+    if value < 1:
+        raise ValueError(f"{name}: groups must be >= 1; got {value}")
+    return value
+
+
 @lru_cache(maxsize=4096)
 def conv(
     name: str,
@@ -139,7 +148,7 @@ def conv(
     out = floor((in + 2 * padding - dilation * (kernel - 1) - 1) / stride) + 1
     (Dumoulin & Visin 2016, relationship 15).
     """
-    _conv_operands(name, x, weight, groups)
+    _conv_operands(name, x, weight)
     if x[1] != weight[1] * groups:
         raise RuntimeError(
             f"{name}: weight.shape[1] * groups must equal x.shape[1]; "
@@ -183,7 +192,7 @@ def conv_transpose(
 
     out = (in - 1) * stride - 2 * padding + dilation * (kernel - 1) + output_padding + 1.
     """
-    _conv_operands(name, x, weight, groups)
+    _conv_operands(name, x, weight)
     if x[1] != weight[0]:
         raise RuntimeError(
             f"{name}: weight.shape[0] must equal x.shape[1]; got weight {weight}, x {x}"
@@ -215,11 +224,7 @@ def conv_transpose(
     return _countable(name, tuple(out))
 
 
-def _conv_operands(name: str, x: tuple[int, ...], weight: tuple[int, ...], groups: int) -> None:
-    if type(groups) is not int:
-        groups = _index(name, "groups", groups)
-    if groups < 1:
-        raise ValueError(f"{name}: groups must be >= 1; got {groups}")
+def _conv_operands(name: str, x: tuple[int, ...], weight: tuple[int, ...]) -> None:
     if len(weight) != len(x):
         raise RuntimeError(
             f"{name}: weight must have as many dimensions as x; got weight {weight}, x {x}"

@@ -1,0 +1,179 @@
+"""Matrix products: matmul with batches and broadcasting, and linear."""
+
+from __future__ import annotations
+
+from ..autograd.dispatch import apply
+from ..autograd.op import op
+from ..tensor import Tensor
+from . import shapes
+from .install import method
+from .reduce import sum_to_shape
+
+__all__ = ["bmm", "linear", "matmul", "mm"]
+
+
+def _transposed(k, x):
+    """A view of x with its last two dims exchanged."""
+    n = len(x.shape)
+    return k.permute(x, (*range(n - 2), n - 1, n - 2))
+
+
+def _product(k, a, b):
+    return k.matmul(a, b, None, shapes.matmul("matmul", tuple(a.shape), tuple(b.shape)))
+
+
+@op(inputs="a b bias?", kernel="matmul", formula="y = a @ b + bias")
+def matmul_(k, a, b, bias, out_shape):
+    return k.matmul(a, b, bias, out_shape), (a, b)
+
+
+@matmul_.gradient
+def _(k, saved, grad_y, need, out_shape):
+    a, b = saved
+    return (
+        sum_to_shape(k, _product(k, grad_y, _transposed(k, b)), a.shape) if need[0] else None,
+        sum_to_shape(k, _product(k, _transposed(k, a), grad_y), b.shape) if need[1] else None,
+        sum_to_shape(k, grad_y, (grad_y.shape[-1],)) if need[2] else None,
+    )
+
+
+@op(inputs="x weight bias?", formula="y = x @ weight^T + bias")
+def linear_(k, x, weight, bias, out_shape):
+    return k.matmul(x, k.permute(weight, (1, 0)), bias, out_shape), (x, weight)
+
+
+@linear_.gradient
+def _(k, saved, grad_y, need, out_shape):
+    x, weight = saved
+    grad_x = grad_weight = grad_bias = None
+    if need[0]:
+        grad_x = k.matmul(grad_y, weight, None, tuple(x.shape))
+    if need[1] or need[2]:
+        n, m = weight.shape
+        rows = 1
+        for size in x.shape[:-1]:
+            rows *= size
+        flat = k.reshape(grad_y, (rows, n))
+        if need[1]:
+            columns = k.permute(flat, (1, 0))
+            grad_weight = k.matmul(columns, k.reshape(x, (rows, m)), None, (n, m))
+        if need[2]:
+            grad_bias = k.sum(flat, (0,), (n,))
+    return grad_x, grad_weight, grad_bias
+
+
+# ---- the public functions ----
+
+
+@method("matmul", "__matmul__")
+def matmul(input: Tensor, other: Tensor) -> Tensor:
+    """The matrix product; batch dimensions broadcast, vectors are rows or columns as they fit.
+
+    Formula: y[..., i, j] = sum over k of input[..., i, k] * other[..., k, j]
+
+    Shape: (..., M, K), (..., K, N) -> (..., M, N). A 1-D input is a row, a 1-D other a column; that
+    dimension is dropped from the result.
+
+    Raises:
+        RuntimeError: 0-dim operands, inner sizes that differ, batches that do not broadcast.
+    """
+    for name, t in (("input", input), ("other", other)):
+        if not isinstance(t, Tensor):
+            raise TypeError(f"matmul: {name} must be a tensor; got {type(t).__name__}")
+        if not t._data.shape:
+            raise RuntimeError(f"matmul: {name} must have at least one dimension; got shape ()")
+    row, column = len(input._data.shape) == 1, len(other._data.shape) == 1
+    if row:
+        input = input.unsqueeze(0)
+    if column:
+        other = other.unsqueeze(1)
+    a_shape, b_shape = input._data.shape, other._data.shape
+    out_shape = shapes.matmul("matmul", a_shape, b_shape)
+    if len(b_shape) == 2 and len(a_shape) > 2 and input._data.flags.c_contiguous:
+        # One tall product instead of a batch of them.
+        rows = 1
+        for n in a_shape[:-1]:
+            rows *= n
+        flat = apply(
+            matmul_, (input.reshape((rows, a_shape[-1])), other, None), ((rows, b_shape[1]),)
+        )
+        y = flat.reshape(out_shape)
+    else:
+        y = apply(matmul_, (input, other, None), (out_shape,))
+    if row or column:
+        kept = out_shape[: len(out_shape) - 2]
+        y = y.reshape(
+            (*kept, *(() if row else out_shape[-2:-1]), *(() if column else out_shape[-1:]))
+        )
+    return y
+
+
+@method("__rmatmul__")
+def _rmatmul(input: Tensor, other: Tensor) -> Tensor:
+    return matmul(other, input)
+
+
+@method("mm")
+def mm(input: Tensor, mat2: Tensor) -> Tensor:
+    """The product of two matrices.
+
+    Shape: (M, K), (K, N) -> (M, N)
+
+    Raises:
+        RuntimeError: operands that are not 2-D, or inner sizes that differ.
+    """
+    _rank("mm", 2, input=input, mat2=mat2)
+    shape = shapes.matmul("mm", input._data.shape, mat2._data.shape)
+    return apply(matmul_, (input, mat2, None), (shape,))
+
+
+@method("bmm")
+def bmm(input: Tensor, mat2: Tensor) -> Tensor:
+    """The products of two batches of matrices, pair by pair.
+
+    Shape: (B, M, K), (B, K, N) -> (B, M, N)
+
+    Raises:
+        RuntimeError: operands that are not 3-D, or sizes that do not fit.
+    """
+    _rank("bmm", 3, input=input, mat2=mat2)
+    if input._data.shape[0] != mat2._data.shape[0]:
+        raise RuntimeError(
+            f"bmm: batches must be equal; got input {tuple(input.shape)}, mat2 {tuple(mat2.shape)}"
+        )
+    shape = shapes.matmul("bmm", input._data.shape, mat2._data.shape)
+    return apply(matmul_, (input, mat2, None), (shape,))
+
+
+def _rank(name: str, ndim: int, **tensors: Tensor) -> None:
+    for argument, t in tensors.items():
+        if len(t._data.shape) != ndim:
+            raise RuntimeError(f"{name}: {argument} must be {ndim}-D; got shape {tuple(t.shape)}")
+
+
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """A fully connected layer.
+
+    Formula: y = input @ weight^T + bias
+
+    Shape: input (..., in_features), weight (out_features, in_features), bias (out_features,) ->
+    (..., out_features). A 1-D weight of (in_features,) gives (...).
+
+    Raises:
+        RuntimeError: sizes that do not fit.
+    """
+    x, w = input._data.shape, weight._data.shape
+    if len(w) == 1 and bias is None:
+        return matmul(input, weight)
+    if len(w) != 2 or not x or x[-1] != w[1]:
+        raise RuntimeError(
+            f"linear: input's last dim must equal weight.shape[1]; got input {tuple(x)}, "
+            f"weight {tuple(w)}"
+        )
+    if bias is not None and bias._data.shape != (w[0],):
+        raise RuntimeError(
+            f"linear: bias must have shape ({w[0]},); got {tuple(bias.shape)} with weight {tuple(w)}"
+        )
+    if len(x) == 1:
+        return apply(linear_, (input.unsqueeze(0), weight, bias), ((1, w[0]),)).reshape((w[0],))
+    return apply(linear_, (input, weight, bias), ((*x[:-1], w[0]),))

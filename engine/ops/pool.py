@@ -1,0 +1,290 @@
+"""Max and average pooling: one N-D op of each behind the 1d, 2d and 3d functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..autograd.dispatch import apply
+from ..autograd.op import op
+from ..dtype import int64
+from ..tensor import Tensor
+from . import shapes
+from .conv import _batched
+
+__all__ = ["avg_pool1d", "avg_pool2d", "avg_pool3d", "max_pool1d", "max_pool2d", "max_pool3d"]
+
+
+@op(
+    inputs="x",
+    kernel="max_pool",
+    outputs=2,
+    formula="y = max of x over each window; indices: where in the plane it stood first",
+)
+def max_pool(k, x, out_shape, kernel, stride, padding, dilation):
+    y, indices = k.max_pool(x, out_shape, kernel, stride, padding, dilation)
+    return (y, indices), (indices, tuple(x.shape))
+
+
+@max_pool.gradient
+def _(k, saved, grad_y, need, out_shape, kernel, stride, padding, dilation):
+    indices, x_shape = saved
+    return (k.max_pool_bwd(grad_y, indices, x_shape, kernel, stride, padding, dilation),)
+
+
+@op(
+    inputs="grad_y indices",
+    kernel="max_pool_bwd",
+    formula="grad_x[i] = sum of grad_y over the windows whose maximum is i",
+)
+def max_pool_bwd(k, grad_y, indices, x_shape, kernel, stride, padding, dilation):
+    grad_x = k.max_pool_bwd(grad_y, indices, x_shape, kernel, stride, padding, dilation)
+    return grad_x, (indices,)
+
+
+@max_pool_bwd.gradient
+def _(k, saved, grad, need, x_shape, kernel, stride, padding, dilation):
+    return k.max_pool_gather(grad, saved[0]), None
+
+
+@op(inputs="x indices", kernel="max_pool_gather", formula="y = x at the windows' maxima")
+def max_pool_gather(k, x, indices):
+    return k.max_pool_gather(x, indices), (indices, tuple(x.shape))
+
+
+@max_pool_gather.gradient
+def _(k, saved, grad_y, need):
+    indices, x_shape = saved
+    # Only where the maxima stood matters: a window as large as the plane visits them all.
+    plane = x_shape[2:]
+    ones, zeros = (1,) * len(plane), (0,) * len(plane)
+    return k.max_pool_bwd(grad_y, indices, x_shape, plane, ones, zeros, ones), None
+
+
+@op(inputs="x", kernel="avg_pool", formula="y = sum of x over each window / its size")
+def avg_pool(k, x, out_shape, kernel, stride, padding, count_include_pad, divisor):
+    y = k.avg_pool(x, out_shape, kernel, stride, padding, count_include_pad, divisor)
+    return y, (tuple(x.shape),)
+
+
+@avg_pool.gradient
+def _(k, saved, grad_y, need, out_shape, *options):
+    return (k.avg_pool_bwd(grad_y, saved[0], *options),)
+
+
+@op(inputs="grad_y", kernel="avg_pool_bwd", formula="the adjoint of avg_pool")
+def avg_pool_bwd(k, grad_y, x_shape, kernel, stride, padding, count_include_pad, divisor):
+    grad_x = k.avg_pool_bwd(grad_y, x_shape, kernel, stride, padding, count_include_pad, divisor)
+    return grad_x, (tuple(grad_y.shape),)
+
+
+@avg_pool_bwd.gradient
+def _(k, saved, grad, need, x_shape, *options):
+    return (k.avg_pool(grad, saved[0], *options),)
+
+
+# ---- the public functions ----
+
+
+def _window(
+    name: str, n: int, kernel_size: Any, stride: Any, padding: Any, dilation: Any = 1
+) -> tuple[tuple[int, ...], ...]:
+    """kernel, stride (default: the kernel), padding and dilation, one int a dimension."""
+    kernel = shapes.spatial(name, "kernel_size", kernel_size, n, 1)
+    if stride is None or (isinstance(stride, (tuple, list)) and not stride):
+        stride = kernel
+    return (
+        kernel,
+        shapes.spatial(name, "stride", stride, n, 1),
+        shapes.spatial(name, "padding", padding, n, 0),
+        shapes.spatial(name, "dilation", dilation, n, 1),
+    )
+
+
+def _max_pool(
+    n: int,
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil_mode: bool,
+    return_indices: bool,
+) -> Any:
+    name = f"max_pool{n}d"
+    x, batched = _batched(name, input, n)
+    window = _window(name, n, kernel_size, stride, padding, dilation)
+    out_shape = shapes.pool(name, x._data.shape, *window, bool(ceil_mode))
+    y, indices = apply(max_pool, (x,), (out_shape, *window))
+    if not batched:
+        y = y.reshape(out_shape[1:])
+    if not return_indices:
+        return y
+    indices = indices.to(int64)
+    return y, indices if batched else indices.reshape(out_shape[1:])
+
+
+def _avg_pool(
+    n: int,
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    ceil_mode: bool,
+    count_include_pad: bool,
+    divisor_override: int | None,
+) -> Tensor:
+    name = f"avg_pool{n}d"
+    x, batched = _batched(name, input, n)
+    kernel, stride, padding, dilation = _window(name, n, kernel_size, stride, padding)
+    if divisor_override is not None:
+        (divisor,) = shapes.spatial(name, "divisor_override", divisor_override, 1, 1)
+    else:
+        divisor = 0
+    out_shape = shapes.pool(name, x._data.shape, kernel, stride, padding, dilation, bool(ceil_mode))
+    options = (out_shape, kernel, stride, padding, bool(count_include_pad), divisor)
+    y = apply(avg_pool, (x,), options)
+    return y if batched else y.reshape(out_shape[1:])
+
+
+def max_pool1d(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """The maximum over a sliding window; NaN wins, padding never does.
+
+    Shape: (N, C, L) or (C, L) -> (N, C, L_out),
+    L_out = floor((L + 2 * padding - dilation * (kernel_size - 1) - 1) / stride) + 1
+
+    Args:
+        kernel_size: the window.
+        stride: its steps; default: kernel_size.
+        padding: on each side, at most half of kernel_size.
+        dilation: steps between the window's elements.
+        ceil_mode: round L_out up instead of down.
+        return_indices: also return where in each plane the first maximum stood (int64).
+
+    Raises:
+        ValueError: an option out of its range.
+        RuntimeError: shapes that do not fit.
+    """
+    options = (kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    return _max_pool(1, input, *options)
+
+
+def max_pool2d(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """The maximum over a sliding 2-D window; options as max_pool1d, an int or one per dimension.
+
+    Shape: (N, C, H, W) or (C, H, W) -> (N, C, H_out, W_out)
+
+    Raises:
+        ValueError: an option out of its range.
+        RuntimeError: shapes that do not fit.
+    """
+    options = (kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    return _max_pool(2, input, *options)
+
+
+def max_pool3d(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """The maximum over a sliding 3-D window; options as max_pool1d, an int or one per dimension.
+
+    Shape: (N, C, D, H, W) or (C, D, H, W) -> (N, C, D_out, H_out, W_out)
+
+    Raises:
+        ValueError: an option out of its range.
+        RuntimeError: shapes that do not fit.
+    """
+    options = (kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    return _max_pool(3, input, *options)
+
+
+def avg_pool1d(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Tensor:
+    """The average over a sliding window.
+
+    Shape: (N, C, L) or (C, L) -> (N, C, L_out), as max_pool1d without dilation
+
+    Args:
+        kernel_size: the window.
+        stride: its steps; default: kernel_size.
+        padding: zeros on each side, at most half of kernel_size.
+        ceil_mode: round L_out up instead of down.
+        count_include_pad: whether padding counts in the average.
+
+    Raises:
+        ValueError: an option out of its range.
+        RuntimeError: shapes that do not fit.
+    """
+    options = (kernel_size, stride, padding, ceil_mode, count_include_pad, None)
+    return _avg_pool(1, input, *options)
+
+
+def avg_pool2d(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    """The average over a sliding 2-D window; options as avg_pool1d, an int or one per dimension.
+
+    Shape: (N, C, H, W) or (C, H, W) -> (N, C, H_out, W_out)
+
+    Args:
+        divisor_override: divide by this instead of the window's size.
+
+    Raises:
+        ValueError: an option out of its range.
+        RuntimeError: shapes that do not fit.
+    """
+    options = (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    return _avg_pool(2, input, *options)
+
+
+def avg_pool3d(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    """The average over a sliding 3-D window; options as avg_pool2d, an int or one per dimension.
+
+    Shape: (N, C, D, H, W) or (C, D, H, W) -> (N, C, D_out, H_out, W_out)
+
+    Raises:
+        ValueError: an option out of its range.
+        RuntimeError: shapes that do not fit.
+    """
+    options = (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    return _avg_pool(3, input, *options)
