@@ -61,8 +61,7 @@ uint8 = dtype("uint8", 1, False)
 bool_ = dtype("bool", 1, False)
 
 _OF_NUMPY: dict[Any, dtype] = {
-    d.numpy: d
-    for d in (float16, float32, float64, int8, int16, int32, int64, uint8, bool_)
+    d.numpy: d for d in (float16, float32, float64, int8, int16, int32, int64, uint8, bool_)
 }
 _default = float32
 

@@ -54,10 +54,11 @@ def max_pool_gather(k, x, indices):
 @max_pool_gather.gradient
 def _(k, saved, grad_y, need):
     indices, x_shape = saved
-    # Only where the maxima stood matters: a window as large as the plane visits them all.
+    # Only where the maxima stood matters: this window reaches the whole plane from every output.
     plane = x_shape[2:]
-    ones, zeros = (1,) * len(plane), (0,) * len(plane)
-    return k.max_pool_bwd(grad_y, indices, x_shape, plane, ones, zeros, ones), None
+    reach = tuple([2 * n for n in plane])
+    ones = (1,) * len(plane)
+    return k.max_pool_bwd(grad_y, indices, x_shape, reach, ones, plane, ones), None
 
 
 @op(inputs="x", kernel="avg_pool", formula="y = sum of x over each window / its size")
