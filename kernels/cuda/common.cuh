@@ -31,6 +31,44 @@ struct alignas(sizeof(T) * kCount) Vector {
   T value[kCount];
 };
 
+// A loop over up to 16 dimensions in C order, and each operand's strides, in elements. Made by
+// arguments.py, which merges neighbouring dimensions, so that most loops have one to three.
+struct Extent {
+  unsigned multiplier, shift;  // n / size = (umulhi(n, multiplier) + n) >> shift for n < 2^31
+  int64 size;
+};
+template <int kOperands>
+struct StridedLoop {
+  int ndim;  // at least 1
+  int wide;  // 2^31 elements or more: divide in 64 bits
+  Extent extent[kMaxDims];
+  int64 stride[kOperands][kMaxDims];
+};
+
+// Offsets of element i of the loop, in each operand.
+template <int kOperands>
+__device__ __forceinline__ void locate(const StridedLoop<kOperands>& loop, int64 i,
+                                       int64 (&offset)[kOperands]) {
+#pragma unroll
+  for (int k = 0; k < kOperands; ++k) offset[k] = 0;
+  for (int d = loop.ndim - 1; d > 0; --d) {
+    const Extent& extent = loop.extent[d];
+    int64 quotient;
+    if (loop.wide) {
+      quotient = i / extent.size;
+    } else {
+      const unsigned n = static_cast<unsigned>(i);
+      quotient = (__umulhi(n, extent.multiplier) + n) >> extent.shift;
+    }
+    const int64 index = i - quotient * extent.size;
+    i = quotient;
+#pragma unroll
+    for (int k = 0; k < kOperands; ++k) offset[k] += index * loop.stride[k][d];
+  }
+#pragma unroll
+  for (int k = 0; k < kOperands; ++k) offset[k] += i * loop.stride[k][0];
+}
+
 // First element of this thread in a grid-stride loop, and the step to its next.
 __device__ __forceinline__ int64 grid_thread() {
   return static_cast<int64>(blockIdx.x) * blockDim.x + threadIdx.x;

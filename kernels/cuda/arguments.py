@@ -1,0 +1,177 @@
+"""What launchers do before a launch: check arrays, broadcast, and describe strides to a kernel.
+
+Refusals are `Fault(kernel, kind, details...)`, as the CPU's entries raise them; gradsmith.errors words
+both.
+"""
+
+from __future__ import annotations
+
+import functools
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..._cpu import Fault
+from . import memory
+
+__all__ = [
+    "CXX_NAME",
+    "Fault",
+    "address",
+    "blocks_for",
+    "broadcast",
+    "check_arrays",
+    "check_floats",
+    "contiguous",
+    "element_strides",
+    "operand_strides",
+    "size_of",
+    "strided_loop",
+]
+
+MAX_DIMS = 16
+#: C++ name of a dtype, as name expressions spell it.
+CXX_NAME = {
+    np.dtype(np.float32): "float",
+    np.dtype(np.float64): "double",
+    np.dtype(np.int32): "int",
+    np.dtype(np.int64): "long long",
+    np.dtype(np.bool_): "bool",
+}
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+#: Loops of this many elements or more divide in 64 bits.
+_WIDE_FROM = 2**31
+
+THREADS = 256
+#: Enough blocks to fill a large GPU several times over; the rest is the grid-stride loop's.
+MAX_BLOCKS = 4096
+
+
+def check_arrays(kernel: str, **arrays: Any) -> None:
+    """Raises Fault unless all are device arrays of one dtype (None passes)."""
+    array_type = memory._memory.array_type if memory._memory is not None else ()
+    dtype = None
+    for name, x in arrays.items():
+        if x is None:
+            continue
+        if type(x) is not array_type:
+            raise Fault(kernel, "not_array", (name, type(x).__name__))
+        if x.ndim > MAX_DIMS:
+            raise Fault(kernel, "ndim", x.ndim)
+        if dtype is None:
+            dtype = x.dtype
+        elif x.dtype != dtype:
+            raise Fault(kernel, "dtype_mismatch")
+
+
+def check_floats(kernel: str, **arrays: Any) -> str:
+    """The same, and that the dtype is float32 or float64; returns its C++ name."""
+    check_arrays(kernel, **arrays)
+    for x in arrays.values():
+        if x is not None:
+            if x.dtype not in _FLOATS:
+                raise Fault(kernel, "dtype")
+            return CXX_NAME[x.dtype]
+    raise TypeError(f"{kernel}: no arrays")
+
+
+def address(x: Any) -> int:
+    """Where the first element is."""
+    return int(x.ptr if type(x) is memory.DeviceArray else x.data.ptr)
+
+
+def contiguous(x: Any) -> Any:
+    """x, or a contiguous copy of it."""
+    if x is None or x.flags.c_contiguous:
+        return x
+    from . import copy
+
+    return copy.copy(x, x.dtype)
+
+
+def size_of(kernel: str, shape: Sequence[int]) -> int:
+    """The number of elements of a shape; Fault if 63 bits cannot count them."""
+    size = 1
+    for n in shape:
+        size *= n
+    if size >= 2**63 or any(n < 0 for n in shape):
+        raise Fault(kernel, "size")
+    return size
+
+
+def broadcast(kernel: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape that all broadcast to, by NumPy's rules."""
+    first = shapes[0]
+    if all(shape == first for shape in shapes):
+        return first
+    ndim = max(len(shape) for shape in shapes)
+    if ndim > MAX_DIMS:
+        raise Fault(kernel, "ndim", ndim)
+    result = [1] * ndim
+    for shape in shapes:
+        for i, n in enumerate(shape, ndim - len(shape)):
+            if n != 1:
+                if result[i] not in (1, n):
+                    raise Fault(kernel, "broadcast")
+                result[i] = n
+    return tuple(result)
+
+
+def element_strides(x: Any) -> tuple[int, ...]:
+    """x's strides in elements instead of bytes."""
+    size = x.itemsize
+    return tuple(stride // size for stride in x.strides)
+
+
+def operand_strides(x: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Element strides of x as it is broadcast to `shape`; 0 where it repeats."""
+    lead = len(shape) - x.ndim
+    strides = element_strides(x)
+    return tuple(
+        0 if i < lead or (x.shape[i - lead] == 1 and n != 1) else strides[i - lead]
+        for i, n in enumerate(shape)
+    )
+
+
+@functools.lru_cache(maxsize=4096)
+def strided_loop(shape: tuple[int, ...], *strides: tuple[int, ...]) -> bytes:
+    """gs::StridedLoop (common.cuh) over `shape` for operands of these strides, in elements.
+
+    Dimensions that lie evenly behind one another in every operand are merged.
+    """
+    sizes: list[int] = []  # innermost first
+    merged: list[list[int]] = [[] for _ in strides]
+    for d in range(len(shape) - 1, -1, -1):
+        n = shape[d]
+        if n == 1:
+            continue
+        if sizes and all(own[d] == m[-1] * sizes[-1] for own, m in zip(strides, merged)):
+            sizes[-1] *= n
+            continue
+        sizes.append(n)
+        for own, m in zip(strides, merged):
+            m.append(own[d])
+    if not sizes:
+        sizes = [1]
+        merged = [[0] for _ in strides]
+    sizes.reverse()
+    total = 1
+    for n in sizes:
+        total *= n
+    packed = struct.pack("ii", len(sizes), total >= _WIDE_FROM)
+    for n in sizes:
+        shift = (n - 1).bit_length()
+        multiplier = ((1 << 32) * ((1 << shift) - n)) // n + 1 if n < _WIDE_FROM else 0
+        packed += struct.pack("IIq", multiplier & 0xFFFFFFFF, shift, n)
+    packed += bytes(16 * (MAX_DIMS - len(sizes)))
+    for m in merged:
+        m.reverse()
+        packed += struct.pack(f"{len(m)}q", *m) + bytes(8 * (MAX_DIMS - len(m)))
+    return packed
+
+
+def blocks_for(work: int, threads: int = THREADS) -> int:
+    """Blocks of a grid-stride loop over `work` items."""
+    return max(1, min(MAX_BLOCKS, -(-work // threads)))

@@ -1,0 +1,149 @@
+"""Launchers of elementwise.cu: one entry an operation.
+
+The model for other families: `MODULE` declares every kernel that may be launched, each entry checks
+its arrays, allocates the result, chooses a kernel and launches it, and `ENTRIES` lists the entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import memory
+from .arguments import (
+    THREADS,
+    address,
+    blocks_for,
+    broadcast,
+    check_floats,
+    operand_strides,
+    size_of,
+    strided_loop,
+)
+from .launch import Module, launch
+
+__all__ = ["ENTRIES"]
+
+_UNARY = {
+    "neg": "Neg",
+    "exp": "Exp",
+    "log": "Log",
+    "relu": "Relu",
+    "sigmoid": "Sigmoid",
+    "tanh": "Tanh",
+}
+_BINARY = {"add": "Add", "sub": "Sub", "mul": "Mul", "div": "Div"}
+_BACKWARD = {"relu_bwd": "ReluBwd", "sigmoid_bwd": "SigmoidBwd", "tanh_bwd": "TanhBwd"}
+
+_TYPES = ("float", "double")
+#: How the operands of binary_whole may be given.
+_PAIRS = ("Whole, Whole", "Whole, Repeated", "Repeated, Whole")
+_VECTOR_BYTES = 16
+
+MODULE = Module(
+    "elementwise.cu",
+    [
+        *(f"unary_whole<{op}, {t}>" for op in _UNARY.values() for t in _TYPES),
+        *(f"unary_strided<{op}, {t}>" for op in _UNARY.values() for t in _TYPES),
+        *(
+            f"binary_whole<{op}, {t}, {pair}>"
+            for op in _BINARY.values()
+            for t in _TYPES
+            for pair in _PAIRS
+        ),
+        *(f"binary_whole<{op}, {t}, Whole, Whole>" for op in _BACKWARD.values() for t in _TYPES),
+        *(
+            f"binary_strided<{op}, {t}>"
+            for op in (*_BINARY.values(), *_BACKWARD.values())
+            for t in _TYPES
+        ),
+    ],
+)
+
+
+def _aligned(x: Any) -> bool:
+    """Contiguous, and where vector accesses may begin."""
+    return x.flags.c_contiguous and address(x) % _VECTOR_BYTES == 0
+
+
+def _unary_entry(name: str, op: str) -> Callable[..., Any]:
+    def entry(x: Any) -> Any:
+        t = check_floats(name, x=x)
+        y = memory.empty(x.shape, x.dtype)
+        n = y.size
+        if n == 0:
+            return y
+        if _aligned(x):
+            grid = (blocks_for(n * y.itemsize // _VECTOR_BYTES + 1),)
+            launch(MODULE, f"unary_whole<{op}, {t}>", grid, (THREADS,), 0, (x, y, np.int64(n)))
+        else:
+            loop = strided_loop(x.shape, operand_strides(x, x.shape))
+            args = (x, y, loop, np.int64(n))
+            launch(MODULE, f"unary_strided<{op}, {t}>", (blocks_for(n),), (THREADS,), 0, args)
+        return y
+
+    entry.__name__ = name
+    entry.__doc__ = f"y = {name}(x)"
+    return entry
+
+
+def _binary_entry(name: str, op: str, numbers: bool) -> Callable[..., Any]:
+    """An entry of two operands; with `numbers`, either may be a Python number."""
+
+    def entry(a: Any, b: Any) -> Any:
+        number = 0.0
+        if numbers:
+            if isinstance(a, (float, int)) and not isinstance(b, (float, int)):
+                number, a = a, None
+            elif isinstance(b, (float, int)) and a is not None:
+                number, b = b, None
+        t = check_floats(name, a=a, b=b)
+        given = [x for x in (a, b) if x is not None]
+        shape = broadcast(name, *(x.shape for x in given))
+        n = size_of(name, shape)
+        y = memory.empty(shape, given[0].dtype)
+        if n == 0:
+            return y
+        value = y.dtype.type(number)
+        pair = _pair(a, b, n)
+        if pair == "Whole, Whole" or (pair and numbers):
+            grid = (blocks_for(n * y.itemsize // _VECTOR_BYTES + 1),)
+            kernel = f"binary_whole<{op}, {t}, {pair}>"
+            launch(MODULE, kernel, grid, (THREADS,), 0, (a, b, value, y, np.int64(n)))
+        else:
+            nowhere = (0,) * len(shape)
+            loop = strided_loop(
+                shape,
+                nowhere if a is None else operand_strides(a, shape),
+                nowhere if b is None else operand_strides(b, shape),
+            )
+            kernel = f"binary_strided<{op}, {t}>"
+            args = (a, b, value, y, loop, np.int64(n))
+            launch(MODULE, kernel, (blocks_for(n),), (THREADS,), 0, args)
+        return y
+
+    entry.__name__ = name
+    entry.__doc__ = f"y = {name}(a, b), broadcast"
+    return entry
+
+
+def _pair(a: Any, b: Any, n: int) -> str:
+    """How binary_whole would take the operands of an n-element result; "" if it cannot."""
+    whole_a = a is not None and a.size == n and _aligned(a)
+    whole_b = b is not None and b.size == n and _aligned(b)
+    if whole_a and whole_b:
+        return "Whole, Whole"
+    if whole_a and (b is None or b.size == 1):
+        return "Whole, Repeated"
+    if whole_b and (a is None or a.size == 1):
+        return "Repeated, Whole"
+    return ""
+
+
+ENTRIES: dict[str, Callable[..., Any]] = {
+    **{name: _unary_entry(name, op) for name, op in _UNARY.items()},
+    **{name: _binary_entry(name, op, numbers=True) for name, op in _BINARY.items()},
+    **{name: _binary_entry(name, op, numbers=False) for name, op in _BACKWARD.items()},
+}
