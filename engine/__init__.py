@@ -5,6 +5,7 @@ from . import _cpu, environment
 if environment.ISA:
     _cpu.set_isa(environment.ISA)
 
+from . import autograd, backends, cuda
 from ._cpu import empty_cache, memory_stats, set_num_threads
 from ._cpu import num_threads as get_num_threads
 from .autograd.function import Function

@@ -1,0 +1,5 @@
+"""Settings of the devices' kernels."""
+
+from . import cpu
+
+__all__ = ["cpu"]
