@@ -1,131 +1,409 @@
-// conv: y[n, k, o] = bias[k] + sum_{c, r} x[n, c, o * stride - padding + r * dilation] * w[k, c, r]
-// and its two gradients, for 1 to 3 spatial dims.
-#include "kernels.h"
-#include "simd.h"
+// conv_fwd:       y[n, k, o] = bias[k] + sum_{c, r} x[n, c, o * stride - padding + r * dilation] *
+//                 weight[k, c, r], c over the channels of k's group, for 1 to 3 spatial dims
+// conv_bwd_input: its adjoint in x (the gradient, and the transposed convolution): grad_x[n, c, i] =
+//                 bias[c] + the sum of grad_y[n, k, o] * weight[k, c, r] over all k, o, r with
+//                 i = o * stride - padding + r * dilation
+//
+// Layout     x (N, C, *in), weight (K, C / groups, *kernel), y (N, K, *out), all contiguous.
+// Method     implicit GEMM over planes (conv.h): rows of the register tile are output channels,
+//            lanes are output positions, the reduction runs over (channel, tap) through a table of
+//            offsets. conv_bwd_input is a gather too: the inputs whose index has the same remainder
+//            modulo the stride read the same taps, at step 1 of grad_y, so each remainder is one
+//            such gemm and no inserted zero is multiplied.
+// Split      boxes of positions (several small images, or some rows of one) times groups, times
+//            parts of the output channels where boxes are few. Tiny work stays on one thread.
+// Cache      the planes of a box: kPlaneBytes, in L2; packed weights are streamed.
+// Cost       2 N K out (C / groups) taps FLOPs, and up to a few percent for the lanes between rows;
+//            x is copied once for each group part, weight once.
+// Accuracy   one chain of multiply-adds (fused with v3 and v4) an output element, in the order
+//            channel, tap; the same bits for every number of threads.
+// Limits     float32, float64.
+#include "conv.h"
 
 namespace gradsmith {
 namespace GS_ISA {
 namespace {
 
-struct Geometry {
-  int64_t N, C, K, groups;
-  int64_t in[3], out[3], kernel[3], stride[3], padding[3], dilation[3];
+constexpr int64_t kPlaneBytes = 384 << 10;
+
+// y[n, m, o(t)] = bias[m] + sum_{c, r} x[n, c, first + r * tap_step + t * step] * w[m, c, r].
+template <class T>
+struct Gather {
+  Axis axis[kSpatial];
+  int64_t images, groups, depth, rows;  // channels read and written, of a group
+  const T* x;
+  T* y;
+  int64_t out[kSpatial];
+  const T* weight;
+  int64_t group_stride, row_stride, channel_stride;  // of weight, in elements
+  int64_t kernel[kSpatial];
+  const T* bias;
+
+  int64_t out_positions() const { return out[0] * out[1] * out[2]; }
+  int64_t in_positions() const { return axis[0].in * axis[1].in * axis[2].in; }
+  bool all_taps() const {
+    return axis[0].taps == kernel[0] && axis[1].taps == kernel[1] && axis[2].taps == kernel[2];
+  }
 };
 
-template <class Get>
-void fill(int64_t (&to)[3], int nd, int64_t missing, const Get& get) {
-  for (int d = 0; d < 3; ++d) to[d] = d < 3 - nd ? missing : get(d - (3 - nd));
+// A stretch of a tile's lanes and where it lies in the output.
+struct Run {
+  int64_t lane, count, out;
+};
+
+template <class T>
+struct Plan {
+  Planes planes;
+  int64_t depth;       // channels read
+  int64_t row_parts;   // parts of the output channels
+  int64_t panel_size;  // of packed weights, in elements
+  const int64_t* offset;
+  const T* weight;
+};
+
+// One panel of weights, k-major in the order (channel, tap).
+template <class T>
+void pack_weights(const Gather<T>& g, int64_t group, int64_t first_row, int rows, T* to) {
+  const int64_t taps = g.axis[0].taps * g.axis[1].taps * g.axis[2].taps;
+  const T* from = g.weight + group * g.group_stride + first_row * g.row_stride;
+  if (g.all_taps() && (taps == 1 || g.channel_stride == taps)) {
+    return pack_panel(from, g.row_stride, g.channel_stride / taps, g.depth * taps, rows, rows, to);
+  }
+  for (int64_t c = 0; c < g.depth; ++c, from += g.channel_stride) {
+    if (g.all_taps() && taps >= 4) {
+      pack_panel(from, g.row_stride, 1, taps, rows, rows, to);
+      to += taps * rows;
+      continue;
+    }
+    for (int64_t z = 0; z < g.axis[0].taps; ++z) {
+      for (int64_t y = 0; y < g.axis[1].taps; ++y) {
+        for (int64_t x = 0; x < g.axis[2].taps; ++x) {
+          const int64_t kz = g.axis[0].kernel_first + z * g.axis[0].kernel_step;
+          const int64_t ky = g.axis[1].kernel_first + y * g.axis[1].kernel_step;
+          const int64_t kx = g.axis[2].kernel_first + x * g.axis[2].kernel_step;
+          const T* tap = from + (kz * g.kernel[1] + ky) * g.kernel[2] + kx;
+          for (int i = 0; i < rows; ++i) *to++ = tap[i * g.row_stride];
+        }
+      }
+    }
+  }
 }
 
-Geometry geometry(const int64_t* x, const int64_t* weight, const int64_t* y, int nd,
-                  const Ints& stride, const Ints& padding, const Ints& dilation, int64_t groups) {
-  Geometry g;
-  g.N = x[0];
-  g.C = x[1];
-  g.K = weight[0];
-  g.groups = groups;
-  fill(g.in, nd, 1, [&](int d) { return x[d + 2]; });
-  fill(g.out, nd, 1, [&](int d) { return y[d + 2]; });
-  fill(g.kernel, nd, 1, [&](int d) { return weight[d + 2]; });
-  fill(g.stride, nd, 1, [&](int d) { return stride.v[d]; });
-  fill(g.padding, nd, 0, [&](int d) { return padding.v[d]; });
-  fill(g.dilation, nd, 1, [&](int d) { return dilation.v[d]; });
-  return g;
+// The runs of lanes [begin, end) in the output of one channel; returns how many.
+template <class T>
+int find_runs(const Gather<T>& g, const Planes& p, const Box& box, int64_t begin, int64_t end,
+              Run* runs) {
+  int count = 0;
+  const Axis &az = g.axis[0], &ay = g.axis[1], &ax = g.axis[2];
+  const int64_t image_stride = g.groups * g.rows * g.out_positions();
+  for_runs(p, box, begin, end, [&](int64_t lane, int64_t n, int64_t i, int64_t z, int64_t y,
+                                   int64_t x) {
+    const int64_t oz = az.out_first + (box.origin[0] + z) * az.out_step;
+    const int64_t oy = ay.out_first + (box.origin[1] + y) * ay.out_step;
+    const int64_t ox = ax.out_first + (box.origin[2] + x) * ax.out_step;
+    const Run run{lane - begin, n,
+                  (box.image + i) * image_stride + (oz * g.out[1] + oy) * g.out[2] + ox};
+    if (count > 0 && ax.out_step == 1 && runs[count - 1].lane + runs[count - 1].count == run.lane &&
+        runs[count - 1].out + runs[count - 1].count == run.out) {
+      runs[count - 1].count += n;
+    } else {
+      runs[count++] = run;
+    }
+  });
+  return count;
 }
 
-// body(x index, y index, weight index) for every product of the convolution.
-template <class Body>
-void for_products(const Geometry& g, const Body& body) {
-  const int64_t cg = g.C / g.groups, kg = g.K / g.groups;
-  for (int64_t n = 0; n < g.N; ++n)
-    for (int64_t k = 0; k < g.K; ++k)
-      for (int64_t c = 0; c < cg; ++c)
-        for (int64_t r = 0; r < g.kernel[0]; ++r)
-          for (int64_t s = 0; s < g.kernel[1]; ++s)
-            for (int64_t t = 0; t < g.kernel[2]; ++t)
-              for (int64_t o = 0; o < g.out[0]; ++o)
-                for (int64_t p = 0; p < g.out[1]; ++p)
-                  for (int64_t q = 0; q < g.out[2]; ++q) {
-                    const int64_t z = o * g.stride[0] - g.padding[0] + r * g.dilation[0];
-                    const int64_t y = p * g.stride[1] - g.padding[1] + s * g.dilation[1];
-                    const int64_t x = q * g.stride[2] - g.padding[2] + t * g.dilation[2];
-                    if (z < 0 || z >= g.in[0] || y < 0 || y >= g.in[1] || x < 0 || x >= g.in[2])
-                      continue;
-                    const int64_t channel = k / kg * cg + c;
-                    body(((n * g.C + channel) * g.in[0] + z) * g.in[1] * g.in[2] + y * g.in[2] + x,
-                         ((n * g.K + k) * g.out[0] + o) * g.out[1] * g.out[2] + p * g.out[2] + q,
-                         ((k * cg + c) * g.kernel[0] + r) * g.kernel[1] * g.kernel[2] +
-                             s * g.kernel[2] + t);
-                  }
+// Copies between a tile's rows and the output along the runs.
+template <class T>
+void store_runs(const Run* runs, int count, const T* tile, T* y, int64_t step) {
+  for (int r = 0; r < count; ++r) {
+    T* to = y + runs[r].out;
+    const T* from = tile + runs[r].lane;
+    if (step == 1) {
+      copy_run(to, from, runs[r].count);
+    } else {
+      for (int64_t i = 0; i < runs[r].count; ++i) to[i * step] = from[i];
+    }
+  }
 }
 
 template <class T>
-void fill_bias(T* y, const Array& bias, int64_t N, int64_t channels, int64_t inner) {
-  const T* b = reinterpret_cast<const T*>(bias.data);
-  for (int64_t n = 0; n < N; ++n)
-    for (int64_t c = 0; c < channels; ++c)
-      for (int64_t i = 0; i < inner; ++i) *y++ = b ? b[c] : T{};
+void load_runs(const Run* runs, int count, T* tile, const T* y, int64_t step) {
+  for (int r = 0; r < count; ++r) {
+    const T* from = y + runs[r].out;
+    T* to = tile + runs[r].lane;
+    for (int64_t i = 0; i < runs[r].count; ++i) to[i] = from[i * step];
+  }
+}
+
+// One box of one group: fills the planes, then all tiles.
+template <class T>
+void gather_box(const Gather<T>& g, const Plan<T>& plan, int64_t group, int64_t part,
+                const Box& box, T* scratch) {
+  constexpr int L = kLanes<T>;
+  const Planes& p = plan.planes;
+  const int64_t taps = p.taps();
+  const Panels panels(g.rows);
+  const int64_t panel_begin = panels.count * part / plan.row_parts;
+  const int64_t panel_end = panels.count * (part + 1) / plan.row_parts;
+  const int64_t width = panels.vectors() * L;
+  const int64_t in_size = g.in_positions(), out_size = g.out_positions();
+  const int64_t step = g.axis[2].out_step;
+  alignas(GS_VECTOR_BYTES) T edge[TileShape::kRows * TileShape::kMaxVectors * L];
+  Run runs[TileShape::kMaxVectors * L];
+
+  for (int64_t c = 0; c < g.depth; c += p.channels) {
+    const int64_t channels = min(p.channels, g.depth - c);
+    fill_planes(p, box, g.x + (group * g.depth + c) * in_size, g.groups * g.depth * in_size,
+                in_size, channels, scratch);
+    for (int64_t lane = 0; lane < box.lanes; lane += width) {
+      const int64_t lanes = min(width, box.lanes - lane);
+      const int vectors = static_cast<int>(ceil_div(lanes, L));
+      const int run_count = find_runs(g, p, box, lane, lane + lanes, runs);
+      const bool whole = step == 1 && run_count == 1 && runs[0].count == vectors * L;
+      for (int64_t panel = panel_begin; panel < panel_end; ++panel) {
+        const int rows = panels.rows(panel);
+        const int64_t row = group * g.rows + panels.begin(panel);
+        const T* a = plan.weight + (group * panels.count + panel) * plan.panel_size +
+                     c * taps * rows;
+        const auto run = kTiles<T, ScatteredRows<T>>.get(rows, vectors);
+        const ScatteredRows<T> b{scratch + lane, plan.offset};
+        const Start start =
+            c > 0 ? Start::kOutput : (g.bias ? Start::kRowValues : Start::kZero);
+        const T* bias = g.bias ? g.bias + row : nullptr;
+        T* y = g.y + row * out_size;
+        if (whole) {
+          run(channels * taps, a, b, y + runs[0].out, out_size, start, bias);
+          continue;
+        }
+        if (c > 0) {
+          for (int i = 0; i < rows; ++i) {
+            load_runs(runs, run_count, edge + i * vectors * L, y + i * out_size, step);
+          }
+        }
+        run(channels * taps, a, b, edge, vectors * L, start, bias);
+        for (int i = 0; i < rows; ++i) {
+          store_runs(runs, run_count, edge + i * vectors * L, y + i * out_size, step);
+        }
+      }
+    }
+  }
 }
 
 template <class T>
-Status forward(const ConvFwdArgs& args) {
-  const Geometry g = geometry(args.x.shape, args.weight.shape, args.out_shape.v, args.x.ndim - 2,
-                              args.stride, args.padding, args.dilation, args.groups);
-  const T* x = reinterpret_cast<const T*>(args.x.data);
-  const T* w = reinterpret_cast<const T*>(args.weight.data);
-  T* y = reinterpret_cast<T*>(args.y.data);
-  fill_bias(y, args.bias, g.N, g.K, g.out[0] * g.out[1] * g.out[2]);
-  for_products(g, [&](int64_t i, int64_t o, int64_t f) { y[o] += x[i] * w[f]; });
+Status run_gather(const Gather<T>& g) {
+  constexpr int L = kLanes<T>;
+  Plan<T> plan;
+  Planes& p = plan.planes;
+  for (int d = 0; d < kSpatial; ++d) p.axis[d] = g.axis[d];
+  const int64_t taps = p.taps(), positions = p.positions();
+  if (positions == 0 || g.images == 0 || g.rows == 0) return kDone;
+  const Panels panels(g.rows);
+  const int64_t width = panels.vectors() * L;
+
+  // The blocks: boxes, then groups, then parts of the rows.
+  const double outputs = static_cast<double>(g.images) * static_cast<double>(g.groups) *
+                         static_cast<double>(positions);
+  const double moved = outputs * static_cast<double>(g.depth + g.rows);
+  const double work = outputs * 2 * static_cast<double>(g.rows) *
+                          static_cast<double>(g.depth * taps) +
+                      16 * moved;
+  const int64_t wanted = wanted_blocks(work, 64), wanted_boxes = ceil_div(min(wanted, 16), g.groups);
+  choose_box(p, g.images, g.depth, kPlaneBytes / static_cast<int64_t>(sizeof(T)), 4 * width,
+             int64_t{1} << 40, L);
+  cut_boxes(p, g.images, wanted_boxes, 4 * width, L);
+  const int64_t boxes = p.image_blocks(g.images) * p.boxes();
+  plan.row_parts = clamp(wanted_boxes / boxes, 1, panels.count);
+  const int64_t blocks = boxes * g.groups * plan.row_parts;
+
+  // Offsets and packed weights, shared by all threads. A gap after each panel takes the vector that
+  // packing may write beyond it.
+  const int64_t reduction = g.depth * taps, table = round_up(p.channels * taps, 8);
+  plan.panel_size = round_up(reduction * panels.height, 16) + 16;
+  const int64_t packed = plan.panel_size * panels.count * g.groups;
+  const size_t bytes = static_cast<size_t>(table) * sizeof(int64_t) +
+                       static_cast<size_t>(packed) * sizeof(T);
+  char* memory = static_cast<char*>(allocate(bytes));
+  if (!memory) return {Code::kOutOfMemory, {static_cast<int64_t>(bytes), 0}};
+  int64_t* offset = reinterpret_cast<int64_t*>(memory);
+  T* weight = reinterpret_cast<T*>(memory + static_cast<size_t>(table) * sizeof(int64_t));
+  plan.offset = offset;
+  plan.weight = weight;
+  int64_t entry = 0;
+  for (int64_t c = 0; c < p.channels; ++c) {
+    for (int64_t z = 0; z < p.axis[0].taps; ++z) {
+      for (int64_t y = 0; y < p.axis[1].taps; ++y) {
+        for (int64_t x = 0; x < p.axis[2].taps; ++x) {
+          offset[entry++] = c * p.channel + p.tap_offset(z, y, x);
+        }
+      }
+    }
+  }
+  const int64_t panel_work = max(1, reduction * panels.height);
+  parallel_for(panels.count * g.groups, max(1, 32768 / panel_work), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t panel = i % panels.count;
+      pack_weights(g, i / panels.count, panels.begin(panel), panels.rows(panel),
+                   weight + i * plan.panel_size);
+    }
+  });
+
+  const int64_t scratch_elements = p.channels * p.channel + width + 2 * L;
+  bool enough = true;
+  parallel_for(blocks, max(1, blocks / wanted), [&](int64_t begin, int64_t end) {
+    T* scratch =
+        static_cast<T*>(thread_scratch(static_cast<size_t>(scratch_elements) * sizeof(T)));
+    if (!scratch) {
+      __atomic_store_n(&enough, false, __ATOMIC_RELAXED);
+      return;
+    }
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t part = i % plan.row_parts, rest = i / plan.row_parts;
+      gather_box(g, plan, rest % g.groups, part, Box(p, g.images, rest / g.groups), scratch);
+    }
+  });
+  release(memory, bytes);
+  if (!enough) return {Code::kOutOfMemory, {scratch_elements * static_cast<int64_t>(sizeof(T)), 0}};
   return kDone;
 }
 
+// bias[c], or zero, everywhere: what remains where no product contributes.
 template <class T>
-Status backward_input(const ConvBwdInputArgs& args) {
-  const Geometry g =
-      geometry(args.x_shape.v, args.weight.shape, args.grad_y.shape, args.x_shape.n - 2,
-               args.stride, args.padding, args.dilation, args.groups);
-  const T* gy = reinterpret_cast<const T*>(args.grad_y.data);
-  const T* w = reinterpret_cast<const T*>(args.weight.data);
-  T* gx = reinterpret_cast<T*>(args.grad_x.data);
-  fill_bias(gx, args.bias, g.N, g.C, g.in[0] * g.in[1] * g.in[2]);
-  for_products(g, [&](int64_t i, int64_t o, int64_t f) { gx[i] += gy[o] * w[f]; });
-  return kDone;
+void fill_channels(T* y, const T* bias, int64_t images, int64_t channels, int64_t positions) {
+  const int64_t grain = max(1, (1 << 16) / max(1, positions));
+  parallel_for(images * channels, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const T value = bias ? bias[i % channels] : T{};
+      for (int64_t j = 0; j < positions; ++j) y[i * positions + j] = value;
+    }
+  });
 }
 
 template <class T>
-Status backward_weight(const ConvBwdWeightArgs& args) {
-  const Geometry g = geometry(args.x.shape, args.weight_shape.v, args.grad_y.shape,
-                              args.x.ndim - 2, args.stride, args.padding, args.dilation,
-                              args.groups);
-  const T* gy = reinterpret_cast<const T*>(args.grad_y.data);
-  const T* x = reinterpret_cast<const T*>(args.x.data);
-  T* gw = reinterpret_cast<T*>(args.grad_weight.data);
-  for (int64_t i = 0; i < args.grad_weight.size; ++i) gw[i] = T{};
-  for_products(g, [&](int64_t i, int64_t o, int64_t f) { gw[f] += gy[o] * x[i]; });
+Status forward(const ConvFwdArgs& args, const Geometry& geometry) {
+  Gather<T> g;
+  forward_axes(geometry, g.axis);
+  g.images = geometry.N;
+  g.groups = geometry.groups;
+  g.depth = geometry.C / geometry.groups;
+  g.rows = geometry.K / geometry.groups;
+  g.x = reinterpret_cast<const T*>(args.x.data);
+  g.y = reinterpret_cast<T*>(args.y.data);
+  g.weight = reinterpret_cast<const T*>(args.weight.data);
+  g.channel_stride = geometry.taps();
+  g.row_stride = g.depth * g.channel_stride;
+  g.group_stride = g.rows * g.row_stride;
+  g.bias = reinterpret_cast<const T*>(args.bias.data);
+  for (int d = 0; d < kSpatial; ++d) {
+    g.out[d] = geometry.out[d];
+    g.kernel[d] = geometry.kernel[d];
+  }
+  if (g.depth == 0 || geometry.taps() == 0) {
+    fill_channels(g.y, g.bias, geometry.N, geometry.K, geometry.out_positions());
+    return kDone;
+  }
+  return run_gather(g);
+}
+
+// The axis of the inputs with index remainder + t * stride: which taps they read.
+Axis backward_axis(const Geometry& g, int d, int64_t remainder) {
+  const int64_t stride = g.stride[d], dilation = g.dilation[d];
+  const int64_t common = gcd(stride, dilation), period = stride / common;
+  Axis axis;
+  axis.size = ceil_div(g.in[d] - remainder, stride);
+  axis.in = g.out[d];
+  axis.out_first = remainder;
+  axis.out_step = stride;
+  axis.kernel_step = period;
+  axis.tap_step = -(dilation / common);
+  axis.taps = 0;
+  const int64_t limit = min(period, g.kernel[d]);
+  for (int64_t tap = 0; tap < limit; ++tap) {
+    const int64_t reach = remainder + g.padding[d] - tap * dilation;
+    if (reach % stride) continue;
+    axis.kernel_first = tap;
+    axis.first = reach / stride;
+    axis.taps = ceil_div(g.kernel[d] - tap, period);
+    break;
+  }
+  return axis;
+}
+
+template <class T>
+Status backward_input(const ConvBwdInputArgs& args, const Geometry& geometry) {
+  Gather<T> g;
+  g.images = geometry.N;
+  g.groups = geometry.groups;
+  g.depth = geometry.K / geometry.groups;
+  g.rows = geometry.C / geometry.groups;
+  g.x = reinterpret_cast<const T*>(args.grad_y.data);
+  g.y = reinterpret_cast<T*>(args.grad_x.data);
+  g.weight = reinterpret_cast<const T*>(args.weight.data);
+  g.row_stride = geometry.taps();
+  g.channel_stride = g.rows * g.row_stride;
+  g.group_stride = g.depth * g.channel_stride;
+  g.bias = reinterpret_cast<const T*>(args.bias.data);
+  int64_t remainders[kSpatial];
+  bool gaps = g.depth == 0 || geometry.taps() == 0;
+  for (int d = 0; d < kSpatial; ++d) {
+    g.out[d] = geometry.in[d];
+    g.kernel[d] = geometry.kernel[d];
+    remainders[d] = min(geometry.stride[d], geometry.in[d]);
+    // Fewer taps than remainders, or taps that share some: there are inputs that nothing reads.
+    const int64_t period = geometry.stride[d] / gcd(geometry.stride[d], geometry.dilation[d]);
+    if (min(period, geometry.kernel[d]) < geometry.stride[d]) gaps = true;
+  }
+  if (gaps) fill_channels(g.y, g.bias, geometry.N, geometry.C, geometry.in_positions());
+  if (g.depth == 0 || geometry.taps() == 0) return kDone;
+  for (int64_t z = 0; z < remainders[0]; ++z) {
+    g.axis[0] = backward_axis(geometry, 0, z);
+    if (g.axis[0].taps == 0) continue;
+    for (int64_t y = 0; y < remainders[1]; ++y) {
+      g.axis[1] = backward_axis(geometry, 1, y);
+      if (g.axis[1].taps == 0) continue;
+      for (int64_t x = 0; x < remainders[2]; ++x) {
+        g.axis[2] = backward_axis(geometry, 2, x);
+        if (g.axis[2].taps == 0) continue;
+        const Status status = run_gather(g);
+        if (status.code != Code::kOk) return status;
+      }
+    }
+  }
   return kDone;
 }
 
 }  // namespace
 
 Status conv_fwd(const ConvFwdArgs& args) {
-  if (args.weight.dtype != args.x.dtype) return kNoDType;
-  if (args.x.dtype == DType::kFloat32) return forward<float>(args);
-  if (args.x.dtype == DType::kFloat64) return forward<double>(args);
-  return kNoDType;
+  const DType dtype = args.x.dtype;
+  if (args.weight.dtype != dtype || (args.bias.data && args.bias.dtype != dtype)) return kNoDType;
+  if (dtype != DType::kFloat32 && dtype != DType::kFloat64) return kNoDType;
+  if (args.x.ndim < 3 || args.weight.ndim < 3) return {Code::kShape, {args.x.ndim, 0}};
+  Geometry geometry;
+  const Status status = make_geometry(
+      args.x.shape, args.x.ndim, args.weight.shape, args.weight.ndim, args.out_shape.v,
+      args.out_shape.n, args.stride, args.padding, args.dilation, args.groups, &geometry);
+  if (status.code != Code::kOk) return status;
+  if (args.bias.data && args.bias.size != geometry.K) return {Code::kShape, {args.bias.size, 0}};
+  if (args.y.size == 0) return kDone;
+  return dtype == DType::kFloat32 ? forward<float>(args, geometry)
+                                  : forward<double>(args, geometry);
 }
 
 Status conv_bwd_input(const ConvBwdInputArgs& args) {
-  if (args.weight.dtype != args.grad_y.dtype) return kNoDType;
-  if (args.weight.dtype == DType::kFloat32) return backward_input<float>(args);
-  if (args.weight.dtype == DType::kFloat64) return backward_input<double>(args);
-  return kNoDType;
-}
-
-Status conv_bwd_weight(const ConvBwdWeightArgs& args) {
-  if (args.x.dtype != args.grad_y.dtype) return kNoDType;
-  if (args.x.dtype == DType::kFloat32) return backward_weight<float>(args);
-  if (args.x.dtype == DType::kFloat64) return backward_weight<double>(args);
-  return kNoDType;
+  const DType dtype = args.grad_y.dtype;
+  if (args.weight.dtype != dtype || (args.bias.data && args.bias.dtype != dtype)) return kNoDType;
+  if (dtype != DType::kFloat32 && dtype != DType::kFloat64) return kNoDType;
+  if (args.grad_y.ndim < 3 || args.weight.ndim < 3) return {Code::kShape, {args.grad_y.ndim, 0}};
+  Geometry geometry;
+  const Status status = make_geometry(
+      args.x_shape.v, args.x_shape.n, args.weight.shape, args.weight.ndim, args.grad_y.shape,
+      args.grad_y.ndim, args.stride, args.padding, args.dilation, args.groups, &geometry);
+  if (status.code != Code::kOk) return status;
+  if (args.bias.data && args.bias.size != geometry.C) return {Code::kShape, {args.bias.size, 0}};
+  if (args.grad_x.size == 0) return kDone;
+  return dtype == DType::kFloat32 ? backward_input<float>(args, geometry)
+                                  : backward_input<double>(args, geometry);
 }
 
 }  // namespace GS_ISA

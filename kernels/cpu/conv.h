@@ -1,0 +1,386 @@
+// What the three convolution kernels share: the geometry of a gather, and its planes.
+//
+// A convolution never builds its im2col matrix. The input of a box of output positions is copied
+// into compact planes, with the padding written as zeros, such that for every tap the inputs of
+// consecutive positions are consecutive in memory. Row (channel, tap) of the im2col matrix is then
+// just an offset into the planes, and the positions of a box, over several rows and even several
+// images, form one axis of lanes. Lanes between the end of one row and the start of the next hold
+// nothing useful; their results are dropped.
+//
+// Per dimension (Axis), the taps are spread over segments: taps that read every step-th input index
+// with the same remainder share a segment, each at its own offset; a strided convolution thus has a
+// segment per remainder. Taps further apart than the box is long get segments of their own, so the
+// planes never exceed taps * positions, however large the dilation. Where the padding to the right
+// of a row and to the left of the next are both zeros, one serves as the other (overlap).
+#pragma once
+
+#include "gemm.h"
+#include "kernels.h"
+
+namespace gradsmith {
+namespace GS_ISA {
+namespace {
+
+constexpr int kSpatial = 3;  // fewer dimensions are filled up with ones on the left
+
+constexpr int64_t gcd(int64_t a, int64_t b) { return b ? gcd(b, a % b) : a; }
+
+// ceil(a / b) for b > 0 and any sign of a.
+constexpr int64_t ceil_div_signed(int64_t a, int64_t b) { return a >= 0 ? ceil_div(a, b) : -(-a / b); }
+
+// One spatial dim of a gather: position t reads, for tap r, input index first + r * tap_step +
+// t * step. Indices outside [0, in) read zero.
+struct Axis {
+  int64_t size = 1;  // positions
+  int64_t in = 1;
+  int64_t step = 1;
+  int64_t taps = 1;
+  int64_t first = 0, tap_step = 1;
+  int64_t kernel_first = 0, kernel_step = 1;  // tap -> index in the kernel
+  int64_t out_first = 0, out_step = 1;        // position -> index in the output
+
+  // Layout of the planes of a box of `box` positions; see lay_out.
+  int64_t box = 1;
+  int64_t period = 1, jump = 1;
+  bool joined = false;
+  int64_t segments = 1;
+  int64_t extent = 1;   // of a segment, in positions
+  int64_t overlap = 0;  // trailing zeros that the next row's leading zeros stand in for
+  int64_t pitch = 1;    // extent - overlap
+
+  int64_t rank(int64_t tap) const { return tap_step < 0 ? taps - 1 - tap : tap; }
+  int64_t segment(int64_t tap) const { return joined ? rank(tap) % period : rank(tap); }
+  int64_t offset(int64_t tap) const { return joined ? rank(tap) / period * jump : 0; }
+  // Input index of a segment's position 0.
+  int64_t segment_first(int64_t segment) const {
+    return tap_step < 0 ? first + (taps - 1 - segment) * tap_step : first + segment * tap_step;
+  }
+  // Positions of a row of `length` from `start` on whose input index is at least `index`.
+  int64_t from_index(int64_t index, int64_t start, int64_t length) const {
+    return clamp(ceil_div_signed(index - start, step), 0, length);
+  }
+
+  void lay_out(int64_t positions) {
+    box = positions;
+    const int64_t apart = tap_step < 0 ? -tap_step : tap_step;
+    const int64_t common = gcd(step, apart);
+    period = step / common;
+    jump = apart / common;
+    joined = jump <= box;
+    segments = joined ? min(period, taps) : taps;
+    extent = box + (joined ? (ceil_div(taps, period) - 1) * jump : 0);
+    overlap = box == size ? extent - box : 0;
+    for (int64_t s = 0; s < segments && overlap > 0; ++s) {
+      const int64_t start = segment_first(s);
+      const int64_t leading = from_index(0, start, extent);
+      const int64_t trailing = extent - from_index(in, start, extent);
+      overlap = min(overlap, min(leading, trailing));
+    }
+    pitch = extent - overlap;
+  }
+};
+
+// The axes laid out for a box, and the sizes of its planes in elements.
+struct Planes {
+  Axis axis[kSpatial];
+  int64_t images = 1;    // in a box; more than one only where the box is a whole image
+  int64_t channels = 1;  // in a box
+  int64_t row = 1, slab = 1, image = 1;  // lanes from one y, z, image to the next
+  int64_t segment = 1, channel = 1;
+
+  int64_t taps() const { return axis[0].taps * axis[1].taps * axis[2].taps; }
+  int64_t positions() const { return axis[0].size * axis[1].size * axis[2].size; }
+  int64_t box_positions() const { return axis[0].box * axis[1].box * axis[2].box; }
+  // Boxes of an image.
+  int64_t boxes(int d) const { return ceil_div(axis[d].size, axis[d].box); }
+  int64_t boxes() const { return boxes(0) * boxes(1) * boxes(2); }
+  int64_t image_blocks(int64_t all_images) const { return ceil_div(all_images, images); }
+
+  // `vector`: lanes of a vector; so much is readable, and zero, after each segment.
+  void measure(int64_t vector) {
+    row = axis[2].pitch;
+    slab = axis[1].pitch * row;
+    image = axis[0].pitch * slab;
+    segment = images * image + tail() + vector;
+    channel = round_up(axis[0].segments * axis[1].segments * axis[2].segments * segment, 16) + 16;
+  }
+  // What the last row's overlap needs after it.
+  int64_t tail() const { return axis[0].overlap * slab + axis[1].overlap * row + axis[2].overlap; }
+
+  // Where the lanes of a tap start.
+  int64_t tap_offset(int64_t z, int64_t y, int64_t x) const {
+    const int64_t s = (axis[0].segment(z) * axis[1].segments + axis[1].segment(y)) *
+                          axis[2].segments +
+                      axis[2].segment(x);
+    return s * segment + axis[0].offset(z) * slab + axis[1].offset(y) * row + axis[2].offset(x);
+  }
+};
+
+// Chooses boxes whose planes have at most `most` elements for `channels` channels where that is
+// possible, with between `least_lanes` and `most_lanes` positions; then how many channels and images.
+inline void choose_box(Planes& p, int64_t images, int64_t channels, int64_t most,
+                       int64_t least_lanes, int64_t most_lanes, int64_t vector) {
+  for (Axis& axis : p.axis) axis.lay_out(axis.size);
+  p.images = 1;
+  p.measure(vector);
+  // Blocks of channels mean adding to the output several times: only for long reductions.
+  const int64_t taps = p.taps();
+  int64_t block = channels * taps <= 1152 ? channels : max(1, ceil_div(512, taps));
+  for (int d = 0; d < kSpatial; ++d) {
+    Axis& axis = p.axis[d];
+    int64_t parts = 1;
+    for (;;) {
+      const double excess = static_cast<double>(p.channel) * static_cast<double>(block) /
+                            static_cast<double>(most);
+      const double long_by =
+          static_cast<double>(p.box_positions()) / static_cast<double>(most_lanes);
+      const double by = excess > long_by ? excess : long_by;
+      if (by <= 1 || axis.box == 1) break;
+      const int64_t next =
+          max(parts + 1, static_cast<int64_t>(static_cast<double>(parts) * (by < 4 ? 1 : by / 2)));
+      const int64_t before = axis.box;
+      const int64_t cut = ceil_div(axis.size, min(next, axis.size));
+      if (p.box_positions() / before * cut < least_lanes && long_by <= 1) break;
+      parts = next;
+      axis.lay_out(cut);
+      p.measure(vector);
+    }
+  }
+  block = min(channels, max(1, most / p.channel));
+  p.channels = max(1, ceil_div(channels, max(1, ceil_div(channels, block))));
+  if (p.boxes() == 1) {
+    const int64_t fit =
+        min(most / max(1, p.image * p.channels), most_lanes / max(1, p.box_positions()));
+    const int64_t blocks = ceil_div(images, clamp(fit, 1, max(1, images)));
+    p.images = max(1, ceil_div(images, max(1, blocks)));
+    p.measure(vector);
+  }
+}
+
+// Cuts boxes further until there are `wanted` of them for `images`, as far as `least_lanes` allows.
+inline void cut_boxes(Planes& p, int64_t images, int64_t wanted, int64_t least_lanes,
+                      int64_t vector) {
+  if (p.images > 1) {
+    p.images = max(1, min(p.images, images / max(1, wanted)));
+    p.measure(vector);
+  }
+  for (int d = 0; d < kSpatial; ++d) {
+    const int64_t have = p.image_blocks(images) * p.boxes();
+    Axis& axis = p.axis[d];
+    if (have >= wanted || p.images > 1 || axis.size == 1) continue;
+    const int64_t others = p.box_positions() / axis.box;
+    const int64_t parts = ceil_div(axis.size, axis.box) * ceil_div(wanted, have);
+    const int64_t cut = max(ceil_div(least_lanes, others), ceil_div(axis.size, parts));
+    if (cut < axis.box) {
+      axis.lay_out(cut);
+      p.measure(vector);
+    }
+  }
+}
+
+// A box: where it starts, and how many images and positions it has.
+struct Box {
+  int64_t image, images;
+  int64_t origin[kSpatial], size[kSpatial];
+  int64_t lanes;
+
+  Box(const Planes& p, int64_t all_images, int64_t index) {
+    for (int d = kSpatial - 1; d >= 0; --d) {
+      const int64_t count = p.boxes(d);
+      origin[d] = index % count * p.axis[d].box;
+      size[d] = min(p.axis[d].box, p.axis[d].size - origin[d]);
+      index /= count;
+    }
+    image = index * p.images;
+    images = min(p.images, all_images - image);
+    lanes = (images - 1) * p.image + (size[0] - 1) * p.slab + (size[1] - 1) * p.row + size[2];
+  }
+};
+
+// Calls body(lane, count, image, z, y, x) for the stretches of useful lanes in [begin, end): `count`
+// lanes from `lane` on are the positions from (z, y, x) on of one row of the box.
+template <class Body>
+GS_INLINE void for_runs(const Planes& p, const Box& box, int64_t begin, int64_t end,
+                        const Body& body) {
+  int64_t image = begin / p.image, rest = begin % p.image;
+  int64_t z = rest / p.slab;
+  rest %= p.slab;
+  int64_t y = rest / p.row, x = rest % p.row;
+  int64_t lane = begin;
+  while (lane < end) {
+    if (z < box.size[0] && y < box.size[1] && x < box.size[2]) {
+      body(lane, min(box.size[2] - x, end - lane), image, z, y, x);
+    }
+    lane += p.row - x;
+    x = 0;
+    if (++y == p.axis[1].pitch) {
+      y = 0;
+      if (++z == p.axis[0].pitch) {
+        z = 0;
+        ++image;
+      }
+    }
+  }
+}
+
+// ---- filling the planes ----
+
+template <class T>
+GS_INLINE void zero_fill(T* to, int64_t n) {
+  for (int64_t i = 0; i < n; i += kLanes<T>) store(to + i, Vec<T>{});
+}
+
+// Writes a row of a segment: to[j] = from[start + j * step], zero where that index is outside of
+// [0, in). Up to a vector is written beyond `length`. `odd` collects x - x: not zero where x is not
+// finite.
+template <class T>
+GS_INLINE void fill_row(T* to, const T* from, const Axis& axis, int64_t start, int64_t length,
+                        Vec<T>& odd) {
+  constexpr int L = kLanes<T>;
+  if (axis.step == 1) {
+    for (int64_t j = 0; j < length; j += L) {
+      const int64_t index = start + j;
+      Vec<T> v;
+      if (index >= 0 && index + L <= axis.in) {
+        v = load(from + index);
+      } else {
+        const int64_t low = clamp(-index, 0, L), high = clamp(axis.in - index, 0, L);
+        v = low < high ? load_lanes(from + index, low, high) : Vec<T>{};
+      }
+      odd += v - v;
+      store(to + j, v);
+    }
+    return;
+  }
+  int64_t j = axis.from_index(0, start, length);
+  const int64_t end = max(j, axis.from_index(axis.in, start, length));
+  for (int64_t i = 0; i < j; ++i) to[i] = T{};
+  T sum{};
+  for (; j < end; ++j) {
+    const T value = from[start + j * axis.step];
+    sum += value - value;
+    to[j] = value;
+  }
+  odd[0] += sum;
+  for (; j < length; ++j) to[j] = T{};
+}
+
+// Fills the planes of `channels` channels for a box; `x` is channel 0 of image 0. True if all that
+// was read is finite.
+template <class T>
+bool fill_planes(const Planes& p, const Box& box, const T* x, int64_t image_stride,
+                 int64_t channel_stride, int64_t channels, T* to) {
+  const Axis &az = p.axis[0], &ay = p.axis[1], &ax = p.axis[2];
+  Vec<T> odd{};
+  for (int64_t c = 0; c < channels; ++c) {
+    T* row = to + c * p.channel;
+    const T* source = x + box.image * image_stride + c * channel_stride;
+    for (int64_t sz = 0; sz < az.segments; ++sz) {
+      for (int64_t sy = 0; sy < ay.segments; ++sy) {
+        for (int64_t sx = 0; sx < ax.segments; ++sx) {
+          const int64_t x0 = ax.segment_first(sx) + box.origin[2] * ax.step;
+          const int64_t y0 = ay.segment_first(sy) + box.origin[1] * ay.step;
+          const int64_t z0 = az.segment_first(sz) + box.origin[0] * az.step;
+          T* const segment = row;
+          for (int64_t i = 0; i < box.images; ++i) {
+            const T* const image = source + i * image_stride;
+            for (int64_t z = 0; z < az.pitch; ++z) {
+              const int64_t iz = z0 + z * az.step;
+              const bool slab_inside = iz >= 0 && iz < az.in;
+              for (int64_t y = 0; y < ay.pitch; ++y) {
+                const int64_t iy = y0 + y * ay.step;
+                if (slab_inside && iy >= 0 && iy < ay.in) {
+                  fill_row(row, image + (iz * ay.in + iy) * ax.in, ax, x0, p.row, odd);
+                } else {
+                  zero_fill(row, p.row);
+                }
+                row += p.row;
+              }
+            }
+          }
+          zero_fill(row, p.tail() + kLanes<T> - 1);
+          row = segment + p.segment;
+        }
+      }
+    }
+  }
+  bool finite = true;
+  for (int i = 0; i < kLanes<T>; ++i) finite &= odd[i] == T{};
+  return finite;
+}
+
+// ---- arguments ----
+
+// The sizes of a convolution y = x * weight, as in kernels/__init__.py.
+struct Geometry {
+  int64_t N, C, K, groups;
+  int64_t in[kSpatial], out[kSpatial], kernel[kSpatial];
+  int64_t stride[kSpatial], padding[kSpatial], dilation[kSpatial];
+
+  int64_t in_positions() const { return in[0] * in[1] * in[2]; }
+  int64_t out_positions() const { return out[0] * out[1] * out[2]; }
+  int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
+};
+
+// Fills `g`; false if the shapes do not fit together. detail[0] of the answer is the argument.
+inline Status make_geometry(const int64_t* x, int x_dims, const int64_t* weight, int weight_dims,
+                            const int64_t* y, int y_dims, const Ints& stride, const Ints& padding,
+                            const Ints& dilation, int64_t groups, Geometry* g) {
+  const int nd = x_dims - 2;
+  const auto wrong = [](int64_t what) { return Status{Code::kShape, {what, 0}}; };
+  if (nd < 1 || nd > kSpatial) return wrong(x_dims);
+  if (weight_dims != x_dims || y_dims != x_dims) return wrong(weight_dims);
+  if (stride.n != nd || padding.n != nd || dilation.n != nd || groups < 1) return wrong(groups);
+  g->N = x[0];
+  g->C = x[1];
+  g->K = weight[0];
+  g->groups = groups;
+  if (g->C % groups || g->K % groups || weight[1] != g->C / groups) return wrong(weight[1]);
+  if (y[0] != g->N || y[1] != g->K) return wrong(y[1]);
+  for (int d = 0; d < kSpatial; ++d) {
+    const int from = d - (kSpatial - nd);
+    g->in[d] = from < 0 ? 1 : x[from + 2];
+    g->out[d] = from < 0 ? 1 : y[from + 2];
+    g->kernel[d] = from < 0 ? 1 : weight[from + 2];
+    g->stride[d] = from < 0 ? 1 : stride.v[from];
+    g->padding[d] = from < 0 ? 0 : padding.v[from];
+    g->dilation[d] = from < 0 ? 1 : dilation.v[from];
+    if (g->in[d] < 0 || g->out[d] < 0 || g->kernel[d] < 0 || g->stride[d] < 1 ||
+        g->dilation[d] < 1) {
+      return wrong(d);
+    }
+    // All index arithmetic below stays within these; inputs outside of x read zero.
+    int64_t reach, walk;
+    if (__builtin_mul_overflow(max(g->kernel[d], 1), g->dilation[d], &reach) ||
+        __builtin_mul_overflow(max(g->out[d], 1) + 1, g->stride[d], &walk) ||
+        reach > (int64_t{1} << 61) || walk > (int64_t{1} << 61) ||
+        g->padding[d] > (int64_t{1} << 61) || g->padding[d] < -(int64_t{1} << 61)) {
+      return wrong(d);
+    }
+  }
+  return kDone;
+}
+
+// The axes of y as a gather from x.
+inline void forward_axes(const Geometry& g, Axis* axis) {
+  for (int d = 0; d < kSpatial; ++d) {
+    axis[d].size = g.out[d];
+    axis[d].in = g.in[d];
+    axis[d].step = g.stride[d];
+    axis[d].taps = g.kernel[d];
+    axis[d].first = -g.padding[d];
+    axis[d].tap_step = g.dilation[d];
+  }
+}
+
+// FLOPs below which work stays on one thread (about 20 us), and of a block at least.
+constexpr double kSerialWork = 4e6;
+constexpr double kBlockWork = 2e6;
+
+inline int64_t wanted_blocks(double work, int64_t most) {
+  return work < kSerialWork ? 1 : clamp(static_cast<int64_t>(work / kBlockWork), 2, most);
+}
+
+}  // namespace
+}  // namespace GS_ISA
+}  // namespace gradsmith
