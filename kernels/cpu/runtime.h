@@ -33,6 +33,10 @@ void* allocate(size_t bytes);
 void release(void* memory, size_t bytes);
 void empty_cache();
 
+// Bytes of the last level of this processor's cache, as the kernel reports it (glibc's sysconf gives a
+// whole package's); 32 MiB where unknown.
+int64_t last_level_cache();
+
 struct MemoryStats {
   int64_t in_use, cached, peak, allocations, system_allocations;
 };
