@@ -127,7 +127,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _use_device(device: str) -> bool:
     """Check that the device is there; whether it is the emulator."""
-    from .. import cuda, environment
+    from .. import cuda
 
     if device == "cpu":
         return False
@@ -137,7 +137,7 @@ def _use_device(device: str) -> bool:
             "(GRADSMITH_CUDA_EMULATOR=1 runs the CUDA kernels on the CPU; "
             "`gradsmith info` says what is missing for a GPU)"
         )
-    return environment.CUDA_EMULATOR
+    return cuda.is_emulated()
 
 
 def _writable(path: Path) -> Path:

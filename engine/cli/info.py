@@ -15,7 +15,7 @@ import numpy as np
 from .packages import OPTIONAL, found
 from .result import Machine
 
-__all__ = ["SUMMARY", "add_arguments", "collect", "cpu_name", "machine", "run"]
+__all__ = ["SUMMARY", "add_arguments", "collect", "cpu_name", "gpu_name", "machine", "run"]
 
 SUMMARY = "show version, processor, devices and optional packages"
 
@@ -39,20 +39,22 @@ def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 def machine(device: str = "cpu") -> Machine:
     """Where gradsmith runs now."""
-    from .. import __version__, _cpu, environment, get_num_threads
+    from .. import __version__, cuda, get_num_threads
+    from ..backends import cpu
 
-    if device == "cuda" and environment.CUDA_EMULATOR:
-        device = "cuda (emulated)"
-    return Machine(__version__, cpu_name(), _cpu.isa(), get_num_threads(), device)
+    if device == "cuda":
+        device = f"cuda ({'emulated on the CPU' if cuda.is_emulated() else gpu_name()})"
+    return Machine(__version__, cpu_name(), cpu.isa(), get_num_threads(), device)
 
 
 def collect() -> dict[str, Any]:
     """All that `gradsmith info` shows, as plain data."""
-    from .. import _cpu, environment
+    from .. import cuda
+    from ..backends import cpu
 
     here = machine()
     emulator = {
-        "on": environment.CUDA_EMULATOR,
+        "on": cuda.is_emulated(),
         "compiler": shutil.which(os.environ.get("CXX", "g++")),
     }
     return {
@@ -61,10 +63,10 @@ def collect() -> dict[str, Any]:
         "numpy": np.__version__,
         "system": f"{platform.system()} {platform.machine()}",
         "cpu": here.cpu,
-        "isa": {"in_use": here.isa, "available": list(_cpu.isas())},
+        "isa": {"in_use": here.isa, "available": list(cpu.isas())},
         "threads": here.threads,
         "usable_cores": _usable_cores(),
-        "devices": {"cpu": "ready", "cuda": _cuda(environment.CUDA_EMULATOR)},
+        "devices": {"cpu": "ready", "cuda": _cuda()},
         "emulator": emulator,
         "packages": [
             {
@@ -91,14 +93,21 @@ def _usable_cores() -> int:
         return os.cpu_count() or 1
 
 
-def _cuda(emulated: bool) -> str:
+def gpu_name() -> str:
+    """The name of the NVIDIA GPU in use."""
+    import cupy
+
+    return cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
+
+
+def _cuda() -> str:
     """What device="cuda" is here."""
     from .. import cuda
 
-    if emulated:
+    if cuda.is_emulated():
         return "emulated: the CUDA kernels run on the CPU"
     if cuda.is_available():
-        return f"ready: {cuda.get_device_name()}"
+        return f"ready: {gpu_name()}"
     if not Path("/proc/driver/nvidia/version").exists():
         return "none: no NVIDIA driver (GRADSMITH_CUDA_EMULATOR=1 runs the CUDA kernels on the CPU)"
     if all(found(p) is None for p in OPTIONAL if p.module == "cupy"):

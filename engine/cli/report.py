@@ -14,7 +14,7 @@ from .result import DemoResult
 __all__ = ["render"]
 
 MAX_MISTAKES = 12
-MAX_LEAST_SURE = 6
+MAX_LEAST_SURE = 8
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#2158c9", "#c2570c", "#1d7f5c", "#7a3fb0", "#5b6472"
 PARTS = (("data", GREY), ("forward", BLUE), ("backward", ORANGE), ("step", GREEN))
 
