@@ -6,8 +6,11 @@ The repository's folders are mapped to the package here: engine/ is `gradsmith`,
 
 import os
 import platform
+import re
 import shutil
+import subprocess
 import sys
+import sysconfig
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,7 +18,11 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parent.resolve()
-FOLDERS = {"gradsmith": "engine", "gradsmith.kernels": "kernels", "gradsmith.benchmarks": "benchmarks"}
+FOLDERS = {
+    "gradsmith": "engine",
+    "gradsmith.kernels": "kernels",
+    "gradsmith.benchmarks": "benchmarks",
+}
 
 # Compiled once, for the baseline: no kernels in them.
 RUNTIME = ("allocator", "threads", "dispatch")
@@ -30,6 +37,8 @@ ISA_FLAGS = {
 }
 FLAGS = ["-std=c++17", "-O2", "-g0", "-fvisibility=hidden", "-fno-math-errno", "-pthread"]
 WARNINGS = ["-Wall", "-Wextra"]
+#: The least compilers that know x86-64-v4 and the vector extensions used.
+LEAST_GCC, LEAST_CLANG = 11, 14
 
 
 def packages() -> dict[str, str]:
@@ -40,6 +49,33 @@ def packages() -> dict[str, str]:
             parts = init.parent.relative_to(ROOT / folder).parts
             found[".".join((name, *parts))] = str(Path(folder, *parts))
     return found
+
+
+def compiler_problem(compiler: str) -> str | None:
+    """Why this C++ compiler cannot build the kernels, with what to do; None if it can."""
+    install = (
+        "Debian, Ubuntu: apt install g++; Fedora: dnf install gcc-c++; "
+        "or set CC and CXX to another compiler"
+    )
+    if shutil.which(compiler) is None:
+        return f"the C++17 compiler {compiler!r} is not installed ({install})"
+    command = [compiler, "-x", "c++", "-dM", "-E", os.devnull]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    macros = dict(re.findall(r"#define (__clang_major__|__GNUC__) (\d+)", run.stdout))
+    if run.returncode or not macros:
+        return f"{compiler!r} is not a C++ compiler of the GCC or Clang kind ({install})"
+    clang = "__clang_major__" in macros
+    name, least = ("Clang", LEAST_CLANG) if clang else ("GCC", LEAST_GCC)
+    version = int(macros["__clang_major__" if clang else "__GNUC__"])
+    if version < least:
+        return f"needs GCC >= {LEAST_GCC} or Clang >= {LEAST_CLANG}; got {name} {version} ({install})"
+    headers = Path(sysconfig.get_paths()["include"], "Python.h")
+    if not headers.exists():
+        return (
+            f"Python's headers are missing: {headers} "
+            "(Debian, Ubuntu: apt install python3-dev; Fedora: dnf install python3-devel)"
+        )
+    return None
 
 
 class BuildKernels(build_ext):
@@ -55,22 +91,21 @@ class BuildKernels(build_ext):
                 "gradsmith: only Linux on x86-64 or arm64 is supported; "
                 f"this is {sys.platform} on {machine}"
             )
-        compiler = self.compiler.compiler_so[0]
         cxx = getattr(self.compiler, "compiler_so_cxx", self.compiler.compiler_so)[0]
-        if shutil.which(compiler) is None or shutil.which(cxx) is None:
-            raise SystemExit(
-                f"gradsmith: the C++17 compiler {cxx!r} is not installed "
-                "(Debian, Ubuntu: apt install g++; Fedora: dnf install gcc-c++; "
-                "or set CXX to another compiler)"
-            )
+        problem = compiler_problem(cxx)
+        if problem is not None:
+            raise SystemExit(f"gradsmith: {problem}")
         flags = FLAGS + WARNINGS
         if os.environ.get("GRADSMITH_WERROR"):
             flags = [*flags, "-Werror"]
-        link_flags = ["-pthread"]
         sanitize = os.environ.get("GRADSMITH_SANITIZE")  # address,undefined or thread
         if sanitize:
             extra = [f"-fsanitize={sanitize}", "-fno-omit-frame-pointer", "-g"]
-            flags, link_flags = flags + extra, link_flags + extra
+            # A fault is to end the run, not to be one line among the tests' output.
+            flags = [*flags, *extra, "-fno-sanitize-recover=all"]
+            link_flags = ["-pthread", *extra]
+        else:
+            link_flags = ["-pthread", "-Wl,--strip-all"]
 
         kernel_files = sorted((ROOT / "kernels/cpu").glob("*.cpp"))
         headers = [*(ROOT / "kernels/cpu").glob("*.h"), *(ROOT / "bindings").glob("*.h")]
@@ -107,7 +142,8 @@ class BuildKernels(build_ext):
 
         # The slowest files first, so that no core waits for one at the end.
         jobs.sort(key=lambda job: -job[0].stat().st_size)
-        with ThreadPoolExecutor(self.parallel or os.cpu_count() or 1) as pool:
+        jobs_at_once = self.parallel or len(os.sched_getaffinity(0))
+        with ThreadPoolExecutor(jobs_at_once) as pool:
             objects = list(pool.map(compile_one, jobs))
         output = self.get_ext_fullpath(ext.name)
         Path(output).parent.mkdir(parents=True, exist_ok=True)
@@ -125,8 +161,10 @@ if __name__ == "__main__":
         packages=list(mapping),
         package_dir=mapping,
         package_data={
-            "gradsmith": ["py.typed", "*.pyi", "**/*.pyi", "datasets/data/*"],
-            "gradsmith.kernels": ["cuda/*.cu", "cuda/*.cuh", "cuda/*.json", "cuda/emulator/*"],
+            "gradsmith": ["py.typed", "*.pyi"],
+            "gradsmith.datasets": ["data/*"],
+            "gradsmith.kernels.cuda": ["*.cu", "*.cuh", "*.json"],
+            "gradsmith.kernels.cuda.emulator": ["*.h", "*.cpp"],
         },
         ext_modules=[Extension("gradsmith._cpu", sources=[], language="c++")],
         cmdclass={"build_ext": BuildKernels},
