@@ -77,18 +77,17 @@ def apply(op: Op, inputs: tuple[Any, ...], options: tuple[Any, ...] = ()) -> Any
         if op.views:
             out._version = inputs[0]._version
         if mode.enabled and op.backward is not None:
-            for t in inputs:
-                if isinstance(t, Tensor) and t._requires_grad:
-                    out._node = _record(op, k, inputs, arrays, y, out, saved, options)
-                    out._requires_grad = True
-                    break
+            edges = _edges(inputs)
+            if edges is not None:
+                origins = _origins(saved, inputs, arrays, y)
+                out._node = _record(op, k, inputs, edges, out, saved, origins, options)
+                out._requires_grad = True
         return out
     outputs = tuple([_make(part) for part in y])
     if mode.enabled and op.backward is not None:
-        for t in inputs:
-            if isinstance(t, Tensor) and t._requires_grad:
-                _record_several(op, k, inputs, arrays, y, outputs, saved, options)
-                break
+        edges = _edges(inputs)
+        if edges is not None:
+            _record_several(op, k, inputs, arrays, edges, y, outputs, saved, options)
     return outputs
 
 
@@ -108,40 +107,73 @@ def unary(op: Op, x: Tensor) -> Tensor:
         return _failed(fault, op, (x,), [a], ())
     out = _make(y)
     if x._requires_grad and mode.enabled:
-        out._node = _record(op, k, (x,), (a,), y, out, saved, ())
+        origins = op.origins[0]
+        if origins is None:
+            origins = op.origins[0] = _origins(saved, (x,), (a,), y)
+        edges = [x._node or (x,)]
+        out._node = _record(op, k, (x,), edges, out, saved, origins, ())
         out._requires_grad = True
     return out
 
 
 def binary(op: Op, x: Any, y: Any) -> Tensor:
-    """apply(op, (x, y)) for an op of one output."""
-    if not isinstance(x, Tensor) or not isinstance(y, Tensor):
-        return apply(op, (x, y))
-    a = x._data
-    b = y._data
-    k = TABLE_OF_ARRAY[type(a)]
+    """apply(op, (x, y)) for an op of one output; one of them may be a number."""
+    a = x._data if isinstance(x, Tensor) else x
+    b = y._data if isinstance(y, Tensor) else y
+    k = TABLE_OF_ARRAY.get(type(a) if a is not x else type(b)) or _other_table(op, (x, y), [a, b])
     try:
         z, saved = op.forward(k, a, b)
     except Fault as fault:
         return _failed(fault, op, (x, y), [a, b], ())
     out = _make(z)
-    if (x._requires_grad or y._requires_grad) and mode.enabled:
-        out._node = _record(op, k, (x, y), (a, b), z, out, saved, ())
+    edge_x = edge_y = None
+    number = 0  # 1: x is no tensor, 2: y is none
+    if a is x:
+        number = 1
+    elif x._requires_grad:
+        edge_x = x._node or (x,)
+    if b is y:
+        number = 2
+    elif y._requires_grad:
+        edge_y = y._node or (y,)
+    if (edge_x is not None or edge_y is not None) and mode.enabled:
+        inputs = (x, y)
+        origins = op.origins[number]
+        if origins is None:
+            origins = _origins(saved, inputs, (a, b), z)
+            if a is not b:  # x * x shows nothing about x * y
+                op.origins[number] = origins
+        out._node = _record(op, k, inputs, [edge_x, edge_y], out, saved, origins, ())
         out._requires_grad = True
     return out
+
+
+def _origins(
+    saved: tuple[Any, ...], inputs: Sequence[Any], arrays: Sequence[Any], y: Any
+) -> list[int | None]:
+    """For each saved value the index of the input it is, -1 for the output, None for neither."""
+    origins: list[int | None] = []
+    for s in saved:
+        origin = -1 if s is y else None
+        for i, array in enumerate(arrays):
+            if s is array and isinstance(inputs[i], Tensor):
+                origin = i
+                break
+        origins.append(origin)
+    return origins
 
 
 def _record(
     op: Op,
     k: Any,
-    inputs: tuple[Any, ...],
-    arrays: Sequence[Any],
-    y: Any,
+    inputs: Sequence[Any],
+    edges: list[Any],
     out: Tensor,
     saved: tuple[Any, ...],
+    origins: list[int | None],
     options: tuple[Any, ...],
 ) -> Node:
-    """The node of an op of one output."""
+    """The node of an op's call."""
     node = _new_node(Node)
     node.number = _next_number()
     node.op = op
@@ -149,55 +181,50 @@ def _record(
     node.options = options
     node.saved = saved
     node.shapes = None
-    edges = []
+    node.edges = edges
+    node.origins = origins
+    versions = []
+    for origin in origins:
+        if origin is not None:
+            counter = (out if origin < 0 else inputs[origin])._version
+            versions.append((counter, counter[0]))
+    if op.views:  # the gradient of a view of what was since changed in place would be wrong
+        versions.append((out._version, out._version[0]))
+    node.versions = versions
+    return node
+
+
+def _edges(inputs: Sequence[Any]) -> list[Any] | None:
+    """The inputs' edges, or None if no gradient is wanted of any."""
+    edges: list[Any] = []
+    wanted = False
     for t in inputs:
         if isinstance(t, Tensor) and t._requires_grad:
             edges.append(t._node or (t,))
+            wanted = True
         else:
             edges.append(None)
-    node.edges = edges
-    origins = []
-    versions = []
-    for s in saved:
-        origin = None
-        if s is y:
-            origin = -1
-            counter = out._version
-            versions.append((counter, counter[0]))
-        else:
-            i = 0
-            for array in arrays:
-                if s is array:
-                    if isinstance(inputs[i], Tensor):
-                        origin = i
-                        counter = inputs[i]._version
-                        versions.append((counter, counter[0]))
-                    break
-                i += 1
-        origins.append(origin)
-    if op.views:  # the gradient of a view of what was since changed in place would be wrong
-        versions.append((out._version, out._version[0]))
-    node.origins = origins
-    node.versions = versions
-    return node
+    return edges if wanted else None
 
 
 def _record_several(
     op: Op,
     k: Any,
-    inputs: tuple[Any, ...],
+    inputs: Sequence[Any],
     arrays: Sequence[Any],
+    edges: list[Any],
     y: tuple[Any, ...],
     outputs: tuple[Tensor, ...],
     saved: tuple[Any, ...],
     options: tuple[Any, ...],
 ) -> None:
     """Makes the node of an op of several outputs and hangs it on the differentiable ones."""
-    node = _record(op, k, inputs, arrays, y[0], outputs[0], saved, options)
+    origins = _origins(saved, inputs, arrays, y[0])
+    node = _record(op, k, inputs, edges, outputs[0], saved, origins, options)
     for i, s in enumerate(saved):
         for j, part in enumerate(y):
             if j and s is part:
-                node.origins[i] = -1 - j
+                origins[i] = -1 - j
                 node.versions.append((outputs[j]._version, outputs[j]._version[0]))
     if op.differentiable == 1:
         outputs[0]._node = node
@@ -244,7 +271,9 @@ def _promoted(inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
     dtypes = [t.dtype for t in tensors]
     floating = [d for d in dtypes if d.is_floating_point]
     widest = max(floating or dtypes, key=lambda d: d.itemsize)
-    if all(d is widest for d in dtypes) and all(a is b for a, b in zip(values, inputs, strict=True)):
+    if all(d is widest for d in dtypes) and all(
+        a is b for a, b in zip(values, inputs, strict=True)
+    ):
         return None
     return tuple([t.to(widest) if isinstance(t, Tensor) else t for t in values])
 

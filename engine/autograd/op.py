@@ -26,6 +26,7 @@ class Op:
         options: names of the options behind the inputs.
         outputs: how many tensors forward's output is (a tuple if more than one); only the first
             `differentiable` of them have a gradient.
+        origins: what each saved value is, once a call has shown it (see dispatch.binary).
         formula, source: for the docs.
         views: the output is a view of the first input.
     """
@@ -41,6 +42,7 @@ class Op:
         "differentiable",
         "variadic",
         "views",
+        "origins",
         "formula",
         "source",
     )
@@ -58,6 +60,7 @@ class Op:
         self.outputs: int = record["outputs"]
         self.differentiable: int = record["differentiable"]
         self.views: bool = record["views"]
+        self.origins: list[list[int | None] | None] = [None, None, None]
         self.formula: str = record["formula"]
         self.source: str = record["source"]
 

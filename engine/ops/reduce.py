@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from ..autograd.dispatch import apply
@@ -18,11 +19,14 @@ def sum_to_shape(k: Any, x: Any, shape: tuple[int, ...]) -> Any:
     """x summed over the dimensions along which `shape` was broadcast to x's shape."""
     if x.shape == shape:
         return x
-    lead = len(x.shape) - len(shape)
-    dims = tuple(
-        [i for i, n in enumerate(x.shape) if i < lead or (shape[i - lead] == 1 and n != 1)]
-    )
-    return k.sum(x, dims, shape)
+    return k.sum(x, _broadcast_dims(x.shape, shape), shape)
+
+
+@lru_cache(maxsize=4096)
+def _broadcast_dims(wide: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The dims of `wide` along which `shape` was broadcast."""
+    lead = len(wide) - len(shape)
+    return tuple([i for i, n in enumerate(wide) if i < lead or (shape[i - lead] == 1 and n != 1)])
 
 
 def _spread(k: Any, grad_y: Any, dims: tuple[int, ...], x_shape: tuple[int, ...]) -> Any:
