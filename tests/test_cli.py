@@ -23,7 +23,7 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
 def without_checks(monkeypatch):
     """The demo without its gradient checks and PyTorch, which take longer than the rest."""
 
-    def quick(result, model, device):
+    def quick(result, device):
         result.gradients = [GradientCheck("conv", 1, 1e-9, 1e-5, True)]
         result.comparison_note = "not compared"
 
@@ -183,7 +183,7 @@ def test_demo_without_torch_does_not_look_for_it(capsys, monkeypatch):
 
 
 def test_a_failed_gradient_check_fails_the_demo(capsys, monkeypatch):
-    def wrong(result, model, device):
+    def wrong(result, device):
         result.gradients = [GradientCheck("conv", 1, 0.5, 1e-5, False, "weight differs")]
 
     monkeypatch.setattr(demo, "_check_and_compare", wrong)

@@ -201,7 +201,7 @@ def _train_and_report(options: argparse.Namespace, out: Path | None) -> int:
             result.filters = model.features[0].weight.detach().to("cpu").numpy()[:, 0].copy()
             if not quiet:
                 print("\nChecking gradients, comparing with PyTorch if it is there ...", flush=True)
-            _check_and_compare(result, model, options.device)
+            _check_and_compare(result, options.device)
             if out is not None:
                 from .report import render
 
@@ -222,12 +222,12 @@ def _train_and_report(options: argparse.Namespace, out: Path | None) -> int:
     return 0 if all(check.passed for check in result.gradients) else 1
 
 
-def _check_and_compare(result: DemoResult, model: Any, device: str) -> None:
+def _check_and_compare(result: DemoResult, device: str) -> None:
     """The gradient of each op of the network, and the same step in PyTorch."""
     from ..benchmarks import training_step
-    from .gradients import check_gradients
+    from .gradients import check_network
 
-    result.gradients = check_gradients(model, device)
+    result.gradients = check_network(result.recipe, device)
     if device != "cpu":
         result.comparison_note = "PyTorch is compared on the CPU only"
     elif not training_step.torch_is_importable():

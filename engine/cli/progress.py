@@ -48,9 +48,11 @@ class PlainProgress(NoProgress):
     """A line for each epoch."""
 
     def started(self, epochs: int, steps: int) -> None:
+        """Remember how many epochs there will be."""
         self.epochs = epochs
 
     def finished_epoch(self, epoch: Epoch) -> None:
+        """Print the epoch's line."""
         print(epoch_line(epoch, self.epochs), flush=True)
 
 
@@ -58,6 +60,7 @@ class LiveProgress(NoProgress):
     """A bar with the loss, both accuracies and the time that is left (rich)."""
 
     def started(self, epochs: int, steps: int) -> None:
+        """Show the bar."""
         from rich import progress
 
         self.epochs, self.steps = epochs, steps
@@ -74,6 +77,7 @@ class LiveProgress(NoProgress):
         self.bar.start()
 
     def stepped(self, epoch: int, step: int, loss: float) -> None:
+        """Move the bar on."""
         self.bar.update(
             self.task,
             completed=(epoch - 1) * self.steps + step,
@@ -82,9 +86,11 @@ class LiveProgress(NoProgress):
         )
 
     def finished_epoch(self, epoch: Epoch) -> None:
+        """Keep the accuracy to be shown with the next steps."""
         if epoch.validation_accuracy is not None:
             self.accuracy = f"  validation {100 * epoch.validation_accuracy:.1f} %"
 
     def close(self) -> None:
+        """Leave the finished bar on the terminal."""
         if hasattr(self, "bar"):
             self.bar.stop()
