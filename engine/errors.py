@@ -11,7 +11,7 @@ from typing import Any
 
 from ._cpu import Fault
 
-__all__ = ["Fault", "word"]
+__all__ = ["Fault", "call", "word"]
 
 
 def _described(names: Sequence[str], inputs: Sequence[Any]) -> str:
@@ -53,9 +53,8 @@ def word(fault: Fault, name: str, input_names: Sequence[str], inputs: Sequence[A
         )
     if kind == "dtype":
         dtypes = sorted({str(a.dtype) for a in inputs if hasattr(a, "dtype")})
-        return NotImplementedError(
-            f"{name}: kernel {kernel} has no version for {', '.join(dtypes)}; got {got}"
-        )
+        which = f" for {', '.join(dtypes)}" if dtypes else " for this dtype"
+        return NotImplementedError(f"{name}: kernel {kernel} has no version{which}; got {got}")
     if kind == "index":
         value, limit = detail[0]
         return IndexError(f"{name}: index out of range: must be in [0, {limit}); got {value}")
@@ -70,3 +69,11 @@ def word(fault: Fault, name: str, input_names: Sequence[str], inputs: Sequence[A
     if kind == "not_contiguous":
         return RuntimeError(f"{name}: {detail[0]} must be contiguous (call .contiguous())")
     return RuntimeError(f"{name}: shapes do not fit together; got {got}")
+
+
+def call(name: str, kernel: Any, input_names: Sequence[str], *args: Any) -> Any:
+    """kernel(*args) for what is no op (creation, changes in place), its refusal in words."""
+    try:
+        return kernel(*args)
+    except Fault as fault:
+        raise word(fault, name, input_names, args[: len(input_names)]) from None

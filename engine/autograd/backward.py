@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from heapq import heappop, heappush
 from typing import Any
 
+from ..errors import Fault, word
 from ..tensor import Tensor
 from .dispatch import RECORDING, Node
 from .grad_mode import mode
@@ -212,11 +213,15 @@ def _run(
             if node.shapes is not None:
                 grad_y = _fill(node, grad_y, create_graph)
             edges = node.edges
-            if create_graph:
-                saved = _saved_tensors(node)
-                grads = node.op.backward(RECORDING, saved, grad_y, edges, *node.options)
-            else:
-                grads = node.op.backward(node.k, saved, grad_y, edges, *node.options)
+            try:
+                if create_graph:
+                    saved = _saved_tensors(node)
+                    grads = node.op.backward(RECORDING, saved, grad_y, edges, *node.options)
+                else:
+                    grads = node.op.backward(node.k, saved, grad_y, edges, *node.options)
+            except Fault as fault:
+                name = f"backward of {node.op.name}"
+                raise word(fault, name, ("grad_y",), (grad_y,)) from None
             if not retain_graph and saved:
                 node.saved = None
             for i, g in enumerate(grads):

@@ -45,11 +45,14 @@ class Context:
 class _UserOp:
     """What the backward pass needs of an op, around a user's Function."""
 
-    def __init__(self, function: type[Function], context: Context, positions: list[int]) -> None:
+    def __init__(
+        self, function: type[Function], context: Context, args: tuple[Any, ...], at: list[int]
+    ) -> None:
         self.name = function.__name__
         self._function = function
         self._context = context
-        self._positions = positions  # of the tensors among forward's arguments
+        self._positions = at  # of the tensors among forward's arguments
+        self._shapes = [args[i]._data.shape for i in at]
 
     def backward(self, k: Any, saved: Any, grad_y: Any, need: Any) -> tuple[Any, ...]:
         recorded = k is RECORDING
@@ -68,6 +71,13 @@ class _UserOp:
                 f"{count} arguments; got {len(results)}"
             )
         picked = [results[i] for i in self._positions]
+        for i, g, shape in zip(self._positions, picked, self._shapes, strict=True):
+            if g is not None and (not isinstance(g, Tensor) or g._data.shape != shape):
+                got = tuple(g.shape) if isinstance(g, Tensor) else type(g).__name__
+                raise RuntimeError(
+                    f"{self.name}: backward's gradient {i} must be a tensor of its argument's shape "
+                    f"{tuple(shape)}; got {got}"
+                )
         if recorded:
             return tuple(picked)
         return tuple([None if g is None else g._data for g in picked])
@@ -140,7 +150,7 @@ def _record(
 ) -> None:
     """Makes the node of a Function's call."""
     node = Node()
-    node.op = _UserOp(cls, context, positions)  # type: ignore[assignment]
+    node.op = _UserOp(cls, context, args, positions)  # type: ignore[assignment]
     node.k = results[0]._table()
     node.options = ()
     node.edges = [

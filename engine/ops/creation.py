@@ -9,6 +9,7 @@ import numpy as np
 from ..device import device as Device
 from ..dtype import bool_, from_numpy_dtype, get_default_dtype, int64, to_numpy_dtype
 from ..dtype import dtype as DType
+from ..errors import call
 from ..kernels import KernelTable, table
 from ..tensor import Tensor
 from . import shapes
@@ -174,7 +175,7 @@ def full(
         dtype = kinds.get(type(fill_value), get_default_dtype())
     k = device_table(device)
     shape = size_of("full", (size,) if isinstance(size, int) else tuple(size))
-    t = Tensor._make(k.full(shape, float(fill_value), to_numpy_dtype(dtype)))
+    t = Tensor._make(call("full", k.full, (), shape, float(fill_value), to_numpy_dtype(dtype)))
     return t.requires_grad_() if requires_grad else t
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import Fault, word
+from ..errors import call
 from ..kernels import TABLE_OF_ARRAY
 from ..tensor import Tensor
 
@@ -64,9 +64,6 @@ def _step(kernel: str, lists: list[Sequence[Tensor]], options: tuple[Any, ...]) 
         return
     arrays = [[t._data for t in tensors] for tensors in lists]
     k = TABLE_OF_ARRAY[type(arrays[0][0])]
-    try:
-        getattr(k, kernel)(*arrays, *options)
-    except Fault as fault:
-        raise word(fault, kernel, ("params",), arrays[0]) from None
+    call(kernel, getattr(k, kernel), ("params",), *arrays, *options)
     for p in params:
         p._version[0] += 1

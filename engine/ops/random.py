@@ -8,6 +8,7 @@ from ..autograd.dispatch import apply
 from ..autograd.op import op
 from ..dtype import dtype as DType
 from ..dtype import get_default_dtype, to_numpy_dtype
+from ..errors import call
 from ..random import Generator, default_generator
 from ..tensor import Tensor
 from . import creation
@@ -80,7 +81,8 @@ def _draw(
     seed, offset = (generator or default_generator).reserve(count)
     k = creation.device_table(device)
     numpy_dtype = to_numpy_dtype(get_default_dtype() if dtype is None else dtype)
-    t = Tensor._make(getattr(k, kernel)(shape, first, second, seed, offset, numpy_dtype))
+    options = (shape, first, second, seed, offset, numpy_dtype)
+    t = Tensor._make(call(kernel, getattr(k, kernel), (), *options))
     return t.requires_grad_() if requires_grad else t
 
 

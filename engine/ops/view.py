@@ -11,6 +11,7 @@ from ..autograd.op import op
 from ..device import device as Device
 from ..dtype import dtype as DType
 from ..dtype import float32, float64, int64, to_numpy_dtype
+from ..errors import call
 from ..kernels.views import view_strides
 from ..tensor import Tensor
 from . import shapes
@@ -461,7 +462,8 @@ def _change(name: str, input: Tensor, value: Tensor) -> Tensor:
                 f"{name}: a recorded change of a view is not supported (change the whole tensor, "
                 "or use the form that is not in place)"
             )
-    input._table().copy_into(input._data, value._data)
+    copy_into = input._table().copy_into
+    call(name, copy_into, ("self", "value"), input._data, value._data)
     input._version[0] += 1
     if recorded:
         input._node = value._node
@@ -495,7 +497,8 @@ def _zero_(input: Tensor) -> Tensor:
 
 def _filled(input: Tensor, value: float) -> Tensor:
     data = input._data
-    return Tensor._make(input._table().full(tuple(data.shape), float(value), data.dtype))
+    full = input._table().full
+    return Tensor._make(call("fill_", full, (), tuple(data.shape), float(value), data.dtype))
 
 
 @method("add_")
@@ -543,5 +546,5 @@ def _setitem(input: Tensor, key: Any, value: Any) -> None:
         if isinstance(value, Tensor):
             _copy_(part, value)
         else:
-            part._table().copy_into(part._data, value)
+            call("setitem", part._table().copy_into, ("self", "value"), part._data, value)
             part._version[0] += 1
