@@ -9,8 +9,6 @@
 // Cost: reads each operand once, writes y once.
 // Accuracy: + - * / neg relu are exact to rounding; exp, log, tanh, sigmoid as vector_math.h states.
 // Limits: 16 dimensions.
-#include <unistd.h>
-
 #include "kernels.h"
 #include "strided.h"
 #include "vector_math.h"
@@ -100,6 +98,10 @@ struct TanhBwd {
   }
 };
 
+GS_INLINE bool is_vector_aligned(const void* p) {
+  return reinterpret_cast<uintptr_t>(p) % GS_VECTOR_BYTES == 0;
+}
+
 // How a row of an operand is read.
 enum Access { kArray, kScalar, kStrided };
 
@@ -124,37 +126,73 @@ struct Reader {
   }
 };
 
-template <class T, class Op, Access A>
+// With `stream` the stores go past the caches: y is then aligned to the vector.
+template <class T, class Op, Access A, bool stream = false>
 void unary_row(T* y, const char* x, int64_t stride, int64_t n) {
   const Reader<T, A> in(x, stride);
   int64_t i = 0;
 #pragma GCC unroll 4
   for (; i + kLanes<T> <= n; i += kLanes<T>) {
-    store<T>(y + i, Op::template apply<T>(in.full(i)));
+    const Vec<T> v = Op::template apply<T>(in.full(i));
+    if (stream) {
+      store_stream<T>(y + i, v);
+    } else {
+      store<T>(y + i, v);
+    }
   }
   if (i < n) store_n<T>(y + i, Op::template apply<T>(in.part(i, n - i)), n - i);
+  if (stream) stream_fence();
 }
 
-template <class T, class Op, Access A, Access B>
+template <class T, class Op, Access A, Access B, bool stream = false>
 void binary_row(T* y, const char* a, int64_t stride_a, const char* b, int64_t stride_b, int64_t n) {
   const Reader<T, A> in_a(a, stride_a);
   const Reader<T, B> in_b(b, stride_b);
   int64_t i = 0;
 #pragma GCC unroll 4
   for (; i + kLanes<T> <= n; i += kLanes<T>) {
-    store<T>(y + i, Op::template apply<T>(in_a.full(i), in_b.full(i)));
+    const Vec<T> v = Op::template apply<T>(in_a.full(i), in_b.full(i));
+    if (stream) {
+      store_stream<T>(y + i, v);
+    } else {
+      store<T>(y + i, v);
+    }
   }
   if (i < n) {
     store_n<T>(y + i, Op::template apply<T>(in_a.part(i, n - i), in_b.part(i, n - i)), n - i);
   }
+  if (stream) stream_fence();
+}
+
+// The whole of y from contiguous or one-element operands.
+template <class T, class Op, Access A, Access B>
+void binary_whole(const Array& a, const Array& b, const Array& y) {
+  constexpr int64_t kSize = sizeof(T);
+  T* const out = reinterpret_cast<T*>(y.data);
+  const bool stream = beyond_cache(y.size * kSize) && is_vector_aligned(out);
+  parallel_for(y.size, kBlock, [&](int64_t begin, int64_t end) {
+    const char* const p = a.data + (A == kScalar ? 0 : begin * kSize);
+    const char* const q = b.data + (B == kScalar ? 0 : begin * kSize);
+    if (stream) {
+      binary_row<T, Op, A, B, true>(out + begin, p, 0, q, 0, end - begin);
+    } else {
+      binary_row<T, Op, A, B>(out + begin, p, 0, q, 0, end - begin);
+    }
+  });
 }
 
 template <class T, class Op>
 void unary_typed(const Array& x, const Array& y) {
   T* const out = reinterpret_cast<T*>(y.data);
   if (x.contiguous) {
+    constexpr int64_t kSize = sizeof(T);
+    const bool stream = beyond_cache(y.size * kSize) && is_vector_aligned(out);
     parallel_for(y.size, kBlock, [&](int64_t begin, int64_t end) {
-      unary_row<T, Op, kArray>(out + begin, x.data + begin * int64_t{sizeof(T)}, 0, end - begin);
+      if (stream) {
+        unary_row<T, Op, kArray, true>(out + begin, x.data + begin * kSize, 0, end - begin);
+      } else {
+        unary_row<T, Op, kArray>(out + begin, x.data + begin * kSize, 0, end - begin);
+      }
     });
     return;
   }
@@ -178,30 +216,11 @@ void unary_typed(const Array& x, const Array& y) {
 template <class T, class Op>
 void binary_typed(const Array& a, const Array& b, const Array& y) {
   T* const out = reinterpret_cast<T*>(y.data);
-  constexpr int64_t kSize = sizeof(T);
   const bool whole_a = a.contiguous && a.size == y.size;
   const bool whole_b = b.contiguous && b.size == y.size;
-  if (whole_a && whole_b) {
-    parallel_for(y.size, kBlock, [&](int64_t begin, int64_t end) {
-      binary_row<T, Op, kArray, kArray>(out + begin, a.data + begin * kSize, 0,
-                                        b.data + begin * kSize, 0, end - begin);
-    });
-    return;
-  }
-  if (whole_a && b.size == 1) {
-    parallel_for(y.size, kBlock, [&](int64_t begin, int64_t end) {
-      binary_row<T, Op, kArray, kScalar>(out + begin, a.data + begin * kSize, 0, b.data, 0,
-                                         end - begin);
-    });
-    return;
-  }
-  if (whole_b && a.size == 1) {
-    parallel_for(y.size, kBlock, [&](int64_t begin, int64_t end) {
-      binary_row<T, Op, kScalar, kArray>(out + begin, a.data, 0, b.data + begin * kSize, 0,
-                                         end - begin);
-    });
-    return;
-  }
+  if (whole_a && whole_b) return binary_whole<T, Op, kArray, kArray>(a, b, y);
+  if (whole_a && b.size == 1) return binary_whole<T, Op, kArray, kScalar>(a, b, y);
+  if (whole_b && a.size == 1) return binary_whole<T, Op, kScalar, kArray>(a, b, y);
   StridedLoop<2> loop;
   set_operand(loop, 0, a, y.ndim, y.shape);
   set_operand(loop, 1, b, y.ndim, y.shape);

@@ -67,6 +67,27 @@ GS_INLINE void store(T* p, Vec<T> v) {
   *reinterpret_cast<Unaligned*>(p) = v;
 }
 
+// Stores past the caches, for results that will not fit in them; p is aligned to the vector. End a
+// block of such stores with stream_fence().
+template <class T>
+GS_INLINE void store_stream(T* p, Vec<T> v) {
+#if defined(__AVX512F__)
+  _mm512_stream_si512(reinterpret_cast<__m512i*>(p), (__m512i)v);
+#elif defined(__AVX__)
+  _mm256_stream_si256(reinterpret_cast<__m256i*>(p), (__m256i)v);
+#elif defined(__x86_64__)
+  _mm_stream_si128(reinterpret_cast<__m128i*>(p), (__m128i)v);
+#else
+  store<T>(p, v);
+#endif
+}
+
+GS_INLINE void stream_fence() {
+#if defined(__x86_64__)
+  _mm_sfence();
+#endif
+}
+
 // Reinterprets bits (same size).
 template <class To, class From>
 GS_INLINE To bit_cast(From from) {

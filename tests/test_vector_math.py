@@ -1,0 +1,146 @@
+"""exp, log, sigmoid and tanh of every ISA: at most 2 ULP anywhere, and IEEE's special values.
+
+float32 is measured against NumPy in float64, float64 against NumPy in 80-bit extended precision.
+The arguments are drawn from all bit patterns (every exponent alike) and densely where the functions
+do something: around their thresholds, near 0 and near 1.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gradsmith import _cpu
+from gradsmith.kernels import table
+
+K = table("cpu")
+MAX_ULP = 2.0
+SAMPLES = {False: 400_000, True: 8_000_000}
+
+
+@pytest.fixture(params=_cpu.isas())
+def isa(request):
+    before = _cpu.isa()
+    _cpu.set_isa(request.param)
+    yield request.param
+    _cpu.set_isa(before)
+
+
+def reference(name, x):
+    """The function in extended precision (float64 for float32 arguments)."""
+    x = x.astype(np.float64 if x.dtype == np.float32 else np.longdouble)
+    if name == "sigmoid":
+        small = np.exp(-np.abs(x))
+        return np.where(x >= 0, 1, small) / (1 + small)
+    return getattr(np, name)(x)
+
+
+def arguments(dtype, count, rng):
+    """All bit patterns alike, and uniform draws where the functions change."""
+    bits = {np.float32: np.uint32, np.float64: np.uint64}[dtype]
+    patterns = rng.integers(0, np.iinfo(bits).max, count // 2, dtype=bits, endpoint=True)
+    edge = 105.0 if dtype == np.float32 else 746.0
+    parts = [patterns.view(dtype)]
+    for low, high in ((-edge, edge), (-10, 10), (-1, 1), (0.5, 2), (0, 40), (0.99, 1.01)):
+        parts.append(rng.uniform(low, high, count // 12).astype(dtype))
+    return np.concatenate(parts)
+
+
+def ulp_error(got, wanted, dtype):
+    """|got - wanted| in units of the result's last place; the smallest is a subnormal's."""
+    info = np.finfo(dtype)
+    with np.errstate(all="ignore"):
+        rounded = wanted.astype(dtype)
+        finite = np.isfinite(rounded) & np.isfinite(got)
+        unit = np.spacing(np.maximum(np.abs(rounded[finite]), info.tiny).astype(dtype))
+        error = np.abs(got[finite].astype(wanted.dtype) - wanted[finite]) / unit
+        # Where either is not finite both must be the same, but for one step at the overflow.
+        agree = (got == rounded) | (np.isnan(got) & np.isnan(rounded))
+        near = np.abs(wanted) >= np.asarray(info.max, wanted.dtype) * (1 - 4 * info.eps)
+        assert np.all(agree | finite | near)
+    return error, finite
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["exp", "log", "sigmoid", "tanh"])
+def test_error_stays_within_two_ulp(name, dtype, isa, full):
+    x = arguments(dtype, SAMPLES[full], np.random.default_rng(0))
+    with np.errstate(all="ignore"):
+        wanted = reference(name, x)
+    got = getattr(K, name)(x)
+    error, finite = ulp_error(got, wanted, dtype)
+    assert error.size > x.size // 4
+    worst = int(np.argmax(error))
+    assert error[worst] <= MAX_ULP, (x[finite][worst], error[worst])
+
+
+SPECIAL = {
+    # argument: exp, log, sigmoid, tanh
+    np.nan: (np.nan, np.nan, np.nan, np.nan),
+    np.inf: (np.inf, np.inf, 1.0, 1.0),
+    -np.inf: (0.0, np.nan, 0.0, -1.0),
+    0.0: (1.0, -np.inf, 0.5, 0.0),
+    -0.0: (1.0, -np.inf, 0.5, -0.0),
+    1e30: (np.inf, np.log(1e30), 1.0, 1.0),
+    -1e30: (0.0, np.nan, 0.0, -1.0),
+    1.0: (np.e, 0.0, 1 / (1 + np.exp(-1.0)), np.tanh(1.0)),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_special_values_in_every_lane(dtype, isa):
+    # 37 elements: full vectors and a tail on every ISA; the value visits each place.
+    for value, wanted in SPECIAL.items():
+        for place in range(37):
+            x = np.full(37, 0.25, dtype)
+            x[place] = value
+            for name, want in zip(("exp", "log", "sigmoid", "tanh"), wanted, strict=True):
+                got = getattr(K, name)(x)
+                want = dtype(want)
+                np.testing.assert_allclose(got[place], want, rtol=4 * np.finfo(dtype).eps)
+                if want == 0:
+                    assert np.signbit(got[place]) == np.signbit(want)
+                others = np.delete(got, place)
+                assert np.all(others == others[0])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_tiny_arguments(dtype, isa):
+    tiny = np.finfo(dtype).smallest_subnormal
+    x = np.concatenate([np.arange(-40, 41) * tiny, [np.finfo(dtype).tiny, -np.finfo(dtype).tiny]])
+    x = x.astype(dtype)
+    assert np.array_equal(K.tanh(x), x)
+    assert np.all(K.exp(x) == 1)
+    assert np.all(K.sigmoid(x) == 0.5)
+    positive = x[x > 0]
+    np.testing.assert_allclose(K.log(positive), np.log(positive), rtol=4 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_ends_of_the_range(dtype, isa):
+    info = np.finfo(dtype)
+    top = dtype(np.log(np.longdouble(info.max)))
+    x = np.array([np.nextafter(top, dtype(0)), top, top * dtype(1.001)], dtype)
+    got = K.exp(x)
+    assert np.isfinite(got[0]) and got[2] == np.inf
+    bottom = dtype(np.log(np.longdouble(info.smallest_subnormal)))
+    x = np.array([bottom * dtype(1.02), bottom * dtype(0.999)], dtype)
+    got = K.exp(x)
+    assert got[0] == 0 and 0 < got[1] <= 2 * info.smallest_subnormal
+    assert K.log(np.array([info.max], dtype))[0] == dtype(np.log(np.longdouble(info.max)))
+    for x in (dtype(-80), dtype(-100)):  # small results keep their digits
+        got = K.sigmoid(np.array([x], dtype))[0]
+        np.testing.assert_allclose(got, np.exp(np.longdouble(x)), rtol=0.02, atol=0)
+
+
+def test_same_bits_at_every_place(isa):
+    # A value must not depend on its lane, on the tail, or on the layout it is read from.
+    rng = np.random.default_rng(1)
+    x = rng.uniform(-20, 20, 201).astype(np.float32)
+    for name in ("exp", "log", "sigmoid", "tanh"):
+        kernel = getattr(K, name)
+        whole = kernel(x)
+        for i in range(0, 201, 7):
+            assert np.array_equal(kernel(x[i:]), whole[i:], equal_nan=True)
+        assert np.array_equal(kernel(x[::-1]), whole[::-1], equal_nan=True)
+        assert np.array_equal(kernel(x[::3]), whole[::3], equal_nan=True)
