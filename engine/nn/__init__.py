@@ -1,0 +1,9 @@
+"""Layers and models: Module and everything built on it, with PyTorch's names."""
+
+from ..tensor import Parameter
+from . import functional, init
+from .module import Module
+from .modules import *
+
+__all__ = ["Module", "Parameter", "functional", "init"]
+__all__ += modules.__all__

@@ -1,0 +1,65 @@
+"""The ops as PyTorch's `torch.nn.functional` has them: `from gradsmith.nn import functional as F`."""
+
+from __future__ import annotations
+
+from ..ops.conv import (
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+)
+from ..ops.elementwise import relu as _relu
+from ..ops.elementwise import sigmoid, tanh
+from ..ops.loss import cross_entropy, log_softmax, nll_loss
+from ..ops.matmul import linear
+from ..ops.pool import (
+    avg_pool1d,
+    avg_pool2d,
+    avg_pool3d,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+)
+from ..ops.random import dropout
+from ..tensor import Tensor
+
+__all__ = [
+    "avg_pool1d",
+    "avg_pool2d",
+    "avg_pool3d",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+    "cross_entropy",
+    "dropout",
+    "linear",
+    "log_softmax",
+    "max_pool1d",
+    "max_pool2d",
+    "max_pool3d",
+    "nll_loss",
+    "relu",
+    "sigmoid",
+    "tanh",
+]
+
+
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
+    """The rectified linear unit.
+
+    Formula: y = max(input, 0)
+
+    Shape: unchanged.
+
+    Args:
+        inplace: write the result into the input.
+
+    Raises:
+        RuntimeError: inplace on a leaf that requires a gradient.
+    """
+    return input.copy_(_relu(input)) if inplace else _relu(input)
