@@ -26,6 +26,7 @@ __all__ = [
     "check_floats",
     "contiguous",
     "element_strides",
+    "extent",
     "operand_strides",
     "size_of",
     "strided_loop",
@@ -135,6 +136,13 @@ def operand_strides(x: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
     )
 
 
+def extent(n: int) -> bytes:
+    """gs::Extent (common.cuh): a divisor with what multiplies instead of dividing by it."""
+    shift = (n - 1).bit_length() if n > 0 else 0
+    multiplier = ((1 << 32) * ((1 << shift) - n)) // n + 1 if 0 < n < _WIDE_FROM else 0
+    return struct.pack("IIq", multiplier & 0xFFFFFFFF, shift, n)
+
+
 @functools.lru_cache(maxsize=4096)
 def strided_loop(shape: tuple[int, ...], *strides: tuple[int, ...]) -> bytes:
     """gs::StridedLoop (common.cuh) over `shape` for operands of these strides, in elements.
@@ -161,10 +169,7 @@ def strided_loop(shape: tuple[int, ...], *strides: tuple[int, ...]) -> bytes:
     for n in sizes:
         total *= n
     packed = struct.pack("ii", len(sizes), total >= _WIDE_FROM)
-    for n in sizes:
-        shift = (n - 1).bit_length()
-        multiplier = ((1 << 32) * ((1 << shift) - n)) // n + 1 if n < _WIDE_FROM else 0
-        packed += struct.pack("IIq", multiplier & 0xFFFFFFFF, shift, n)
+    packed += b"".join(map(extent, sizes))
     packed += bytes(16 * (MAX_DIMS - len(sizes)))
     for m in merged:
         m.reverse()

@@ -5,7 +5,7 @@
 // A static shared array of type T. The emulator gives it poisoned, guarded memory instead.
 #define GS_SHARED(T, name)  \
   using name##_type = T;    \
-  __shared__ name##_type name
+  __shared__ __align__(16) name##_type name
 // The launch's dynamic shared memory as a T*.
 #define GS_DYN_SMEM(T, name)                                             \
   extern __shared__ __align__(128) unsigned char gs_dynamic_shared[];    \
@@ -37,6 +37,14 @@ struct Extent {
   unsigned multiplier, shift;  // n / size = (umulhi(n, multiplier) + n) >> shift for n < 2^31
   int64 size;
 };
+
+// n / extent.size for n >= 0; `wide` where n may be 2^31 or more.
+__device__ __forceinline__ int64 divide(int64 n, const Extent& extent, int wide) {
+  if (wide) return n / extent.size;
+  const unsigned low = static_cast<unsigned>(n);
+  return (__umulhi(low, extent.multiplier) + low) >> extent.shift;
+}
+
 template <int kOperands>
 struct StridedLoop {
   int ndim;  // at least 1
@@ -52,15 +60,8 @@ __device__ __forceinline__ void locate(const StridedLoop<kOperands>& loop, int64
 #pragma unroll
   for (int k = 0; k < kOperands; ++k) offset[k] = 0;
   for (int d = loop.ndim - 1; d > 0; --d) {
-    const Extent& extent = loop.extent[d];
-    int64 quotient;
-    if (loop.wide) {
-      quotient = i / extent.size;
-    } else {
-      const unsigned n = static_cast<unsigned>(i);
-      quotient = (__umulhi(n, extent.multiplier) + n) >> extent.shift;
-    }
-    const int64 index = i - quotient * extent.size;
+    const int64 quotient = divide(i, loop.extent[d], loop.wide);
+    const int64 index = i - quotient * loop.extent[d].size;
     i = quotient;
 #pragma unroll
     for (int k = 0; k < kOperands; ++k) offset[k] += index * loop.stride[k][d];

@@ -8,7 +8,7 @@ from typing import Any
 __all__ = ["FAMILIES", "entries"]
 
 #: One .cu file with its launcher, a module of this package, each.
-FAMILIES: tuple[str, ...] = ("copy", "elementwise")
+FAMILIES: tuple[str, ...] = ("copy", "elementwise", "matmul", "conv")
 
 
 def entries() -> dict[str, Any]:

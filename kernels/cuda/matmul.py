@@ -1,0 +1,175 @@
+"""Launcher of matmul.cu."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, NamedTuple
+
+from . import memory, settings
+from .arguments import (
+    Fault,
+    address,
+    broadcast,
+    check_floats,
+    contiguous,
+    element_strides,
+    operand_strides,
+    size_of,
+    strided_loop,
+)
+from .launch import Module, launch
+
+__all__ = ["ENTRIES", "matmul"]
+
+
+class Tile(NamedTuple):
+    """gs::Tile of gemm.cuh."""
+
+    block_m: int
+    block_n: int
+    block_k: int
+    thread_m: int
+    thread_n: int
+
+    @property
+    def threads(self) -> int:
+        return self.block_m // self.thread_m * (self.block_n // self.thread_n)
+
+    @property
+    def cxx(self) -> str:
+        return f"gs::Tile<{', '.join(map(str, self))}>"
+
+
+class TensorTile(NamedTuple):
+    """TensorTile of matmul.cu."""
+
+    block_m: int
+    block_n: int
+    block_k: int
+    stages: int
+    warps_m: int
+    warps_n: int
+
+    @property
+    def threads(self) -> int:
+        return 32 * self.warps_m * self.warps_n
+
+    @property
+    def cxx(self) -> str:
+        return f"TensorTile<{', '.join(map(str, self))}>"
+
+    def smem(self, a_inner_fast: bool, b_inner_fast: bool) -> int:
+        """Bytes of the ring, as SharedTile lays it out."""
+
+        def floats(outer: int, inner_fast: bool) -> int:
+            if inner_fast:
+                return outer * (self.block_k + 4)
+            return self.block_k * (outer + 8)
+
+        return (
+            4 * self.stages * (floats(self.block_m, a_inner_fast) + floats(self.block_n, b_inner_fast))
+        )
+
+
+#: C++ type -> tiles, largest first; the last one takes what the others would waste much of.
+TILES = {
+    "float": (Tile(128, 128, 8, 8, 8), Tile(32, 32, 8, 4, 4)),
+    "double": (Tile(64, 64, 8, 4, 4), Tile(32, 32, 8, 4, 4)),
+}
+TENSOR_TILES = (TensorTile(128, 128, 16, 3, 2, 4), TensorTile(64, 64, 16, 3, 2, 2))
+#: A large tile is chosen only if this many of them can be at work.
+_ENOUGH_TILES = 64
+
+_ORDERS = [(a, b) for a in ("true", "false") for b in ("true", "false")]
+
+SIMT = Module(
+    "matmul.cu",
+    [
+        f"matmul_simt<{t}, {tile.cxx}, {a}, {b}>"
+        for t, tiles in TILES.items()
+        for tile in tiles
+        for a, b in _ORDERS
+    ],
+)
+TENSOR = Module(
+    "matmul.cu",
+    [
+        f"matmul_tf32<{tile.cxx}, {a}, {b}, {nbytes}>"
+        for tile in TENSOR_TILES
+        for a, b in _ORDERS
+        for nbytes in ((16, 4) if tile is TENSOR_TILES[-1] else (16,))
+    ],
+)
+
+
+def choose_tile(tiles: Any, rows: int, columns: int, batches: int) -> Any:
+    """The largest tile of which enough can be at work, or else the smallest."""
+    for tile in tiles[:-1]:
+        count = -(-rows // tile.block_m) * -(-columns // tile.block_n) * batches
+        if rows >= tile.block_m and columns >= tile.block_n and count >= _ENOUGH_TILES:
+            return tile
+    return tiles[-1]
+
+
+def matmul(a: Any, b: Any, bias: Any, out_shape: tuple[int, ...]) -> Any:
+    """y[.., m, n] = bias[n] + sum_k a[.., m, k] b[.., k, n]"""
+    t = check_floats("matmul", a=a, b=b, bias=bias)
+    if a.ndim < 2 or b.ndim < 2:
+        raise Fault("matmul", "shape", 0 if a.ndim < 2 else 1)
+    *a_batch, M, K = a.shape
+    *b_batch, b_K, N = b.shape
+    if b_K != K or (bias is not None and bias.shape != (N,)):
+        raise Fault("matmul", "shape", 1 if b_K != K else 2)
+    batch = broadcast("matmul", tuple(a_batch), tuple(b_batch))
+    if (*batch, M, N) != tuple(out_shape):
+        raise Fault("matmul", "shape", 0)
+    size_of("matmul", out_shape)
+    y = memory.empty(tuple(out_shape), a.dtype)
+    if y.size == 0:
+        return y
+    a_batch_strides = operand_strides(a, (*batch, M, K))[:-2]
+    b_batch_strides = operand_strides(b, (*batch, K, N))[:-2]
+    a_row, a_column = element_strides(a)[-2:]
+    b_row, b_column = element_strides(b)[-2:]
+    # Batches that share one b and lie behind one another in a are more rows of one matrix.
+    while batch and not b_batch_strides[-1] and a_batch_strides[-1] == M * a_row:
+        M *= batch[-1]
+        batch, a_batch_strides, b_batch_strides = (
+            batch[:-1],
+            a_batch_strides[:-1],
+            b_batch_strides[:-1],
+        )
+    batches = size_of("matmul", batch)
+    loop = strided_loop(batch, a_batch_strides, b_batch_strides)
+    a_inner_fast, b_inner_fast = abs(a_column) <= abs(a_row), abs(b_row) < abs(b_column)
+    order = f"{str(a_inner_fast).lower()}, {str(b_inner_fast).lower()}"
+    smem = 0
+    if t == "float" and settings.allow_tf32:
+        module = TENSOR
+        aligned = _in_vectors(a, a_batch_strides, a_row, a_column) and _in_vectors(
+            b, b_batch_strides, b_row, b_column
+        )
+        tile = choose_tile(TENSOR_TILES, M, N, batches) if aligned else TENSOR_TILES[-1]
+        smem = tile.smem(a_inner_fast, b_inner_fast)
+        kernel = f"matmul_tf32<{tile.cxx}, {order}, {16 if aligned else 4}>"
+    else:
+        module = SIMT
+        tile = choose_tile(TILES[t], M, N, batches)
+        kernel = f"matmul_simt<{t}, {tile.cxx}, {order}>"
+    tiles_m, tiles_n = -(-M // tile.block_m), -(-N // tile.block_n)
+    shape = struct.pack("9q", M, N, K, a_row, a_column, b_row, b_column, tiles_m, tiles_n)
+    grid = (tiles_m * tiles_n * batches,)
+    args = (a, b, contiguous(bias), y, shape, loop)
+    launch(module, kernel, grid, (tile.threads,), smem, args)
+    return y
+
+
+def _in_vectors(x: Any, batch_strides: tuple[int, ...], row: int, column: int) -> bool:
+    """Whether 16-byte copies along the fast index are aligned in every row and batch."""
+    fast, slow = (column, row) if abs(column) <= abs(row) else (row, column)
+    return (
+        fast == 1 and address(x) % 16 == 0 and all(s % 4 == 0 for s in (slow, *batch_strides))
+    )
+
+
+ENTRIES = {"matmul": matmul}
