@@ -19,6 +19,7 @@
 //            channel, tap; the same bits for every number of threads.
 // Limits     float32, float64.
 #include "conv.h"
+#include "conv_image_lanes.h"
 
 namespace gradsmith {
 namespace GS_ISA {
@@ -57,6 +58,8 @@ struct Plan {
   int64_t depth;       // channels read
   int64_t row_parts;   // parts of the output channels
   int64_t panel_size;  // of packed weights, in elements
+  bool image_lanes;
+  int64_t group_rows;  // with image lanes: rows of positions that are stored together
   const int64_t* offset;
   const T* weight;
 };
@@ -190,6 +193,124 @@ void gather_box(const Gather<T>& g, const Plan<T>& plan, int64_t group, int64_t 
   }
 }
 
+// Elements of scratch that gather_images needs, by part.
+template <class T>
+struct ImageScratch {
+  int64_t planes, stage, cells;
+  int64_t stride;  // cells of an output channel, and one more: not a power of two
+
+  ImageScratch(const Gather<T>& g, const Plan<T>& plan, const Panels& panels) {
+    constexpr int L = kLanes<T>;
+    const Planes& p = plan.planes;
+    planes = (p.channels * p.channel + panels.vectors()) * L;
+    stage = g.in_positions() * L;
+    stride = plan.group_rows * p.axis[2].size + 1;
+    cells = ceil_div(panels.count, plan.row_parts) * panels.height * stride * L;
+  }
+  int64_t all() const { return planes + stage + cells; }
+};
+
+// Stores cells of whole rows of positions, [first, first + rows), as positions of each image.
+template <class T>
+void store_cells(const Gather<T>& g, const T* cells, int64_t first, int64_t rows, int64_t images,
+                 T* y) {
+  constexpr int L = kLanes<T>;
+  const Axis &az = g.axis[0], &ay = g.axis[1], &ax = g.axis[2];
+  const int64_t image_stride = g.groups * g.rows * g.out_positions();
+  if (az.out_step == 1 && ay.out_step == 1 && ax.out_step == 1) {
+    return scatter_cells(cells, rows * ax.size, images, y + first * ax.size, image_stride);
+  }
+  for (int64_t row = first; row < first + rows; ++row, cells += ax.size * L) {
+    const int64_t oz = az.out_first + row / ay.size * az.out_step;
+    const int64_t oy = ay.out_first + row % ay.size * ay.out_step;
+    T* to = y + (oz * g.out[1] + oy) * g.out[2] + ax.out_first;
+    for (int64_t i = 0; i < images; ++i, to += image_stride) {
+      for (int64_t x = 0; x < ax.size; ++x) to[x * ax.out_step] = cells[x * L + i];
+    }
+  }
+}
+
+// One box of one group with image lanes.
+template <class T>
+void gather_images(const Gather<T>& g, const Plan<T>& plan, int64_t group, int64_t part,
+                   const Box& box, T* scratch) {
+  constexpr int L = kLanes<T>;
+  const Planes& p = plan.planes;
+  const Panels panels(g.rows);
+  const int64_t panel_begin = panels.count * part / plan.row_parts;
+  const int64_t panel_end = panels.count * (part + 1) / plan.row_parts;
+  const int64_t first_row = panels.begin(panel_begin), last_row = panels.begin(panel_end);
+  const ImageScratch<T> parts(g, plan, panels);
+  T *stage = scratch + parts.planes, *cells = stage + parts.stage;
+  const int64_t in_size = g.in_positions(), out_size = g.out_positions(), taps = p.taps();
+  const int64_t width = p.axis[2].size, tiles = ceil_div(width, panels.vectors());
+  const int64_t rows_of_positions = p.axis[0].size * p.axis[1].size;
+
+  for (int64_t c = 0; c < g.depth; c += p.channels) {
+    const int64_t channels = min(p.channels, g.depth - c);
+    const bool last = c + channels == g.depth;
+    fill_image_planes(p, box, g.images, g.x + (group * g.depth + c) * in_size,
+                      g.groups * g.depth * in_size, in_size, channels, stage, scratch);
+    for (int64_t block = 0; block < box.images; ++block) {
+      const int64_t image = (box.image + block) * L;
+      for (int64_t first = 0; first < rows_of_positions; first += plan.group_rows) {
+        const int64_t rows = min(plan.group_rows, rows_of_positions - first);
+        for (int64_t r = 0; r < rows; ++r) {
+          const int64_t z = (first + r) / p.axis[1].size, y = (first + r) % p.axis[1].size;
+          const T* row = scratch + (block * p.image + z * p.slab + y * p.row) * L;
+          for (int64_t t = 0; t < tiles; ++t) {
+            const int64_t x = width * t / tiles;
+            const int vectors = static_cast<int>(width * (t + 1) / tiles - x);
+            for (int64_t panel = panel_begin; panel < panel_end; ++panel) {
+              const int height = panels.rows(panel);
+              const T* a = plan.weight + (group * panels.count + panel) * plan.panel_size +
+                           c * taps * height;
+              const int64_t out_row = panels.begin(panel);
+              kTiles<T, ScatteredRows<T>>.get(height, vectors)(
+                  channels * taps, a, ScatteredRows<T>{row + x * L, plan.offset},
+                  cells + ((out_row - first_row) * parts.stride + r * width + x) * L,
+                  parts.stride * L,
+                  c > 0 ? Start::kOutput : (g.bias ? Start::kRowValues : Start::kZero),
+                  g.bias ? g.bias + group * g.rows + out_row : nullptr);
+            }
+          }
+        }
+        for (int64_t row = first_row; row < last_row && last; ++row) {
+          store_cells(g, cells + (row - first_row) * parts.stride * L, first, rows,
+                      min(L, g.images - image),
+                      g.y + ((image * g.groups + group) * g.rows + row) * out_size);
+        }
+      }
+    }
+  }
+}
+
+// Lays out the planes for image lanes where these are better; false where they are not.
+template <class T>
+bool choose_image_lanes(const Gather<T>& g, Plan<T>& plan, int64_t wanted_boxes) {
+  constexpr int L = kLanes<T>;
+  constexpr int64_t kCells = kPlaneBytes / static_cast<int64_t>(sizeof(T)) / L;
+  Planes& p = plan.planes;
+  for (Axis& axis : p.axis) axis.lay_out(axis.size);
+  p.measure(0);
+  if (!prefer_image_lanes<T>(p, g.images) || p.image > kCells / min(g.depth, 16)) return false;
+  const int64_t most = max(1, kCells * 3 / 2 / p.channel);
+  p.channels = ceil_div(g.depth, ceil_div(g.depth, most));
+  const int64_t blocks = ceil_div(g.images, L);
+  const int64_t fit = clamp(kCells / (p.image * p.channels), 1, max(1, blocks / wanted_boxes));
+  // The cells of the output wait for the last channels.
+  const int64_t rows = p.axis[0].size * p.axis[1].size;
+  plan.group_rows = rows;
+  if (p.channels == g.depth) {
+    p.images = ceil_div(blocks, ceil_div(blocks, fit));
+    p.measure(0);
+    const int64_t positions = kCells / 4 / g.rows;
+    plan.group_rows = clamp(positions / p.axis[2].size, min(rows, ceil_div(L, p.axis[2].size)),
+                            rows);
+  }
+  return true;
+}
+
 template <class T>
 Status run_gather(const Gather<T>& g) {
   constexpr int L = kLanes<T>;
@@ -209,11 +330,19 @@ Status run_gather(const Gather<T>& g) {
                           static_cast<double>(g.depth * taps) +
                       16 * moved;
   const int64_t wanted = wanted_blocks(work, 64), wanted_boxes = ceil_div(min(wanted, 16), g.groups);
-  choose_box(p, g.images, g.depth, kPlaneBytes / static_cast<int64_t>(sizeof(T)), 4 * width,
-             int64_t{1} << 40, L);
-  cut_boxes(p, g.images, wanted_boxes, 4 * width, L);
-  const int64_t boxes = p.image_blocks(g.images) * p.boxes();
-  plan.row_parts = clamp(wanted_boxes / boxes, 1, panels.count);
+  int64_t all_images = g.images, cell = 1;
+  plan.image_lanes = choose_image_lanes(g, plan, wanted_boxes);
+  if (plan.image_lanes) {
+    cell = L;
+    all_images = ceil_div(g.images, L);
+  } else {
+    choose_box(p, g.images, g.depth, kPlaneBytes / static_cast<int64_t>(sizeof(T)), 4 * width,
+               int64_t{1} << 40, L);
+    cut_boxes(p, g.images, wanted_boxes, 4 * width, L);
+  }
+  const int64_t boxes = p.image_blocks(all_images) * p.boxes();
+  plan.row_parts = clamp(wanted_boxes / boxes, 1,
+                         plan.image_lanes ? max(1, panels.count / 4) : panels.count);
   const int64_t blocks = boxes * g.groups * plan.row_parts;
 
   // Offsets and packed weights, shared by all threads. A gap after each panel takes the vector that
@@ -234,7 +363,7 @@ Status run_gather(const Gather<T>& g) {
     for (int64_t z = 0; z < p.axis[0].taps; ++z) {
       for (int64_t y = 0; y < p.axis[1].taps; ++y) {
         for (int64_t x = 0; x < p.axis[2].taps; ++x) {
-          offset[entry++] = c * p.channel + p.tap_offset(z, y, x);
+          offset[entry++] = (c * p.channel + p.tap_offset(z, y, x)) * cell;
         }
       }
     }
@@ -248,7 +377,8 @@ Status run_gather(const Gather<T>& g) {
     }
   });
 
-  const int64_t scratch_elements = p.channels * p.channel + width + 2 * L;
+  const int64_t scratch_elements = plan.image_lanes ? ImageScratch<T>(g, plan, panels).all()
+                                                    : p.channels * p.channel + width + 2 * L;
   bool enough = true;
   parallel_for(blocks, max(1, blocks / wanted), [&](int64_t begin, int64_t end) {
     T* scratch =
@@ -259,7 +389,12 @@ Status run_gather(const Gather<T>& g) {
     }
     for (int64_t i = begin; i < end; ++i) {
       const int64_t part = i % plan.row_parts, rest = i / plan.row_parts;
-      gather_box(g, plan, rest % g.groups, part, Box(p, g.images, rest / g.groups), scratch);
+      const Box box(p, all_images, rest / g.groups);
+      if (plan.image_lanes) {
+        gather_images(g, plan, rest % g.groups, part, box, scratch);
+      } else {
+        gather_box(g, plan, rest % g.groups, part, box, scratch);
+      }
     }
   });
   release(memory, bytes);

@@ -21,7 +21,7 @@ namespace {
 struct TileShape {
 #if defined(__AVX512F__) || defined(__aarch64__)
   static constexpr int kRows = 8, kVectors = 3;
-  static constexpr int kDotRows = 4, kDotColumns = 6;
+  static constexpr int kDotRows = 6, kDotColumns = 4;
 #elif defined(__AVX__)
   static constexpr int kRows = 6, kVectors = 2;
   static constexpr int kDotRows = 3, kDotColumns = 4;

@@ -84,23 +84,26 @@ template <class T>
 void dot_block(const Product<T>& p, int64_t m0, int64_t m1, int64_t n0, int64_t n1) {
   constexpr int MI = TileShape::kDotRows, NJ = TileShape::kDotColumns;
   alignas(GS_VECTOR_BYTES) T c[MI * NJ];
+  const int64_t down = ceil_div(m1 - m0, MI), across = ceil_div(n1 - n0, NJ);
   for (int64_t k0 = 0; k0 < p.K; k0 += kDotDepth) {
     const int64_t depth = min(kDotDepth, p.K - k0);
-    for (int64_t n = n0; n < n1; n += NJ) {
-      const int columns = static_cast<int>(min(NJ, n1 - n));
+    for (int64_t j = 0; j < across; ++j) {
+      const int64_t n = n0 + (n1 - n0) * j / across;
+      const int columns = static_cast<int>(n0 + (n1 - n0) * (j + 1) / across - n);
       int64_t offset[NJ];
       T add[NJ];
-      for (int j = 0; j < columns; ++j) {
-        offset[j] = j * p.b.column;
-        add[j] = p.bias && k0 == 0 ? p.bias[n + j] : T{};
+      for (int i = 0; i < columns; ++i) {
+        offset[i] = i * p.b.column;
+        add[i] = p.bias && k0 == 0 ? p.bias[n + i] : T{};
       }
-      for (int64_t m = m0; m < m1; m += MI) {
-        const int rows = static_cast<int>(min(MI, m1 - m));
+      for (int64_t i = 0; i < down; ++i) {
+        const int64_t m = m0 + (m1 - m0) * i / down;
+        const int rows = static_cast<int>(m0 + (m1 - m0) * (i + 1) / down - m);
         kDots<T>.get(rows, columns)(depth, p.a.at(m, k0), p.a.row, p.b.at(k0, n), offset, c);
-        for (int i = 0; i < rows; ++i) {
-          T* y = p.y + (m + i) * p.N + n;
+        for (int r = 0; r < rows; ++r) {
+          T* y = p.y + (m + r) * p.N + n;
           for (int j = 0; j < columns; ++j) {
-            y[j] = k0 == 0 ? c[i * columns + j] + add[j] : y[j] + c[i * columns + j];
+            y[j] = k0 == 0 ? c[r * columns + j] + add[j] : y[j] + c[r * columns + j];
           }
         }
       }
