@@ -561,7 +561,12 @@ class Module:
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drops the parameters' gradients, or fills them with zeros."""
         for param in self.parameters():
-            clear_gradient(param, set_to_none)
+            if set_to_none or param.grad is None:
+                param.grad = None
+                continue
+            if param.grad.requires_grad:  # of a backward with create_graph
+                param.grad = param.grad.detach()
+            param.grad.zero_()
 
     def _apply(self: _M, fn: Callable[[Tensor], Tensor]) -> _M:
         """Replaces the memory of every parameter, gradient and buffer by fn's result.
@@ -640,19 +645,6 @@ class Module:
         if not lines and len(body) <= 1:
             return f"{self._get_name()}({extra})"
         return f"{self._get_name()}(\n  " + "\n  ".join(body + lines) + "\n)"
-
-
-def clear_gradient(t: Tensor, set_to_none: bool) -> None:
-    """Drops the gradient of a tensor, or fills it with zeros."""
-    if t.grad is None:
-        return
-    if set_to_none:
-        t.grad = None
-        return
-    if t.grad.requires_grad:
-        t.grad = t.grad.detach()
-    with no_grad():
-        t.grad.zero_()
 
 
 def _target(

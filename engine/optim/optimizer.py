@@ -111,13 +111,13 @@ class Optimizer:
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drops the parameters' gradients, or fills them with zeros."""
         for group in self.param_groups:
-            if set_to_none:
-                for p in group["params"]:
+            for p in group["params"]:
+                if set_to_none or p.grad is None:
                     p.grad = None
-            else:
-                for p in group["params"]:
-                    if p.grad is not None:
-                        p.grad = p.grad.detach().zero_()
+                    continue
+                if p.grad.requires_grad:  # of a backward with create_graph
+                    p.grad = p.grad.detach()
+                p.grad.zero_()
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Changes the parameters by their gradients; those without one stay as they are.

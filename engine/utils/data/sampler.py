@@ -1,0 +1,178 @@
+"""Samplers: in which order a data set is gone through.
+
+Random orders are drawn when iteration begins, from a Generator (by default the global one), so that
+`manual_seed` decides them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from itertools import islice
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from ...kernels import table
+from ...random import Generator, default_generator
+
+__all__ = [
+    "BatchSampler",
+    "RandomSampler",
+    "Sampler",
+    "SequentialSampler",
+    "SubsetRandomSampler",
+    "permutation",
+    "random_integer",
+]
+
+_T = TypeVar("_T")
+
+
+def _uniform(n: int, generator: Generator | None) -> np.ndarray[Any, Any]:
+    """n float64 numbers in [0, 1)."""
+    seed, offset = (generator or default_generator).reserve(n)
+    return table("cpu").uniform((n,), 0.0, 1.0, seed, offset, np.dtype(np.float64))
+
+
+def permutation(n: int, generator: Generator | None) -> list[int]:
+    """The numbers 0..n-1 in random order: the ranks of random keys."""
+    return np.argsort(_uniform(n, generator), kind="stable").tolist()
+
+
+def random_integer(limit: int, generator: Generator | None) -> int:
+    """A random integer in [0, limit), limit at most 2**53."""
+    return int(_uniform(1, generator)[0] * limit)
+
+
+class Sampler(Generic[_T]):
+    """The base of all samplers: `__iter__` gives indices, or lists of them for a batch sampler."""
+
+    def __iter__(self) -> Iterator[_T]:
+        raise NotImplementedError(f"{type(self).__name__}: the sampler has no __iter__")
+
+
+class SequentialSampler(Sampler[int]):
+    """0, 1, 2, ...
+
+    Args:
+        data_source: what has the length.
+    """
+
+    def __init__(self, data_source: Sized) -> None:
+        self.data_source = data_source
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(len(self.data_source)))
+
+    def __len__(self) -> int:
+        return len(self.data_source)
+
+
+class RandomSampler(Sampler[int]):
+    """A new random order every time.
+
+    Args:
+        data_source: what has the length.
+        replacement: draw each index anew, so that some come twice.
+        num_samples: how many; default: the length.
+        generator: default: the default generator.
+
+    Raises:
+        TypeError: replacement that is no bool.
+        ValueError: num_samples below 1.
+    """
+
+    def __init__(
+        self,
+        data_source: Sized,
+        replacement: bool = False,
+        num_samples: int | None = None,
+        generator: Generator | None = None,
+    ) -> None:
+        if not isinstance(replacement, bool):
+            raise TypeError(f"RandomSampler: replacement must be a bool; got {replacement!r}")
+        _check_int("RandomSampler", "num_samples", num_samples, 1, True)
+        self.data_source = data_source
+        self.replacement = replacement
+        self._num_samples = num_samples
+        self.generator = generator
+
+    @property
+    def num_samples(self) -> int:
+        """How many indices one iteration gives."""
+        return len(self.data_source) if self._num_samples is None else self._num_samples
+
+    def __iter__(self) -> Iterator[int]:
+        n, wanted = len(self.data_source), self.num_samples
+        if self.replacement:
+            return iter((_uniform(wanted, self.generator) * n).astype(np.int64).tolist())
+        order: list[int] = []
+        while n and len(order) < wanted:
+            order += permutation(n, self.generator)
+        return iter(order[:wanted])
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+
+class SubsetRandomSampler(Sampler[int]):
+    """Given indices in a new random order every time.
+
+    Args:
+        indices: the indices.
+        generator: default: the default generator.
+    """
+
+    def __init__(self, indices: Sequence[int], generator: Generator | None = None) -> None:
+        self.indices = indices
+        self.generator = generator
+
+    def __iter__(self) -> Iterator[int]:
+        order = permutation(len(self.indices), self.generator)
+        return iter([self.indices[i] for i in order])
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+class BatchSampler(Sampler[list[int]]):
+    """The indices of another sampler, in lists of batch_size.
+
+    Args:
+        sampler: gives the indices.
+        batch_size: how many a list.
+        drop_last: leave out the last list if it is shorter.
+
+    Raises:
+        TypeError, ValueError: a batch_size that is no int >= 1, drop_last that is no bool.
+    """
+
+    def __init__(self, sampler: Iterable[int], batch_size: int, drop_last: bool = False) -> None:
+        _check_int("BatchSampler", "batch_size", batch_size, 1)
+        if not isinstance(drop_last, bool):
+            raise TypeError(f"BatchSampler: drop_last must be a bool; got {drop_last!r}")
+        self.sampler = sampler
+        self.batch_size = batch_size
+        self.drop_last = drop_last
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return self._batches(iter(self.sampler))  # a random order is drawn now
+
+    def _batches(self, indices: Iterator[int]) -> Iterator[list[int]]:
+        while batch := list(islice(indices, self.batch_size)):
+            if self.drop_last and len(batch) < self.batch_size:
+                return
+            yield batch
+
+    def __len__(self) -> int:
+        n = len(self.sampler)  # type: ignore[arg-type]
+        return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
+
+
+def _check_int(name: str, argument: str, value: Any, least: int, optional: bool = False) -> None:
+    if optional and value is None:
+        return
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name}: {argument} must be an int; got {value!r}")
+    if value < least:
+        raise ValueError(f"{name}: {argument} must be >= {least}; got {value}")
