@@ -1,4 +1,4 @@
-"""Every CUDA kernel compiles for every architecture, spills nothing, and needs what the table says."""
+"""Every CUDA kernel compiles for every architecture, spills nothing, needs what the table says."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""The emulator shows what it claims: right kernels pass under every schedule, seeded bugs do not."""
+"""The emulator shows what it claims: right kernels pass under every schedule, bugs do not."""
 
 import mmap
 import struct
@@ -114,7 +114,7 @@ def increment(module):
     return memory.to_host(y), x + 1
 
 
-# ---- right kernels and seeded bugs -----------------------------------------------------------------
+# ---- right kernels and seeded bugs -------------------------------------------------------------
 
 
 @every_schedule
@@ -201,7 +201,7 @@ def test_thread_sanitizer_finds_races_and_only_races(tmp_path, module, cases, ra
     assert ("data race" in result.stderr) == races
 
 
-# ---- what CUDA promises ----------------------------------------------------------------------------
+# ---- what CUDA promises ------------------------------------------------------------------------
 
 
 @every_schedule
@@ -268,7 +268,7 @@ def test_fresh_memory_is_poisoned():
     assert np.isnan(memory.to_host(y)).all()
 
 
-# ---- faults ----------------------------------------------------------------------------------------
+# ---- faults ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ def test_indices_are_64_bits_wide():
     assert memory.to_host(y)[0] == 7
 
 
-# ---- arguments -------------------------------------------------------------------------------------
+# ---- arguments ---------------------------------------------------------------------------------
 
 
 def arguments(**changed):
@@ -403,7 +403,7 @@ def test_launches_from_several_threads():
     assert not failures
 
 
-# ---- device arrays ---------------------------------------------------------------------------------
+# ---- device arrays -----------------------------------------------------------------------------
 
 
 def test_device_array_views_match_numpy():
@@ -491,7 +491,7 @@ def test_impossible_size_is_a_memory_error():
         memory.empty((1 << 40, 1 << 40), np.float32)
 
 
-# ---- building and the cache ------------------------------------------------------------------------
+# ---- building and the cache --------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -555,7 +555,13 @@ print(build.kernel_library(Path(sys.argv[2]), ["round_tf32"]))
 
 
 def test_processes_may_build_at_once(tmp_path):
-    command = [sys.executable, "-c", BUILD_AT_ONCE, str(tmp_path), str(KERNELS / "ptx_functions.cu")]
+    command = [
+        sys.executable,
+        "-c",
+        BUILD_AT_ONCE,
+        str(tmp_path),
+        str(KERNELS / "ptx_functions.cu"),
+    ]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     paths = {p.communicate(timeout=120)[0].strip() for p in running}
     assert all(p.returncode == 0 for p in running)
@@ -582,14 +588,16 @@ def test_portable_context_switch(tmp_path, own_cache, monkeypatch):
     """The ucontext fibers of machines other than x86-64, in a process of its own."""
     script = tmp_path / "portable.py"
     script.write_text(
-        RACES.format(tests=str(Path(__file__).parent)).replace(
+        RACES.format(tests=str(Path(__file__).parent))
+        .replace(
             "import test_emulator as t",
             "import test_emulator as t\n"
             f"t.cache.environment.CACHE_DIR = {str(own_cache)!r}\n"
             "t.build._flags.cache_clear()\n"
             "flags = t.build._flags()\n"
             "t.build._flags = lambda: (*flags, '-DGS_UCONTEXT')",
-        ).replace("print(", "    np.testing.assert_array_equal(got, expected)\nprint(")
+        )
+        .replace("print(", "    np.testing.assert_array_equal(got, expected)\nprint(")
     )
     command = [sys.executable, str(script), "right", "suffix_sum", "ring", "histogram"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120)

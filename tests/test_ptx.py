@@ -86,8 +86,10 @@ def test_mma_16_bit(kernel):
     columns = 2 * T
     fragment_a = np.stack(
         [
-            pairs(a16[G + 8 * (i % 2), columns + 8 * (i // 2)],
-                  a16[G + 8 * (i % 2), columns + 8 * (i // 2) + 1])
+            pairs(
+                a16[G + 8 * (i % 2), columns + 8 * (i // 2)],
+                a16[G + 8 * (i % 2), columns + 8 * (i // 2) + 1],
+            )
             for i in range(4)
         ],
         1,
@@ -110,13 +112,17 @@ def test_f16_special_values():
     a16, b16 = a.view(np.uint16), b.view(np.uint16)
     fragment_a = np.stack(
         [
-            pairs(a16[G + 8 * (i % 2), 2 * T + 8 * (i // 2)],
-                  a16[G + 8 * (i % 2), 2 * T + 8 * (i // 2) + 1])
+            pairs(
+                a16[G + 8 * (i % 2), 2 * T + 8 * (i // 2)],
+                a16[G + 8 * (i % 2), 2 * T + 8 * (i // 2) + 1],
+            )
             for i in range(4)
         ],
         1,
     )
-    fragment_b = np.stack([pairs(b16[2 * T + 8 * i, G], b16[2 * T + 8 * i + 1, G]) for i in (0, 1)], 1)
+    fragment_b = np.stack(
+        [pairs(b16[2 * T + 8 * i, G], b16[2 * T + 8 * i + 1, G]) for i in (0, 1)], 1
+    )
     d = memory.from_host(np.zeros((32, 4), np.float32))
     run("mma<F16>", memory.from_host(fragment_a), memory.from_host(fragment_b), d)
     got = gather_d(memory.to_host(d))[: len(values), 0]
@@ -147,7 +153,8 @@ def test_round_to_tf32():
     # To nearest, ties away from zero: 1 + 2^-11 is a tie.
     bits = x.view(np.uint32).astype(np.uint64)
     finite = np.isfinite(x)
-    expected = np.where(finite, (bits + 0x1000) & 0xFFFFE000, bits).astype(np.uint32).view(np.float32)
+    rounded = np.where(finite, (bits + 0x1000) & 0xFFFFE000, bits)
+    expected = rounded.astype(np.uint32).view(np.float32)
     np.testing.assert_array_equal(memory.to_host(y), expected)
     assert memory.to_host(y)[3] == np.float32(1 + 2**-10)
 
@@ -159,6 +166,4 @@ def test_cp_async_fills_with_zeros(copies):
     y = memory.empty((32, 4), np.float32)
     with emulator.schedule("random", copies):
         run("copy_zero_fill", memory.from_host(x), memory.from_host(count * 4), y)
-    np.testing.assert_array_equal(
-        memory.to_host(y), np.where(np.arange(4) < count[:, None], x, 0)
-    )
+    np.testing.assert_array_equal(memory.to_host(y), np.where(np.arange(4) < count[:, None], x, 0))

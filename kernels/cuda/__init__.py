@@ -1,7 +1,7 @@
 """The kernels of device "cuda": CUDA C++ with a Python launcher beside each .cu file.
 
-They run on a GPU through CuPy, or in the emulator (emulator/) on a machine without one. Nothing here
-is imported by `import gradsmith`; `gradsmith.kernels.table("cuda")` comes here first.
+They run on a GPU through CuPy, or in the emulator (emulator/) on a machine without one. Nothing
+here is imported by `import gradsmith`; `gradsmith.kernels.table("cuda")` comes here first.
 """
 
 from __future__ import annotations

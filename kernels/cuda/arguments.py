@@ -1,7 +1,7 @@
 """What launchers do before a launch: check arrays, broadcast, and describe strides to a kernel.
 
-Refusals are `Fault(kernel, kind, details...)`, as the CPU's entries raise them; gradsmith.errors words
-both.
+Refusals are `Fault(kernel, kind, details...)`, as the CPU's entries raise them; gradsmith.errors
+words both.
 """
 
 from __future__ import annotations
@@ -155,11 +155,13 @@ def strided_loop(shape: tuple[int, ...], *strides: tuple[int, ...]) -> bytes:
         n = shape[d]
         if n == 1:
             continue
-        if sizes and all(own[d] == m[-1] * sizes[-1] for own, m in zip(strides, merged)):
+        if sizes and all(
+            own[d] == m[-1] * sizes[-1] for own, m in zip(strides, merged, strict=True)
+        ):
             sizes[-1] *= n
             continue
         sizes.append(n)
-        for own, m in zip(strides, merged):
+        for own, m in zip(strides, merged, strict=True):
             m.append(own[d])
     if not sizes:
         sizes = [1]

@@ -3,12 +3,12 @@
 
 #ifndef GS_EMULATOR
 // A static shared array of type T. The emulator gives it poisoned, guarded memory instead.
-#define GS_SHARED(T, name)  \
-  using name##_type = T;    \
+#define GS_SHARED(T, name) \
+  using name##_type = T;   \
   __shared__ __align__(16) name##_type name
 // The launch's dynamic shared memory as a T*.
-#define GS_DYN_SMEM(T, name)                                             \
-  extern __shared__ __align__(128) unsigned char gs_dynamic_shared[];    \
+#define GS_DYN_SMEM(T, name)                                          \
+  extern __shared__ __align__(128) unsigned char gs_dynamic_shared[]; \
   T* const name = reinterpret_cast<T*>(gs_dynamic_shared)
 #endif
 
@@ -82,7 +82,8 @@ __device__ __forceinline__ int64 grid_threads() {
 template <class T>
 __device__ __forceinline__ T warp_sum(T v) {
 #pragma unroll
-  for (int lanes = kWarpSize / 2; lanes > 0; lanes /= 2) v += __shfl_xor_sync(0xffffffffu, v, lanes);
+  for (int lanes = kWarpSize / 2; lanes > 0; lanes /= 2)
+    v += __shfl_xor_sync(0xffffffffu, v, lanes);
   return v;
 }
 

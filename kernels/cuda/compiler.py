@@ -50,7 +50,8 @@ def architecture(compute_capability: str) -> str:
 
     The exact one, with its own features: "sm_90a" has wgmma, which "sm_90" lacks.
     """
-    return f"sm_{compute_capability}a" if int(compute_capability) >= 90 else f"sm_{compute_capability}"
+    suffix = "a" if int(compute_capability) >= 90 else ""
+    return f"sm_{compute_capability}{suffix}"
 
 
 def _options(arch: str, defines: Sequence[str]) -> list[str]:
@@ -79,9 +80,7 @@ def compile_cubin(
 
 
 def _spills(log: str) -> dict[str, tuple[int, int]]:
-    return {
-        name: (int(stores), int(loads)) for name, stores, loads in _SPILLS.findall(log)
-    }
+    return {name: (int(stores), int(loads)) for name, stores, loads in _SPILLS.findall(log)}
 
 
 def compile_cached(
@@ -106,7 +105,7 @@ def compile_cached(
     return Compiled(binary, known["lowered"], cubin.read(binary), spills)
 
 
-# ---- the table of resources --------------------------------------------------------------------------
+# ---- the table of resources --------------------------------------------------------------------
 
 Table = dict[str, dict[str, dict[str, Any]]]
 
@@ -202,9 +201,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         expected = recorded["kernels"]
         if recorded["nvrtc"] != nvrtc.version():
             # Another compiler allocates other registers: then only spills and gaps are faults.
-            print(f"{TABLE.name} is of NVRTC {recorded['nvrtc']}, this is {nvrtc.version()}: spills only")
+            versions = f"{TABLE.name} is of NVRTC {recorded['nvrtc']}, this is {nvrtc.version()}"
+            print(f"{versions}: only spills and gaps are looked for")
             expected = {
-                file: {name: table.get(file, {}).get(name, needs) for name, needs in kernels.items()}
+                file: {
+                    name: table.get(file, {}).get(name, needs) for name, needs in kernels.items()
+                }
                 for file, kernels in expected.items()
             }
     found = problems(table, expected)

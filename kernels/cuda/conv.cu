@@ -1,19 +1,19 @@
 // Convolution over 1 to 3 spatial dimensions, as implicit matrix products.
 //
-// Formula   y[n, k, o] = bias[k] + sum_{c, r} weight[k, c, r] x[n, c, o stride - padding + r dilation]
-//           with vectors o (place in y) and r (place in the kernel), x zero outside, and channels c of
-//           k's group. conv_bwd_input is its gradient for x (and the transposed convolution, which
-//           adds a bias), conv_bwd_weight its gradient for weight.
-// Layout    x (N, C, *in), weight (K, C / groups, *kernel), y (N, K, *out), contiguous; fewer than 3
-//           spatial dimensions come with leading ones.
+// Formula   y[n, k, o] = bias[k] + sum_{c, r} weight[k, c, r] x[n, c, o stride - padding + r
+//           dilation] with vectors o (place in y) and r (place in the kernel), x zero outside, and
+//           channels c of k's group. conv_bwd_input is its gradient for x (and the transposed
+//           convolution, which adds a bias), conv_bwd_weight its gradient for weight.
+// Layout    x (N, C, *in), weight (K, C / groups, *kernel), y (N, K, *out), contiguous; fewer than
+//           3 spatial dimensions come with leading ones.
 // Split     a block owns a tile of one group's matrix product (gemm.cuh):
 //             conv_fwd         rows k, columns (n, o), sum over (c, r)
 //             conv_bwd_input   rows c, columns (n, i), sum over (k, r)
 //             conv_bwd_weight  rows k, columns (c, r), sum over (n, o), cut into `splits` parts
-//           The second operand is gathered from x or grad_y as it is needed: its matrix never exists
-//           in memory. The gradients gather too: no atomics.
-// Memory    shared: two tiles, see gemm.cuh. conv_bwd_weight: splits * |weight| partial sums, added by
-//           sum_splits in a fixed order; `splits` follows from the shape alone.
+//           The second operand is gathered from x or grad_y as it is needed: its matrix never
+//           exists in memory. The gradients gather too: no atomics.
+// Memory    shared: two tiles, see gemm.cuh. conv_bwd_weight: splits * |weight| partial sums, added
+//           by sum_splits in a fixed order; `splits` follows from the shape alone.
 // Cost      2 N K (C / groups) |kernel| |out| FLOPs each. conv_bwd_input does stride^dims times as
 //           many, as it multiplies the zeros between strided places too.
 // Accuracy  a chain of multiply-adds a result (a part): error at most terms * eps * sum|x w|.
@@ -75,7 +75,7 @@ struct Task {
   }
 };
 
-// ---- plain matrices ------------------------------------------------------------------------------------
+// ---- plain matrices -----------------------------------------------------------------------------
 
 // weight of a group as rows k, columns (c, r): contiguous.
 template <class T>
@@ -136,7 +136,7 @@ struct GradRows {
   }
 };
 
-// ---- gathered matrices ---------------------------------------------------------------------------------
+// ---- gathered matrices --------------------------------------------------------------------------
 
 // x at a window's corner plus a step inside the window.
 template <class T>
@@ -250,7 +250,7 @@ struct Sources {
   }
 };
 
-// ---- results -------------------------------------------------------------------------------------------
+// ---- results ------------------------------------------------------------------------------------
 
 // Channels of a group as rows, (n, place) as columns.
 template <class T>
@@ -289,8 +289,12 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   const int64 k0 = task.group * s.group_filters, terms = s.group_channels * s.kernel_volume;
   const WeightRows<T> a{weight + k0 * terms, s};
   const Windows<T> b{x + task.group * s.group_channels * s.in_volume, s};
-  const StoreImages<T> store{y + k0 * s.out_volume, bias ? bias + k0 : nullptr, s.filters,
-                             s.out_volume,          s.by_out_volume,            s.wide};
+  const StoreImages<T> store{y + k0 * s.out_volume,
+                             bias ? bias + k0 : nullptr,
+                             s.filters,
+                             s.out_volume,
+                             s.by_out_volume,
+                             s.wide};
   gs::multiply_tile<T, Tile>(a, b, store, s.group_filters, s.images * s.out_volume,
                              task.m * Tile::BLOCK_M, task.n * Tile::BLOCK_N, 0, terms);
 }
@@ -304,8 +308,12 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   const int64 k0 = task.group * s.group_filters, c0 = task.group * s.group_channels;
   const WeightColumns<T> a{weight + k0 * s.group_channels * s.kernel_volume, s};
   const Sources<T> b{grad_y + k0 * s.out_volume, s};
-  const StoreImages<T> store{grad_x + c0 * s.in_volume, bias ? bias + c0 : nullptr, s.channels,
-                             s.in_volume,               by_in_volume,               s.wide};
+  const StoreImages<T> store{grad_x + c0 * s.in_volume,
+                             bias ? bias + c0 : nullptr,
+                             s.channels,
+                             s.in_volume,
+                             by_in_volume,
+                             s.wide};
   gs::multiply_tile<T, Tile>(a, b, store, s.group_channels, s.images * s.in_volume,
                              task.m * Tile::BLOCK_M, task.n * Tile::BLOCK_N, 0,
                              s.group_filters * s.kernel_volume);
@@ -328,7 +336,8 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
 
 // y[i] = sum over splits of partial[split, i], first to last.
 template <class T>
-__global__ void sum_splits(const T* __restrict__ partial, T* __restrict__ y, int64 n, int64 splits) {
+__global__ void sum_splits(const T* __restrict__ partial, T* __restrict__ y, int64 n,
+                           int64 splits) {
   for (int64 i = gs::grid_thread(); i < n; i += gs::grid_threads()) {
     T sum = partial[i];
     for (int64 split = 1; split < splits; ++split) sum += partial[split * n + i];

@@ -1,4 +1,4 @@
-"""Launchers of conv.cu: conv_fwd, conv_bwd_input, conv_bwd_weight, for 1 to 3 spatial dimensions."""
+"""Launchers of conv.cu: conv_fwd, conv_bwd_input, conv_bwd_weight; 1 to 3 spatial dimensions."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Geometry(NamedTuple):
         largest = max(
             self.images * max(in_volume, out_volume),
             max(group_channels, group_filters) * kernel_volume,
-            *(i + p for i, p in zip(self.inner, self.padding)),
+            *(i + p for i, p in zip(self.inner, self.padding, strict=True)),
         )
         return b"".join(
             (

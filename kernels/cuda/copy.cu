@@ -1,15 +1,15 @@
 // Copy kernels: what copy, copy_into, full, slice_bwd and cat are made of.
 //
 // Formula   dst[...] = src[...], converted; dst[...] = value.
-// Layout    copy_strided, copy_bits: any strides on both sides (repeated sources have stride 0; the launcher sees
-//           to it that no destination repeats). copy_bytes and fill: contiguous; copy_bytes wants both
-//           sides 16-byte aligned.
+// Layout    copy_strided, copy_bits: any strides on both sides (repeated sources have stride 0; the
+//           launcher sees to it that no destination repeats). copy_bytes and fill: contiguous;
+//           copy_bytes wants both sides 16-byte aligned.
 // Split     grid-stride loops; one thread moves one element, or 16 bytes.
 // Memory    no shared memory.
 // Cost      reads the source once, writes the destination once. A transpose writes whole lines and
 //           gathers its reads.
-// Accuracy  exact. Casts: float to integer truncates; beyond the integer's range its nearest end, NaN
-//           its lowest value; anything but zero (NaN too) is true.
+// Accuracy  exact. Casts: float to integer truncates; beyond the integer's range its nearest end,
+//           NaN its lowest value; anything but zero (NaN too) is true.
 // Limits    16 dimensions; float32 float64 int32 int64 bool.
 #include "common.cuh"
 

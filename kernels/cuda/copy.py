@@ -150,7 +150,7 @@ def copy_into(dst: Any, src: Any) -> None:
     if _overlap(dst, src):
         src = copy(src, src.dtype)
     # Where dst repeats an element, the last of the values written to it stays, as in a loop.
-    for d, (n, stride) in enumerate(zip(dst.shape, dst.strides)):
+    for d, (n, stride) in enumerate(zip(dst.shape, dst.strides, strict=True)):
         if n > 1 and stride == 0:
             dst = dst[(slice(None),) * d + (slice(n - 1, n),)]
             lead = dst.ndim - src.ndim
@@ -173,7 +173,7 @@ def _overlap(a: Any, b: Any) -> bool:
 
     def span(x: Any) -> tuple[int, int]:
         low = high = address(x)
-        for n, stride in zip(x.shape, x.strides):
+        for n, stride in zip(x.shape, x.strides, strict=True):
             if stride < 0:
                 low += (n - 1) * stride
             else:
@@ -193,7 +193,7 @@ def slice_bwd(
         raise Fault("slice_bwd", "shape", 0)
     if grad_y.dtype not in CXX_NAME:
         raise Fault("slice_bwd", "dtype")
-    for n, first, by, size in zip(grad_y.shape, start, step, x_shape):
+    for n, first, by, size in zip(grad_y.shape, start, step, x_shape, strict=True):
         if grad_y.size and not (0 <= first < size and 0 <= first + (n - 1) * by < size):
             raise Fault("slice_bwd", "shape", 0)
     grad_x = memory.empty(tuple(x_shape), grad_y.dtype)
@@ -201,7 +201,7 @@ def slice_bwd(
         _fill(grad_x, grad_x.dtype.type(0))
     if grad_y.size:
         corner = grad_x[tuple(slice(first, None) for first in start)]
-        strides = tuple(stride * by for stride, by in zip(grad_x.strides, step))
+        strides = tuple(stride * by for stride, by in zip(grad_x.strides, step, strict=True))
         _move("slice_bwd", memory.strided(corner, grad_y.shape, strides), grad_y, grad_y.shape)
     return grad_x
 

@@ -81,9 +81,7 @@ def read(cubin: bytes) -> dict[str, KernelInfo]:
 def _sections(cubin: bytes) -> Iterator[_Section]:
     (table,) = struct.unpack_from("<Q", cubin, 0x28)
     entry_size, count, names_index = struct.unpack_from("<HHH", cubin, 0x3A)
-    heads = [
-        struct.unpack_from("<IIQQQQIIQQ", cubin, table + i * entry_size) for i in range(count)
-    ]
+    heads = [struct.unpack_from("<IIQQQQIIQQ", cubin, table + i * entry_size) for i in range(count)]
     names_at = heads[names_index][4]
     for name, kind, _flags, _address, offset, size, link, info, *_ in heads:
         start = names_at + name

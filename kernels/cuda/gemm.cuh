@@ -1,15 +1,15 @@
-// The tile that matmul.cu and conv.cu share: y(m, n) = sum over k of A(m, k) B(k, n), on the ordinary
-// cores, exact to float rounding.
+// The tile that matmul.cu and conv.cu share: y(m, n) = sum over k of A(m, k) B(k, n), on the
+// ordinary cores, exact to float rounding.
 //
-// A and B are loaders: matmul's read strided matrices, the convolutions' gather their windows, so the
-// matrix of windows (im2col) never exists in memory. A loader has
-//   Outer outer(int64 m), Inner inner(int64 k): what an index means, worked out once a thread and once
-//     a k, out-of-range indices included;
+// A and B are loaders: matmul's read strided matrices, the convolutions' gather their windows, so
+// the matrix of windows (im2col) never exists in memory. A loader has
+//   Outer outer(int64 m), Inner inner(int64 k): what an index means, worked out once a thread and
+//     once a k, out-of-range indices included;
 //   T load(Outer, Inner): the value, 0 where either is out of range;
 //   kInnerFast: whether neighbouring threads should take neighbouring k (or neighbouring m).
 //
-// Split    a block owns BLOCK_M x BLOCK_N results, a thread THREAD_M x THREAD_N of them, in groups of
-//          16 bytes that lie apart, so that a warp's shared reads hit different banks.
+// Split    a block owns BLOCK_M x BLOCK_N results, a thread THREAD_M x THREAD_N of them, in groups
+//          of 16 bytes that lie apart, so that a warp's shared reads hit different banks.
 // Memory   two buffers of BLOCK_K x (BLOCK_M + BLOCK_N + 2 vectors) values; the next tile waits in
 //          registers while this one is multiplied.
 // Order    one chain of multiply-adds over k for each result: the same bits for every launch.

@@ -1,9 +1,9 @@
 """One `launch()` for every kernel, on the GPU and in the emulator.
 
 A launcher declares its kernels once, `MODULE = Module("conv.cu", [...name expressions...])`, and
-calls `launch(MODULE, "conv_fwd<float>", grid, block, smem, args)`. Arguments are device arrays, None
-(a null pointer), NumPy scalars of the kernel's exact types, and `bytes` for structs by value; they
-are checked against the kernel's signature, because the driver would take anything.
+calls `launch(MODULE, "conv_fwd<float>", grid, block, smem, args)`. Arguments are device arrays,
+None (a null pointer), NumPy scalars of the kernel's exact types, and `bytes` for structs by value;
+they are checked against the kernel's signature, because the driver would take anything.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def use(backend: str) -> None:
     _backend = backend
 
 
-# ---- arguments -------------------------------------------------------------------------------------
+# ---- arguments ---------------------------------------------------------------------------------
 
 _SCALARS: dict[str, Any] = {
     "?": np.bool_,
@@ -161,7 +161,7 @@ class _Kernel:
         array_type = memory._memory.array_type if memory._memory else ()
         codes = ""
         values = []
-        for i, (value, parameter) in enumerate(zip(args, parameters)):
+        for i, (value, parameter) in enumerate(zip(args, parameters, strict=True)):
             kind = type(value)
             if kind is array_type:
                 code = "Q"
@@ -203,7 +203,7 @@ class _Kernel:
     def _packer(self, codes: str) -> struct.Struct:
         """Packs values into their slots; 'x' bytes skip the rest of each slot."""
         text = "="
-        for code, parameter in zip(codes, self.parameters):
+        for code, parameter in zip(codes, self.parameters, strict=True):
             size = parameter.nbytes
             text += (f"{size}s" if code == "s" else code) + f"{-size % _SLOT}x"
         return struct.Struct(text)
@@ -224,7 +224,7 @@ def _three(sizes: Any) -> tuple[int, int, int]:
     return (*sizes, 1, 1, 1)[:3]
 
 
-# ---- the emulator ----------------------------------------------------------------------------------
+# ---- the emulator ------------------------------------------------------------------------------
 
 
 class _EmulatedParameter(ctypes.Structure):
@@ -293,7 +293,7 @@ def _load_emulated(module: Module) -> dict[str, _Kernel]:
     return kernels
 
 
-# ---- the GPU ---------------------------------------------------------------------------------------
+# ---- the GPU -----------------------------------------------------------------------------------
 
 
 class _CubinKernel(_Kernel):
@@ -354,7 +354,7 @@ def _load_cubin(module: Module) -> dict[str, _Kernel]:
     return kernels
 
 
-# ---- index errors ----------------------------------------------------------------------------------
+# ---- index errors ------------------------------------------------------------------------------
 # A kernel that meets a bad index reports it to the flag (gs::check_index in common.cuh) and goes on
 # with nothing. The emulator raises at the call; a GPU at the next synchronising call.
 

@@ -1,16 +1,17 @@
 // matmul: y[.., m, n] = bias[n] + sum_k a[.., m, k] b[.., k, n]
 //
-// Layout    a (.., M, K), b (.., K, N), any strides, batch dimensions broadcast by stride 0; bias (N)
-//           or none; y (.., M, N) contiguous. A transposed operand costs no copy: threads walk along
-//           whichever index is contiguous.
+// Layout    a (.., M, K), b (.., K, N), any strides, batch dimensions broadcast by stride 0; bias
+//           (N) or none; y (.., M, N) contiguous. A transposed operand costs no copy: threads walk
+//           along whichever index is contiguous.
 // Split     a block owns one tile of y; tiles of all batches are numbered in blockIdx.x.
 // Cost      2 M N K FLOPs; reads a ceil(N / BLOCK_N) times and b ceil(M / BLOCK_M) times.
 //
 // matmul_simt (float32, float64): gemm.cuh; float rounding, one chain of K multiply-adds a result:
 //   error at most K eps sum|a b|.
-// matmul_tf32 (float32): tensor cores, mma.m16n8k8. Operands are rounded to tf32 (10 mantissa bits), so
-//   the error is about 2^-10 sum|a b|; used only where tf32 is allowed. A ring of STAGES tiles in
-//   dynamic shared memory is filled by cp.async; WARPS_M x WARPS_N warps own equal parts of the tile.
+// matmul_tf32 (float32): tensor cores, mma.m16n8k8. Operands are rounded to tf32 (10 mantissa
+//   bits), so the error is about 2^-10 sum|a b|; used only where tf32 is allowed. A ring of STAGES
+//   tiles in dynamic shared memory is filled by cp.async; WARPS_M x WARPS_N warps own equal parts
+//   of the tile.
 // Limits    16 dimensions; M, N, K and strides of 63 bits.
 // Source    NVIDIA, "CUTLASS: Efficient GEMM in CUDA"; PTX ISA, mma.m16n8k8.
 #include "common.cuh"
@@ -83,7 +84,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
                              place.n * Tile::BLOCK_N, 0, shape.K);
 }
 
-// ---- tensor cores ------------------------------------------------------------------------------------
+// ---- tensor cores -------------------------------------------------------------------------------
 
 template <int kM, int kN, int kK, int kStages, int kWarpsM, int kWarpsN>
 struct TensorTile {
@@ -114,9 +115,9 @@ struct SharedTile {
 
   // Issues the copies of (outer0.., k0..) in pieces of kBytes; what is out of range becomes zero.
   template <int kBytes, int kThreads>
-  static __device__ __forceinline__ void load(float* tile, const float* data, int64 outer0, int64 k0,
-                                              int64 outers, int64 inners, int64 outer_stride,
-                                              int64 inner_stride) {
+  static __device__ __forceinline__ void load(float* tile, const float* data, int64 outer0,
+                                              int64 k0, int64 outers, int64 inners,
+                                              int64 outer_stride, int64 inner_stride) {
     constexpr int kPiece = kBytes / 4;
     constexpr int kPieces = kRows * kColumns / kPiece;
 #pragma unroll

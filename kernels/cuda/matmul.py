@@ -66,9 +66,8 @@ class TensorTile(NamedTuple):
                 return outer * (self.block_k + 4)
             return self.block_k * (outer + 8)
 
-        return (
-            4 * self.stages * (floats(self.block_m, a_inner_fast) + floats(self.block_n, b_inner_fast))
-        )
+        stage = floats(self.block_m, a_inner_fast) + floats(self.block_n, b_inner_fast)
+        return 4 * self.stages * stage
 
 
 #: C++ type -> tiles, largest first; the last one takes what the others would waste much of.
@@ -167,9 +166,7 @@ def matmul(a: Any, b: Any, bias: Any, out_shape: tuple[int, ...]) -> Any:
 def _in_vectors(x: Any, batch_strides: tuple[int, ...], row: int, column: int) -> bool:
     """Whether 16-byte copies along the fast index are aligned in every row and batch."""
     fast, slow = (column, row) if abs(column) <= abs(row) else (row, column)
-    return (
-        fast == 1 and address(x) % 16 == 0 and all(s % 4 == 0 for s in (slow, *batch_strides))
-    )
+    return fast == 1 and address(x) % 16 == 0 and all(s % 4 == 0 for s in (slow, *batch_strides))
 
 
 ENTRIES = {"matmul": matmul}

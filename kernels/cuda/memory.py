@@ -1,4 +1,4 @@
-"""Device memory: arrays of the GPU (CuPy's) or of the emulator (DeviceArray), by the same functions.
+"""Device memory: arrays of the GPU (CuPy's) or of the emulator (DeviceArray), by one interface.
 
 An emulator array is opaque: a pointer with shape, strides and dtype. Nothing computes on it but a
 kernel, so code that would quietly compute on the host fails at once.
@@ -134,7 +134,7 @@ class DeviceArray:
         return DeviceArray(self._host[items])
 
 
-# ---- guard pages -----------------------------------------------------------------------------------
+# ---- guard pages -------------------------------------------------------------------------------
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype = ctypes.c_void_p
@@ -201,7 +201,7 @@ def check_guards() -> None:
             )
 
 
-# ---- the two kinds of memory -----------------------------------------------------------------------
+# ---- the two kinds of memory -------------------------------------------------------------------
 
 
 class EmulatorMemory:

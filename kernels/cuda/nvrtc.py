@@ -117,9 +117,7 @@ class _Program:
 
     def lowered(self, name: str) -> str:
         result = ctypes.c_char_p()
-        _check(
-            _library().nvrtcGetLoweredName(self._handle, name.encode(), ctypes.byref(result))
-        )
+        _check(_library().nvrtcGetLoweredName(self._handle, name.encode(), ctypes.byref(result)))
         return (result.value or b"").decode()
 
 

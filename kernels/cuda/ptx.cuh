@@ -1,11 +1,11 @@
-// All inline PTX, behind named functions: no other file may contain `asm`. Under the emulator the same
-// functions are functional models (emulator/ptx_models.h), so kernels need no #ifdef.
+// All inline PTX, behind named functions: no other file may contain `asm`. Under the emulator the
+// same functions are functional models (emulator/ptx_models.h), so kernels need no #ifdef.
 //
-// Fragment layouts are those of the PTX ISA, "Warp-level matrix instructions": with g = lane / 4 and
-// t = lane % 4, mma.m16n8k8 holds A(16x8) as a[0] = A[g][t], a[1] = A[g+8][t], a[2] = A[g][t+4],
-// a[3] = A[g+8][t+4]; B(8x8) as b[0] = B[t][g], b[1] = B[t+4][g]; C and D(16x8) as d[0] = D[g][2t],
-// d[1] = D[g][2t+1], d[2] = D[g+8][2t], d[3] = D[g+8][2t+1]. mma.m16n8k16 packs two 16-bit values in
-// a register, the lower column (A) or row (B) in the lower half.
+// Fragment layouts are those of the PTX ISA, "Warp-level matrix instructions": with g = lane / 4
+// and t = lane % 4, mma.m16n8k8 holds A(16x8) as a[0] = A[g][t], a[1] = A[g+8][t], a[2] =
+// A[g][t+4], a[3] = A[g+8][t+4]; B(8x8) as b[0] = B[t][g], b[1] = B[t+4][g]; C and D(16x8) as d[0]
+// = D[g][2t], d[1] = D[g][2t+1], d[2] = D[g+8][2t], d[3] = D[g+8][2t+1]. mma.m16n8k16 packs two
+// 16-bit values in a register, the lower column (A) or row (B) in the lower half.
 #pragma once
 
 #ifdef GS_EMULATOR
@@ -70,13 +70,13 @@ __device__ __forceinline__ void ldmatrix_x4_trans(unsigned (&r)[4], const void* 
                : "memory");
 }
 
-// Copies `source_bytes` of kBytes (4, 8 or 16) from global to shared memory in the background and fills
-// the rest with zeros; both addresses aligned to kBytes.
+// Copies `source_bytes` of kBytes (4, 8 or 16) from global to shared memory in the background and
+// fills the rest with zeros; both addresses aligned to kBytes.
 template <int kBytes>
 __device__ __forceinline__ void cp_async(void* to, const void* from, int source_bytes = kBytes) {
   if constexpr (kBytes == 16) {  // .cg (past the first-level cache) exists for 16 bytes only
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from),
-                 "r"(source_bytes)
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)),
+                 "l"(from), "r"(source_bytes)
                  : "memory");
   } else {
     asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(shared_address(to)),

@@ -1,5 +1,5 @@
-// What CUDA promises, one small kernel each: barriers, warp functions, shared memory, and the faults
-// that the emulator must name.
+// What CUDA promises, one small kernel each: barriers, warp functions, shared memory, and the
+// faults that the emulator must name.
 #include "common.cuh"
 #include "ptx.cuh"
 

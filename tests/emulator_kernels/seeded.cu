@@ -1,5 +1,6 @@
-// Kernels with one bug each, put in by SEEDED_BUG; without it they are right. tests/test_emulator.py
-// shows that every bug is caught and that the right version passes under every schedule.
+// Kernels with one bug each, put in by SEEDED_BUG; without it they are right.
+// tests/test_emulator.py shows that every bug is caught and that the right version passes under
+// every schedule.
 #include "common.cuh"
 #include "ptx.cuh"
 
@@ -37,7 +38,8 @@ __global__ void ring(const float* x, float* y, int tiles) {
   GS_DYN_SMEM(float, smem);
   const int t = threadIdx.x;  // 64 threads, 4 floats each
   auto load = [&](int tile) {
-    if (tile < tiles) ptx::cp_async<16>(smem + tile % kStages * kTile + 4 * t, x + tile * kTile + 4 * t);
+    if (tile < tiles)
+      ptx::cp_async<16>(smem + tile % kStages * kTile + 4 * t, x + tile * kTile + 4 * t);
     ptx::cp_async_commit();
   };
   for (int tile = 0; tile < kStages - 1; ++tile) load(tile);

@@ -111,9 +111,7 @@ def kernel_library(source: Path, names: Sequence[str], defines: Sequence[str] = 
             stub_path.unlink(missing_ok=True)
 
     sources = cache.source_with_includes(source, [KERNELS])
-    key = cache.key_of(
-        stub, sources, _runtime_sources(), compiler(), _flags(), _machine(), extra
-    )
+    key = cache.key_of(stub, sources, _runtime_sources(), compiler(), _flags(), _machine(), extra)
     return cache.fetch(source.stem, key, ".so", build)
 
 

@@ -1,10 +1,11 @@
-// The part of the CUDA language that the kernels use, for g++: types, qualifiers, built-in variables,
-// warp functions, atomics and intrinsics. Included before every .cu file that the emulator builds.
+// The part of the CUDA language that the kernels use, for g++: types, qualifiers, built-in
+// variables, warp functions, atomics and intrinsics. Included before every .cu file that the
+// emulator builds.
 //
 // What the emulator shows: results, index errors, races (ThreadSanitizer), divergence, deadlocks.
-// What it cannot show: fences and weak memory, true asynchronous timing, bank conflicts, coalescing,
-// occupancy, bit-exact tensor-core sums, approximate intrinsics (they are exact here), descriptor
-// encodings, and speed.
+// What it cannot show: fences and weak memory, true asynchronous timing, bank conflicts,
+// coalescing, occupancy, bit-exact tensor-core sums, approximate intrinsics (they are exact here),
+// descriptor encodings, and speed.
 #pragma once
 
 #include <cmath>
@@ -25,18 +26,12 @@ struct dim3 {
   constexpr dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}
 };
 
-#define GS_VECTOR_TYPES(T, name)                                                          \
-  struct alignas(2 * sizeof(T)) name##2 {                                                 \
-    T x, y;                                                                               \
-  };                                                                                      \
-  struct name##3 {                                                                        \
-    T x, y, z;                                                                            \
-  };                                                                                      \
-  struct alignas(4 * sizeof(T) < 16 ? 4 * sizeof(T) : 16) name##4 {                       \
-    T x, y, z, w;                                                                         \
-  };                                                                                      \
-  inline name##2 make_##name##2(T x, T y) { return {x, y}; }                              \
-  inline name##3 make_##name##3(T x, T y, T z) { return {x, y, z}; }                      \
+#define GS_VECTOR_TYPES(T, name)                                                     \
+  struct alignas(2 * sizeof(T)) name##2 { T x, y; };                                 \
+  struct name##3 { T x, y, z; };                                                     \
+  struct alignas(4 * sizeof(T) < 16 ? 4 * sizeof(T) : 16) name##4 { T x, y, z, w; }; \
+  inline name##2 make_##name##2(T x, T y) { return {x, y}; }                         \
+  inline name##3 make_##name##3(T x, T y, T z) { return {x, y, z}; }                 \
   inline name##4 make_##name##4(T x, T y, T z, T w) { return {x, y, z, w}; }
 GS_VECTOR_TYPES(float, float)
 GS_VECTOR_TYPES(double, double)
@@ -75,10 +70,10 @@ inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return
 // ---- shared memory -----------------------------------------------------------------------------
 
 // A static shared array: one slot of the block's arena for each declaration.
-#define GS_SHARED(T, name)                                                                  \
-  static char name##_slot;                                                                  \
-  using name##_type = T;                                                                    \
-  auto& name = *static_cast<name##_type*>(                                                  \
+#define GS_SHARED(T, name)                 \
+  static char name##_slot;                 \
+  using name##_type = T;                   \
+  auto& name = *static_cast<name##_type*>( \
       gs_emulator::shared_slot(&name##_slot, sizeof(name##_type), alignof(name##_type), #name))
 
 #define GS_DYN_SMEM(T, name) T* const name = reinterpret_cast<T*>(gs_emulator::dynamic_shared)
@@ -86,19 +81,24 @@ inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return
 // ---- barriers and warp functions ---------------------------------------------------------------
 
 #define __syncthreads() gs_emulator::block_barrier(__FILE__, __LINE__)
-#define __syncthreads_or(p) gs_emulator::block_vote(gs_emulator::Vote::kAny, (p), __FILE__, __LINE__)
-#define __syncthreads_and(p) gs_emulator::block_vote(gs_emulator::Vote::kAll, (p), __FILE__, __LINE__)
+#define __syncthreads_or(p) \
+  gs_emulator::block_vote(gs_emulator::Vote::kAny, (p), __FILE__, __LINE__)
+#define __syncthreads_and(p) \
+  gs_emulator::block_vote(gs_emulator::Vote::kAll, (p), __FILE__, __LINE__)
 #define __syncthreads_count(p) \
   gs_emulator::block_vote(gs_emulator::Vote::kCount, (p), __FILE__, __LINE__)
 #define __syncwarp(...) gs_emulator::sync_warp(__FILE__, __LINE__, ##__VA_ARGS__)
-#define __shfl_sync(mask, v, lane, ...)                                                      \
-  gs_emulator::shuffle(gs_emulator::Shuffle::kIndex, mask, v, lane, __FILE__, __LINE__, ##__VA_ARGS__)
-#define __shfl_up_sync(mask, v, delta, ...)                                                  \
+#define __shfl_sync(mask, v, lane, ...)                                       \
+  gs_emulator::shuffle(gs_emulator::Shuffle::kIndex, mask, v, lane, __FILE__, \
+                       __LINE__, ##__VA_ARGS__)
+#define __shfl_up_sync(mask, v, delta, ...) \
   gs_emulator::shuffle(gs_emulator::Shuffle::kUp, mask, v, delta, __FILE__, __LINE__, ##__VA_ARGS__)
-#define __shfl_down_sync(mask, v, delta, ...)                                                \
-  gs_emulator::shuffle(gs_emulator::Shuffle::kDown, mask, v, delta, __FILE__, __LINE__, ##__VA_ARGS__)
-#define __shfl_xor_sync(mask, v, lanes, ...)                                                 \
-  gs_emulator::shuffle(gs_emulator::Shuffle::kXor, mask, v, lanes, __FILE__, __LINE__, ##__VA_ARGS__)
+#define __shfl_down_sync(mask, v, delta, ...)                                 \
+  gs_emulator::shuffle(gs_emulator::Shuffle::kDown, mask, v, delta, __FILE__, \
+                       __LINE__, ##__VA_ARGS__)
+#define __shfl_xor_sync(mask, v, lanes, ...)                                 \
+  gs_emulator::shuffle(gs_emulator::Shuffle::kXor, mask, v, lanes, __FILE__, \
+                       __LINE__, ##__VA_ARGS__)
 #define __ballot_sync(mask, p) gs_emulator::ballot(mask, (p) != 0, __FILE__, __LINE__)
 #define __any_sync(mask, p) (gs_emulator::ballot(mask, (p) != 0, __FILE__, __LINE__) != 0)
 #define __all_sync(mask, p) (gs_emulator::ballot(mask, (p) == 0, __FILE__, __LINE__) == 0)
@@ -109,7 +109,8 @@ inline void __nanosleep(unsigned) { gs_emulator::spin("__nanosleep"); }
 #define __trap() gs_emulator::fail("trap at %s:%d", __FILE__, __LINE__)
 #undef assert
 #define assert(condition) \
-  ((condition) ? (void)0 : gs_emulator::fail("assertion %s at %s:%d", #condition, __FILE__, __LINE__))
+  ((condition) ? (void)0  \
+               : gs_emulator::fail("assertion %s at %s:%d", #condition, __FILE__, __LINE__))
 
 // ---- atomics: real ones, so that ThreadSanitizer knows them ------------------------------------
 
@@ -138,21 +139,23 @@ inline T atomic_update(T* address, F update) {
 
 }  // namespace gs_emulator
 
-#define GS_ATOMIC(name, T, expression)                                          \
-  inline T name(T* address, T v) {                                              \
-    return gs_emulator::atomic_update(address, [=]([[maybe_unused]] T old) -> T { return expression; }); \
+#define GS_ATOMIC(name, T, expression)                                                          \
+  inline T name(T* address, T v) {                                                              \
+    return gs_emulator::atomic_update(address,                                                  \
+                                      [=]([[maybe_unused]] T old) -> T { return expression; }); \
   }
 GS_ATOMIC(atomicAdd, float, old + v)
 GS_ATOMIC(atomicAdd, double, old + v)
-#define GS_INTEGER_ATOMICS(T)             \
-  GS_ATOMIC(atomicAdd, T, old + v)        \
-  GS_ATOMIC(atomicMax, T, old > v ? old : v) \
-  GS_ATOMIC(atomicMin, T, old < v ? old : v) \
-  GS_ATOMIC(atomicOr, T, old | v)         \
-  GS_ATOMIC(atomicAnd, T, old & v)        \
-  GS_ATOMIC(atomicExch, T, v)             \
-  inline T atomicCAS(T* address, T expected, T v) { \
-    return gs_emulator::atomic_update(address, [=](T old) -> T { return old == expected ? v : old; }); \
+#define GS_INTEGER_ATOMICS(T)                                                                 \
+  GS_ATOMIC(atomicAdd, T, old + v)                                                            \
+  GS_ATOMIC(atomicMax, T, old > v ? old : v)                                                  \
+  GS_ATOMIC(atomicMin, T, old < v ? old : v)                                                  \
+  GS_ATOMIC(atomicOr, T, old | v)                                                             \
+  GS_ATOMIC(atomicAnd, T, old& v)                                                             \
+  GS_ATOMIC(atomicExch, T, v)                                                                 \
+  inline T atomicCAS(T* address, T expected, T v) {                                           \
+    return gs_emulator::atomic_update(address,                                                \
+                                      [=](T old) -> T { return old == expected ? v : old; }); \
   }
 GS_INTEGER_ATOMICS(int)
 GS_INTEGER_ATOMICS(unsigned)

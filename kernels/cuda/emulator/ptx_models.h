@@ -74,14 +74,15 @@ inline void mma_16_bit(const gs_emulator::Slots& in, gs_emulator::Slots& out) {
       const int shift = 16 * half;
       for (int i = 0; i < 4; ++i)
         a[g + 8 * (i % 2)][2 * t + half + 8 * (i / 2)] = from_16_bits((f.a[i] >> shift) & 0xffff);
-      for (int i = 0; i < 2; ++i) b[2 * t + half + 8 * i][g] = from_16_bits((f.b[i] >> shift) & 0xffff);
+      for (int i = 0; i < 2; ++i)
+        b[2 * t + half + 8 * i][g] = from_16_bits((f.b[i] >> shift) & 0xffff);
     }
   }
   multiply<16>(a, b, in, out);
 }
 
-inline void mma(const char* name, gs_emulator::Combine combine, float (&d)[4], const unsigned (&a)[4],
-                const unsigned (&b)[2]) {
+inline void mma(const char* name, gs_emulator::Combine combine, float (&d)[4],
+                const unsigned (&a)[4], const unsigned (&b)[2]) {
   Fragments f;
   std::memcpy(f.a, a, sizeof(f.a));
   std::memcpy(f.b, b, sizeof(f.b));

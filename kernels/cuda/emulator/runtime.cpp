@@ -1,7 +1,8 @@
 // The emulator's runtime; see runtime.h. One launch at a time in a process (Python holds a lock).
 //
-// Built without -fsanitize even when the kernels have it: under GS_TSAN it tells ThreadSanitizer the
-// happens-before edges (barriers, collectives, launch) and hides its own accesses (class Unseen).
+// Built without -fsanitize even when the kernels have it: under GS_TSAN it tells ThreadSanitizer
+// the happens-before edges (barriers, collectives, launch) and hides its own accesses (class
+// Unseen).
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -68,7 +69,7 @@ constexpr size_t kStackBytes = 256 << 10;
 constexpr size_t kStackBytes = 64 << 10;
 #endif
 
-// ---- ThreadSanitizer -----------------------------------------------------------------------------
+// ---- ThreadSanitizer ----------------------------------------------------------------------------
 
 #ifdef GS_TSAN
 // Accesses of the runtime itself (and of libc functions it calls) are no accesses of the kernel's.
@@ -97,7 +98,7 @@ void tsan_acquire(void*) {}
 void tsan_release(void*) {}
 #endif
 
-// ---- schedules -----------------------------------------------------------------------------------
+// ---- schedules ----------------------------------------------------------------------------------
 
 enum Schedule {
   kForward,  // threads in order
@@ -106,8 +107,8 @@ enum Schedule {
   kSkewed,   // one warp runs as far ahead of the others as the barriers let it
 };
 enum Copies {
-  kLate,   // an asynchronous copy lands when it is waited for, not before
-  kEarly,  // it lands at once
+  kLate,    // an asynchronous copy lands when it is waited for, not before
+  kEarly,   // it lands at once
   kEither,  // drawn for each copy
 };
 
@@ -137,7 +138,7 @@ class Random {
   uint64_t state_ = 1;
 } rng;
 
-// ---- fibers --------------------------------------------------------------------------------------
+// ---- fibers -------------------------------------------------------------------------------------
 
 enum class State { kReady, kWaiting, kFinished };
 
@@ -167,7 +168,7 @@ Fiber host;  // the caller of run()
 std::vector<std::unique_ptr<Fiber>> fibers;
 int threads_in_block = 0;
 int live = 0;
-long progress = 0;        // barriers passed, collectives done, threads finished
+long progress = 0;  // barriers passed, collectives done, threads finished
 long spins = 0, progress_at_spin = 0;
 Body body = nullptr;
 void** body_arguments = nullptr;
@@ -240,8 +241,8 @@ class ReadyQueue {
   size_t head_ = 0, tail_ = 0, mask_ = 0;
 } ready;
 
-// Gives the processor to the next ready fiber; with none left, back to run(), which sees whether all
-// have finished or are stuck.
+// Gives the processor to the next ready fiber; with none left, back to run(), which sees whether
+// all have finished or are stuck.
 void run_next() { switch_to(ready.empty() ? &host : ready.pop()); }
 
 void wait_here(const void* on, const char* kind, const char* file, int line) {
@@ -376,10 +377,11 @@ void prepare_fiber(int i) {
 #endif
 }
 
-// ---- shared memory -------------------------------------------------------------------------------
+// ---- shared memory ------------------------------------------------------------------------------
 
 unsigned char* map_with_guard(size_t bytes) {
-  void* p = mmap(nullptr, bytes + kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* p =
+      mmap(nullptr, bytes + kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (p == MAP_FAILED) return nullptr;
   mprotect(static_cast<unsigned char*>(p) + bytes, kPage, PROT_NONE);
   return static_cast<unsigned char*>(p);
@@ -486,17 +488,17 @@ class SharedMemory {
   std::vector<Slot> slots_;
 } shared;
 
-// ---- barriers ------------------------------------------------------------------------------------
+// ---- barriers -----------------------------------------------------------------------------------
 
 struct Barrier {
-  int arrived;        // threads that have arrived in this generation
-  int wanted;         // 0: every live thread
-  const char* file;   // where the first one stands
+  int arrived;       // threads that have arrived in this generation
+  int wanted;        // 0: every live thread
+  const char* file;  // where the first one stands
   int line;
   unsigned generation;
   int votes, vote_kind;
-  int result[2];      // of the last two generations
-  char tags[2][8];    // for ThreadSanitizer; two, because one would join neighbouring generations
+  int result[2];    // of the last two generations
+  char tags[2][8];  // for ThreadSanitizer; two, because one would join neighbouring generations
 } barriers[kNamedBarriers];
 
 bool same_place(const char* file_a, int line_a, const char* file_b, int line_b) {
@@ -556,7 +558,7 @@ int arrive(Barrier& b, int wanted, bool wait, int vote_kind, int predicate, cons
   return b.result[mine & 1];
 }
 
-// ---- warp collectives ----------------------------------------------------------------------------
+// ---- warp collectives ---------------------------------------------------------------------------
 
 // The collectives of one warp under one mask. Slots alternate between two generations: a lane may
 // deposit for the next one while another has yet to read this one's.
@@ -586,10 +588,11 @@ Collective& meet(unsigned mask, const char* operation, const void* in, size_t in
                  Combine combine, unsigned* parity, const char* file, int line) {
   Fiber* me = self();
   if (!((mask >> me->lane) & 1u))
-    fail("%s at %s:%d: lane %u is not in its mask %08x", operation, short_name(file), line, me->lane,
-         mask);
+    fail("%s at %s:%d: lane %u is not in its mask %08x", operation, short_name(file), line,
+         me->lane, mask);
   Collective& c = find_collective(me->warp, mask);
-  if (c.arrived != 0 && (!same_place(c.file, c.line, file, line) || std::strcmp(c.operation, operation)))
+  if (c.arrived != 0 &&
+      (!same_place(c.file, c.line, file, line) || std::strcmp(c.operation, operation)))
     fail("divergent warp: %s at %s:%d, other lanes are in %s at %s:%d", operation, short_name(file),
          line, c.operation, short_name(c.file), c.line);
   c.operation = operation;
@@ -624,7 +627,7 @@ Collective& meet(unsigned mask, const char* operation, const void* in, size_t in
   return c;
 }
 
-// ---- asynchronous copies -------------------------------------------------------------------------
+// ---- asynchronous copies ------------------------------------------------------------------------
 
 void land(const PendingCopy& copy) {
 #ifdef GS_TSAN
@@ -636,7 +639,7 @@ void land(const PendingCopy& copy) {
               static_cast<size_t>(copy.bytes - copy.source_bytes));
 }
 
-// ---- faults and the clock: reported as errors of the thread that runs -----------------------------
+// ---- faults and the clock: reported as errors of the thread that runs ---------------------------
 
 void on_fault(int signal, siginfo_t* info, void*) {
   if (current == nullptr || current == &host) {  // not ours: let it happen again, unhandled
@@ -725,13 +728,14 @@ void on_thread_exit() {
   if (b.arrived > 0 && b.arrived >= live) open_barrier(b);
 }
 
-// ---- running a block -------------------------------------------------------------------------------
+// ---- running a block ----------------------------------------------------------------------------
 
 void describe_deadlock() {
   std::string text;
   char line[256];
-  std::snprintf(line, sizeof(line), "block (%u,%u,%u): deadlock: %d of %d threads never finish:",
-                block_idx.x, block_idx.y, block_idx.z, live, threads_in_block);
+  std::snprintf(line, sizeof(line),
+                "block (%u,%u,%u): deadlock: %d of %d threads never finish:", block_idx.x,
+                block_idx.y, block_idx.z, live, threads_in_block);
   text = line;
   // One line for each place, with how many wait there.
   std::vector<std::pair<const Fiber*, int>> places;
@@ -791,9 +795,10 @@ bool run_block(size_t dynamic_bytes) {
     return false;
   }
   if (const char* name = shared.overrun()) {
-    std::snprintf(error, sizeof(error),
-                  "block (%u,%u,%u): out of bounds: something was written behind the shared array `%s`",
-                  block_idx.x, block_idx.y, block_idx.z, name);
+    std::snprintf(
+        error, sizeof(error),
+        "block (%u,%u,%u): out of bounds: something was written behind the shared array `%s`",
+        block_idx.x, block_idx.y, block_idx.z, name);
     return false;
   }
   return true;
@@ -810,7 +815,7 @@ uint64_t greatest_common_divisor(uint64_t a, uint64_t b) {
 
 }  // namespace
 
-// ---- the interface ---------------------------------------------------------------------------------
+// ---- the interface ------------------------------------------------------------------------------
 
 void fail(const char* format, ...) {
   char text[512];
@@ -840,7 +845,8 @@ void block_barrier(const char* file, int line) {
 }
 
 int block_vote(Vote vote, int predicate, const char* file, int line) {
-  return arrive(barriers[0], 0, true, static_cast<int>(vote), predicate, "__syncthreads", file, line);
+  return arrive(barriers[0], 0, true, static_cast<int>(vote), predicate, "__syncthreads", file,
+                line);
 }
 
 void named_barrier(int id, int threads, bool wait, const char* file, int line) {
@@ -974,17 +980,18 @@ int run(Body kernel_body, void** arguments, const LaunchConfig& config) {
   error[0] = 0;
   const bool block_ok = b[0] >= 1 && b[1] >= 1 && b[2] >= 1 && b[0] <= 1024 && b[1] <= 1024 &&
                         b[2] <= 64 && b[0] * b[1] * b[2] <= kMaxThreads;
-  const bool grid_ok = g[0] >= 1 && g[1] >= 1 && g[2] >= 1 && g[0] <= 0x7fffffffu && g[1] <= 65535 &&
-                       g[2] <= 65535;
+  const bool grid_ok =
+      g[0] >= 1 && g[1] >= 1 && g[2] >= 1 && g[0] <= 0x7fffffffu && g[1] <= 65535 && g[2] <= 65535;
   if (!block_ok || !grid_ok || config.shared_bytes > kMaxShared) {
-    std::snprintf(error, sizeof(error),
-                  "launch: %s out of range; got grid (%llu,%llu,%llu), block (%llu,%llu,%llu), %llu "
-                  "bytes of shared memory",
-                  !grid_ok ? "grid" : (!block_ok ? "block" : "shared memory"),
-                  static_cast<unsigned long long>(g[0]), static_cast<unsigned long long>(g[1]),
-                  static_cast<unsigned long long>(g[2]), static_cast<unsigned long long>(b[0]),
-                  static_cast<unsigned long long>(b[1]), static_cast<unsigned long long>(b[2]),
-                  static_cast<unsigned long long>(config.shared_bytes));
+    std::snprintf(
+        error, sizeof(error),
+        "launch: %s out of range; got grid (%llu,%llu,%llu), block (%llu,%llu,%llu), %llu "
+        "bytes of shared memory",
+        !grid_ok ? "grid" : (!block_ok ? "block" : "shared memory"),
+        static_cast<unsigned long long>(g[0]), static_cast<unsigned long long>(g[1]),
+        static_cast<unsigned long long>(g[2]), static_cast<unsigned long long>(b[0]),
+        static_cast<unsigned long long>(b[1]), static_cast<unsigned long long>(b[2]),
+        static_cast<unsigned long long>(config.shared_bytes));
     return 1;
   }
   threads_in_block = static_cast<int>(b[0] * b[1] * b[2]);
@@ -1030,7 +1037,7 @@ int run(Body kernel_body, void** arguments, const LaunchConfig& config) {
 
 }  // namespace gs_emulator
 
-extern "C" __attribute__((visibility("default"))) const char* gs_error() { 
+extern "C" __attribute__((visibility("default"))) const char* gs_error() {
   return gs_emulator::error;
 }
 

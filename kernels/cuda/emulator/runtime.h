@@ -63,8 +63,8 @@ struct Slots {
 };
 using Combine = void (*)(const Slots& in, Slots& out);
 
-// Waits until every lane of `mask` has called with the same `operation`, then `combine` computes the
-// results once (null: each lane gets all inputs, to pick from with collective_input).
+// Waits until every lane of `mask` has called with the same `operation`, then `combine` computes
+// the results once (null: each lane gets all inputs, to pick from with collective_input).
 void collective(unsigned mask, const char* operation, const void* in, size_t in_bytes,
                 Combine combine, void* out, size_t out_bytes, const char* file, int line);
 

@@ -1,8 +1,8 @@
 """Runs a script with the emulator's kernels under ThreadSanitizer: a true race detector.
 
 Barriers, warp functions and the launch are its happens-before edges, so it finds a race that no
-schedule shows (a plain `+=` on global memory, say). `run("script.py", ...)` starts a subprocess: the
-sanitizer must be there before Python starts, and needs address randomisation off.
+schedule shows (a plain `+=` on global memory, say). `run("script.py", ...)` starts a subprocess:
+the sanitizer must be there before Python starts, and needs address randomisation off.
 """
 
 from __future__ import annotations
