@@ -39,6 +39,8 @@ from .ops.view import *
 from .random import Generator, initial_seed, manual_seed, seed
 from .tensor import Parameter, Size, Tensor
 
+from . import nn, optim, utils  # isort: skip  (they need the names above)
+
 __version__ = "0.1.0"
 
 float = float32
