@@ -2,11 +2,11 @@
 //                  x[n, c, o * stride - padding + r * dilation]
 //
 // Layout     as conv.cpp.
-// Method     dot tiles (gemm.h) over planes (conv.h): x is copied into planes as for conv_fwd, and
-//            grad_y into rows of the same lanes with zeros between the rows of the box, so that the
-//            reduction over positions is a plain dot product of two contiguous rows; nothing is
-//            transposed. Zeros times what lies between the rows are zero unless it is infinite or
-//            NaN: where x is not finite, its useful lanes are copied out first.
+// Method     dot tiles (gemm.h) over planes (conv.h, or conv_image_lanes.h): x is copied into planes
+//            as for conv_fwd, and grad_y into rows on the same lanes with zeros between the rows of
+//            the box, so that the reduction over positions is a dot product of contiguous stretches;
+//            nothing is transposed. Zeros times what lies between the rows are zero unless that is
+//            infinite or NaN: where x is not finite, its useful lanes are copied out first.
 // Split      blocks of output channels times blocks of input channels; where these are few, also
 //            the reduction, in slices fixed by the shape. Each slice sums its boxes in order into
 //            its own copy of grad_weight, and the copies are added in order.
@@ -18,6 +18,7 @@
 //            same bits for every number of threads.
 // Limits     float32, float64.
 #include "conv.h"
+#include "conv_image_lanes.h"
 
 namespace gradsmith {
 namespace GS_ISA {
@@ -34,72 +35,160 @@ struct WeightGradient {
   Planes planes;
   const T *grad_y, *x;
   int64_t images, groups, depth, rows;  // channels of x and of grad_y, of a group
-  int64_t row_pitch;                    // of the rows of grad_y in scratch
+  bool image_lanes;
+  int64_t cell;       // lanes of a position
+  int64_t row_pitch;  // of the rows of grad_y in scratch
   const int64_t* offset;
+  const int64_t* stretch;
   const Geometry* geometry;
 };
 
-// Rows of grad_y on the lanes of the box, zero between the useful lanes and after the last.
+// The lanes of a box that take part, as stretches of equal length; grad_y has them side by side.
+struct Stretches {
+  int64_t count, length;
+
+  template <class T>
+  Stretches(const WeightGradient<T>& w, const Box& box) {
+    constexpr int L = kLanes<T>;
+    const Planes& p = w.planes;
+    if (w.image_lanes) {  // a row of positions
+      count = box.images * box.size[0] * box.size[1];
+      length = box.size[2] * L;
+    } else if (box.images > 1 && image_lanes<T>(p) < p.image) {
+      count = box.images;
+      length = image_lanes<T>(p);
+    } else {
+      count = 1;
+      length = round_up(box.lanes, L);
+    }
+  }
+  // From the first to the last useful lane of an image, in whole vectors.
+  template <class T>
+  static int64_t image_lanes(const Planes& p) {
+    return round_up((p.axis[0].box - 1) * p.slab + (p.axis[1].box - 1) * p.row + p.axis[2].box,
+                    kLanes<T>);
+  }
+  // Where stretch i starts in the planes.
+  template <class T>
+  static int64_t start(const WeightGradient<T>& w, int64_t i) {
+    const Planes& p = w.planes;
+    if (!w.image_lanes) return i * p.image;
+    const int64_t y = i % p.axis[1].size, rest = i / p.axis[1].size;
+    return (rest / p.axis[0].size * p.image + rest % p.axis[0].size * p.slab + y * p.row) *
+           w.cell;
+  }
+};
+
+// Rows of grad_y on the stretches of the box, zero between the useful lanes.
 template <class T>
-void fill_rows(const WeightGradient<T>& w, const Box& box, int64_t first_row, int64_t rows, T* to) {
+void fill_rows(const WeightGradient<T>& w, const Box& box, const Stretches& stretches,
+               int64_t first_row, int64_t rows, T* to) {
   const Geometry& g = *w.geometry;
   const int64_t size = g.out_positions();
+  if (w.image_lanes) {
+    Vec<T> odd{};
+    for (int64_t k = 0; k < rows; ++k, to += w.row_pitch) {
+      for (int64_t i = 0; i < box.images; ++i) {
+        const int64_t image = (box.image + i) * w.cell;
+        gather_cells(w.grad_y + (image * g.K + first_row + k) * size, g.K * size,
+                     min(w.cell, w.images - image), size, to + i * size * w.cell, odd);
+      }
+    }
+    return;
+  }
+  const int64_t pitch = stretches.count > 1 ? w.planes.image : stretches.length;
   for (int64_t k = 0; k < rows; ++k, to += w.row_pitch) {
     const T* from = w.grad_y + (box.image * g.K + first_row + k) * size;
     int64_t next = 0;  // the first lane not written yet
     for_runs(w.planes, box, 0, box.lanes,
              [&](int64_t lane, int64_t n, int64_t image, int64_t z, int64_t y, int64_t x) {
-               for (; next < lane; ++next) to[next] = T{};
+               const int64_t start = lane / pitch * stretches.length + lane % pitch;
+               for (; next < start; ++next) to[next] = T{};
                const int64_t position =
                    ((box.origin[0] + z) * g.out[1] + box.origin[1] + y) * g.out[2] +
                    box.origin[2] + x;
-               copy_run(to + lane, from + image * g.K * size + position, n);
-               next = lane + n;
+               copy_run(to + start, from + image * g.K * size + position, n);
+               next = start + n;
              });
-    for (const int64_t end = round_up(box.lanes, kLanes<T>); next < end; ++next) to[next] = T{};
+    for (const int64_t end = stretches.count * stretches.length; next < end; ++next) {
+      to[next] = T{};
+    }
   }
 }
 
-// All products of one box: `into` [row * row_stride + entry] += or, if first, =.
+// The useful lanes of row `entry` of the im2col matrix, as fill_rows lays them out.
 template <class T>
-void multiply_box(const WeightGradient<T>& w, const Box& box, bool finite, const T* planes,
-                  const T* rows_of_y, T* turned, int64_t rows, int64_t entries, bool first, T* into,
-                  int64_t row_stride) {
-  constexpr int L = kLanes<T>;
+void copy_useful(const WeightGradient<T>& w, const Box& box, const Stretches& stretches,
+                 const T* from, T* to) {
+  const int64_t pitch = stretches.count > 1 ? w.planes.image : stretches.length;
+  for (int64_t i = 0; i < stretches.count * stretches.length; ++i) to[i] = T{};
+  for_runs(w.planes, box, 0, box.lanes,
+           [&](int64_t lane, int64_t n, int64_t, int64_t, int64_t, int64_t) {
+             copy_run(to + lane / pitch * stretches.length + lane % pitch, from + lane, n);
+           });
+}
+
+// All products of one box: into[row * row_stride + entry] += or, if first, =.
+template <class T>
+void multiply_box(const WeightGradient<T>& w, const Box& box, const Stretches& stretches,
+                  bool finite, const T* planes, const T* rows_of_y, T* useful, int64_t rows,
+                  int64_t entries, bool first, T* into, int64_t row_stride) {
   constexpr int MI = TileShape::kDotRows, NJ = TileShape::kDotColumns;
-  alignas(GS_VECTOR_BYTES) T c[round_up(MI * NJ, L)];
-  const int64_t lanes = round_up(box.lanes, L);
+  alignas(GS_VECTOR_BYTES) T c[MI * NJ];
   const int64_t across = ceil_div(entries, NJ), down = ceil_div(rows, MI);
-  for (int64_t i = 0; i < down; ++i) {
-    const int64_t row = rows * i / down;
-    const int height = static_cast<int>(rows * (i + 1) / down - row);
-    for (int64_t j = 0; j < across; ++j) {
-      const int64_t entry = entries * j / across;
-      const int width = static_cast<int>(entries * (j + 1) / across - entry);
-      const T* right = planes;
-      const int64_t* offset = w.offset + entry;
-      int64_t turned_offset[NJ];
-      if (!finite) {
-        for (int e = 0; e < width; ++e) {
-          T* to = turned + e * w.row_pitch;
-          for (int64_t l = 0; l < lanes; ++l) to[l] = T{};
-          for_runs(w.planes, box, 0, box.lanes,
-                   [&](int64_t lane, int64_t n, int64_t, int64_t, int64_t, int64_t) {
-                     copy_run(to + lane, planes + offset[e] + lane, n);
-                   });
-          turned_offset[e] = e * w.row_pitch;
+  // So many stretches at a time that a tile's rows of grad_y stay in L1.
+  const int64_t most = max(1, kLaneBytes / static_cast<int64_t>(sizeof(T)) / stretches.length);
+  const int64_t step = finite ? balanced(stretches.count, most, 1) : stretches.count;
+  for (int64_t begin = 0; begin < stretches.count; begin += step) {
+    const int64_t count = min(step, stretches.count - begin);
+    const bool set = first && begin == 0;
+    for (int64_t i = 0; i < down; ++i) {
+      const int64_t row = rows * i / down;
+      const int height = static_cast<int>(rows * (i + 1) / down - row);
+      const T* left = rows_of_y + row * w.row_pitch + begin * stretches.length;
+      for (int64_t j = 0; j < across; ++j) {
+        const int64_t entry = entries * j / across;
+        const int width = static_cast<int>(entries * (j + 1) / across - entry);
+        const auto run = kDots<T>.get(height, width);
+        if (finite || w.image_lanes) {
+          run(count, stretches.length, left, w.row_pitch, planes, w.offset + entry,
+              w.stretch + begin, c);
+        } else {
+          int64_t offset[NJ];
+          for (int e = 0; e < width; ++e) {
+            offset[e] = e * w.row_pitch;
+            copy_useful(w, box, stretches, planes + w.offset[entry + e], useful + offset[e]);
+          }
+          const int64_t start = 0;
+          run(1, count * stretches.length, left, w.row_pitch, useful, offset, &start, c);
         }
-        right = turned;
-        offset = turned_offset;
-      }
-      kDots<T>.get(height, width)(lanes, rows_of_y + row * w.row_pitch, w.row_pitch, right, offset,
-                                  c);
-      for (int a = 0; a < height; ++a) {
-        T* to = into + (row + a) * row_stride + entry;
-        for (int b = 0; b < width; ++b) to[b] = first ? c[a * width + b] : to[b] + c[a * width + b];
+        for (int a = 0; a < height; ++a) {
+          T* to = into + (row + a) * row_stride + entry;
+          for (int b = 0; b < width; ++b) to[b] = set ? c[a * width + b] : to[b] + c[a * width + b];
+        }
       }
     }
   }
+}
+
+// Lays out the planes for image lanes where these are better; false where they are not.
+template <class T>
+bool choose_image_lanes(WeightGradient<T>& w, int64_t wanted_boxes) {
+  constexpr int L = kLanes<T>;
+  constexpr int64_t kCells = kPlaneBytes / static_cast<int64_t>(sizeof(T)) / L;
+  Planes& p = w.planes;
+  for (Axis& axis : p.axis) axis.lay_out(axis.size);
+  p.measure(0);
+  if (!prefer_image_lanes<T>(p, w.images) || p.image > kCells / min(w.depth, 8)) return false;
+  const int64_t most = max(1, kCells / p.channel);
+  p.channels = ceil_div(w.depth, ceil_div(w.depth, most));
+  const int64_t blocks = ceil_div(w.images, L);
+  const int64_t lanes = kLaneBytes / static_cast<int64_t>(sizeof(T)) / L;
+  const int64_t fit = clamp(min(kCells / (p.image * p.channels), lanes / p.positions()), 1,
+                            max(1, blocks / wanted_boxes));
+  p.images = ceil_div(blocks, ceil_div(blocks, fit));
+  p.measure(0);
+  return true;
 }
 
 template <class T>
@@ -131,22 +220,34 @@ Status run(const ConvBwdWeightArgs& args, const Geometry& g) {
                       16 * outputs * static_cast<double>(g.K + g.C);
   const int64_t wanted = wanted_blocks(work, 64);
   const int64_t parts = g.groups * row_blocks;
-  choose_box(p, g.N, w.depth, kPlaneBytes / size, 8 * L, kLaneBytes / size, L);
-  if (parts * ceil_div(w.depth, p.channels) < min(wanted, kMaxSlices)) {
+  int64_t images = g.N;  // in units of what a box counts
+  w.cell = 1;
+  w.image_lanes = choose_image_lanes(w, ceil_div(min(wanted, kMaxSlices), parts));
+  if (w.image_lanes) {
+    w.cell = L;
+    images = ceil_div(g.N, L);
+  } else {
+    choose_box(p, g.N, w.depth, kPlaneBytes / size, 8 * L, kLaneBytes / size, L);
     const int64_t tiles = parts * ceil_div(w.depth, p.channels);
-    cut_boxes(p, g.N, ceil_div(min(wanted, kMaxSlices), tiles), kLaneBytes / size / 4, L);
+    if (tiles < min(wanted, kMaxSlices)) {
+      cut_boxes(p, g.N, ceil_div(min(wanted, kMaxSlices), tiles), kLaneBytes / size / 4, L);
+    }
   }
-  const int64_t boxes = p.image_blocks(g.N) * p.boxes();
+  const int64_t boxes = p.image_blocks(images) * p.boxes();
   const int64_t channel_blocks = ceil_div(w.depth, p.channels);
   const int64_t tiles = parts * channel_blocks;
   const int64_t weight_bytes = args.grad_weight.size * size;
   const int64_t slices = clamp(min(ceil_div(min(wanted, kMaxSlices), tiles),
                                    kSliceBytes / max(1, weight_bytes)),
                                1, boxes);
-  const int64_t lanes = p.images * p.image;  // at least those of any box
-  w.row_pitch = round_up(lanes, L) + L;
+  // At least the lanes of any box; an odd number of vectors.
+  const int64_t lanes = w.image_lanes ? p.images * p.positions() * L
+                                      : p.images * max(p.image, Stretches::image_lanes<T>(p));
+  w.row_pitch = (round_up(lanes, 2 * L)) + L;
+  const int64_t stretches = w.image_lanes ? p.images * p.axis[0].size * p.axis[1].size : p.images;
 
-  const int64_t table = round_up(p.channels * taps, 8);
+  const int64_t entries = p.channels * taps;
+  const int64_t table = round_up(entries + stretches, 8);
   const size_t bytes = static_cast<size_t>(table) * sizeof(int64_t) +
                        (slices > 1 ? static_cast<size_t>(slices * weight_bytes) : 0);
   char* memory = static_cast<char*>(allocate(bytes));
@@ -155,20 +256,24 @@ Status run(const ConvBwdWeightArgs& args, const Geometry& g) {
   T* sums = slices > 1 ? reinterpret_cast<T*>(memory + static_cast<size_t>(table) * sizeof(int64_t))
                        : grad_weight;
   w.offset = offset;
+  w.stretch = offset + entries;
+  for (int64_t i = 0; i < stretches; ++i) offset[entries + i] = Stretches::start(w, i);
   int64_t entry = 0;
   for (int64_t c = 0; c < p.channels; ++c) {
     for (int64_t z = 0; z < p.axis[0].taps; ++z) {
       for (int64_t y = 0; y < p.axis[1].taps; ++y) {
         for (int64_t x = 0; x < p.axis[2].taps; ++x) {
-          offset[entry++] = c * p.channel + p.tap_offset(z, y, x);
+          offset[entry++] = (c * p.channel + p.tap_offset(z, y, x)) * w.cell;
         }
       }
     }
   }
 
-  const int64_t plane_size = round_up(p.channels * p.channel + 2 * L, 16);
+  const int64_t plane_size = round_up(p.channels * p.channel * w.cell + 2 * L, 16);
   const int64_t rows_size = row_block * w.row_pitch;
-  const int64_t scratch_elements = plane_size + rows_size + TileShape::kDotColumns * w.row_pitch;
+  const int64_t extra =  // the cells of a channel, or useful lanes
+      w.image_lanes ? g.in_positions() * L : TileShape::kDotColumns * w.row_pitch;
+  const int64_t scratch_elements = plane_size + rows_size + extra;
   const int64_t blocks = tiles * slices;
   bool enough = true;
   parallel_for(blocks, max(1, blocks / wanted), [&](int64_t begin, int64_t end) {
@@ -178,7 +283,7 @@ Status run(const ConvBwdWeightArgs& args, const Geometry& g) {
       __atomic_store_n(&enough, false, __ATOMIC_RELAXED);
       return;
     }
-    T *rows_of_y = scratch + plane_size, *turned = rows_of_y + rows_size;
+    T *rows_of_y = scratch + plane_size, *more = rows_of_y + rows_size;
     const int64_t in_size = g.in_positions();
     for (int64_t i = begin; i < end; ++i) {
       const int64_t slice = i / tiles, tile = i % tiles;
@@ -190,11 +295,15 @@ Status run(const ConvBwdWeightArgs& args, const Geometry& g) {
                 ((group * w.rows + row) * w.depth + c) * taps;
       const int64_t first_box = boxes * slice / slices, last_box = boxes * (slice + 1) / slices;
       for (int64_t b = first_box; b < last_box; ++b) {
-        const Box box(p, g.N, b);
-        const bool finite = fill_planes(p, box, w.x + (group * w.depth + c) * in_size,
-                                        g.C * in_size, in_size, channels, scratch);
-        fill_rows(w, box, group * w.rows + row, rows, rows_of_y);
-        multiply_box(w, box, finite, scratch, rows_of_y, turned, rows, channels * taps,
+        const Box box(p, images, b);
+        const Stretches stretches(w, box);
+        const T* x = w.x + (group * w.depth + c) * in_size;
+        const bool finite =
+            w.image_lanes
+                ? fill_image_planes(p, box, g.N, x, g.C * in_size, in_size, channels, more, scratch)
+                : fill_planes(p, box, x, g.C * in_size, in_size, channels, scratch);
+        fill_rows(w, box, stretches, group * w.rows + row, rows, rows_of_y);
+        multiply_box(w, box, stretches, finite, scratch, rows_of_y, more, rows, channels * taps,
                      b == first_box, into, w.depth * taps);
       }
     }

@@ -24,10 +24,10 @@ struct TileShape {
   static constexpr int kDotRows = 6, kDotColumns = 4;
 #elif defined(__AVX__)
   static constexpr int kRows = 6, kVectors = 2;
-  static constexpr int kDotRows = 3, kDotColumns = 4;
+  static constexpr int kDotRows = 4, kDotColumns = 3;
 #else
   static constexpr int kRows = 4, kVectors = 2;
-  static constexpr int kDotRows = 2, kDotColumns = 4;
+  static constexpr int kDotRows = 4, kDotColumns = 2;
 #endif
   static constexpr int kMaxVectors = 8;  // of a tile of one row
 
@@ -320,42 +320,48 @@ constexpr TileTable<T, Rows> kTiles = make_tiles<T, Rows>(
 
 // ---- dot tiles: both operands contiguous along the reduction, nothing packed ----
 
-// c[i * NJ + j] = sum_k a[i * a_stride + k] * b[offset[j] + k]. Lanes run along k: each lane is one
-// chain of multiply-adds, the lanes are added in a fixed order at the end.
+// c[i * NJ + j] = sum_{r, k} a[i * a_stride + r * K + k] * b[offset[j] + stretch[r] + k], k < K: the
+// right operand may be broken up into stretches. Lanes run along k: each lane is one chain of
+// multiply-adds, the lanes are added in a fixed order at the end. Several stretches have whole
+// vectors.
 template <class T, int MI, int NJ>
-__attribute__((noinline)) void dot_tile(int64_t K, const T* a, int64_t a_stride, const T* b,
-                                        const int64_t* offset, T* c) {
+__attribute__((noinline)) void dot_tile(int64_t stretches, int64_t K, const T* a, int64_t a_stride,
+                                        const T* b, const int64_t* offset, const int64_t* stretch,
+                                        T* c) {
   constexpr int L = kLanes<T>;
-  const T *left[MI], *right[NJ];
+  const T* left[MI];
 #pragma GCC unroll 8
   for (int i = 0; i < MI; ++i) left[i] = a + i * a_stride;
-#pragma GCC unroll 8
-  for (int j = 0; j < NJ; ++j) right[j] = b + offset[j];
   Vec<T> sum[MI * NJ];
 #pragma GCC unroll 64
   for (int i = 0; i < MI * NJ; ++i) sum[i] = Vec<T>{};
-  int64_t k = 0;
+  int64_t k = 0, end = 0;
 #pragma GCC unroll 1
-  for (; k + L <= K; k += L) {
-    Vec<T> x[MI];
+  for (int64_t r = 0; r < stretches; ++r) {
+    // One index runs through both operands.
+    const T* right[NJ];
 #pragma GCC unroll 8
-    for (int i = 0; i < MI; ++i) x[i] = load(left[i] + k);
+    for (int j = 0; j < NJ; ++j) right[j] = b + (offset[j] + stretch[r] - k);
+    end += K;
+#pragma GCC unroll 1
+    for (; k + L <= end; k += L) {
+      Vec<T> y[NJ];
 #pragma GCC unroll 8
-    for (int j = 0; j < NJ; ++j) {
-      const Vec<T> y = load(right[j] + k);
+      for (int j = 0; j < NJ; ++j) y[j] = load(right[j] + k);
 #pragma GCC unroll 8
-      for (int i = 0; i < MI; ++i) sum[i * NJ + j] += x[i] * y;
+      for (int i = 0; i < MI; ++i) {
+        const Vec<T> x = load(left[i] + k);
+#pragma GCC unroll 8
+        for (int j = 0; j < NJ; ++j) sum[i * NJ + j] += x * y[j];
+      }
     }
-  }
-  if (k < K) {
-    Vec<T> x[MI];
+    if (k < end) {
 #pragma GCC unroll 8
-    for (int i = 0; i < MI; ++i) x[i] = load_n(left[i] + k, K - k);
+      for (int i = 0; i < MI; ++i) {
+        const Vec<T> x = load_n(left[i] + k, end - k);
 #pragma GCC unroll 8
-    for (int j = 0; j < NJ; ++j) {
-      const Vec<T> y = load_n(right[j] + k, K - k);
-#pragma GCC unroll 8
-      for (int i = 0; i < MI; ++i) sum[i * NJ + j] += x[i] * y;
+        for (int j = 0; j < NJ; ++j) sum[i * NJ + j] += x * load_n(right[j] + k, end - k);
+      }
     }
   }
 #pragma GCC unroll 32
@@ -373,8 +379,8 @@ __attribute__((noinline)) void dot_tile(int64_t K, const T* a, int64_t a_stride,
 }
 
 template <class T>
-using DotTile = void (*)(int64_t K, const T* a, int64_t a_stride, const T* b,
-                         const int64_t* offset, T* c);
+using DotTile = void (*)(int64_t stretches, int64_t K, const T* a, int64_t a_stride, const T* b,
+                         const int64_t* offset, const int64_t* stretch, T* c);
 
 template <class T>
 struct DotTable {

@@ -84,7 +84,7 @@ template <class T>
 void dot_block(const Product<T>& p, int64_t m0, int64_t m1, int64_t n0, int64_t n1) {
   constexpr int MI = TileShape::kDotRows, NJ = TileShape::kDotColumns;
   alignas(GS_VECTOR_BYTES) T c[MI * NJ];
-  const int64_t down = ceil_div(m1 - m0, MI), across = ceil_div(n1 - n0, NJ);
+  const int64_t down = ceil_div(m1 - m0, MI), across = ceil_div(n1 - n0, NJ), whole = 0;
   for (int64_t k0 = 0; k0 < p.K; k0 += kDotDepth) {
     const int64_t depth = min(kDotDepth, p.K - k0);
     for (int64_t j = 0; j < across; ++j) {
@@ -99,7 +99,8 @@ void dot_block(const Product<T>& p, int64_t m0, int64_t m1, int64_t n0, int64_t 
       for (int64_t i = 0; i < down; ++i) {
         const int64_t m = m0 + (m1 - m0) * i / down;
         const int rows = static_cast<int>(m0 + (m1 - m0) * (i + 1) / down - m);
-        kDots<T>.get(rows, columns)(depth, p.a.at(m, k0), p.a.row, p.b.at(k0, n), offset, c);
+        kDots<T>.get(rows, columns)(1, depth, p.a.at(m, k0), p.a.row, p.b.at(k0, n), offset, &whole,
+                                    c);
         for (int r = 0; r < rows; ++r) {
           T* y = p.y + (m + r) * p.N + n;
           for (int j = 0; j < columns; ++j) {
