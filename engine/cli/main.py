@@ -54,6 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CommandError as error:
         print(f"gradsmith {options.command}: {error}", file=sys.stderr)
         return error.status
+    except NotImplementedError as error:  # a kernel that the device lacks
+        print(f"gradsmith {options.command}: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("\nstopped by Ctrl-C", file=sys.stderr)
         return 130
