@@ -8,7 +8,17 @@ from typing import Any
 __all__ = ["FAMILIES", "entries"]
 
 #: One .cu file with its launcher, a module of this package, each.
-FAMILIES: tuple[str, ...] = ("copy", "elementwise", "matmul", "conv")
+FAMILIES: tuple[str, ...] = (
+    "copy",
+    "elementwise",
+    "matmul",
+    "conv",
+    "reduce",
+    "pool",
+    "loss",
+    "random",
+    "optim",
+)
 
 
 def entries() -> dict[str, Any]:

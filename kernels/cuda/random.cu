@@ -1,0 +1,165 @@
+// Random kernels: dropout uniform normal.
+//
+// Formula   Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3",
+//           SC 2011) with key = seed and counter = (offset + k, 0): four 32-bit words w[0..3] of
+//           counter k. kernels/cpu/random.cpp has the whole recipe; every device gives the same
+//           numbers: dropout's mask and uniform bit for bit, normal within the last bits of log and
+//           sincospi.
+//           dropout: y = x * scale where (word >> 8) >= limit, else 0, limit = ceil(p * 2^24).
+//           uniform: u = (word >> 8) * 2^-24 (float32), 53 bits of two words (float64);
+//           y = u * range + low, rounded twice.
+//           normal: Box-Muller in float64 on pairs of elements, rounded once.
+// Layout    contiguous. A counter gives four elements; two of float64 in uniform and normal.
+// Split     grid-stride; a thread takes one counter and stores its elements as 16-byte vectors where
+//           the arrays are aligned and the counter's elements are all there.
+// Memory    no shared memory.
+// Cost      20 32-bit multiplications (high and low half) a counter; writes y once, dropout reads x.
+// Accuracy  see above; normal float32 is the float64 result rounded.
+// Limits    none.
+#include "common.cuh"
+
+using gs::int64;
+using gs::uint64;
+
+constexpr int kVectorBytes = 16;
+
+struct Words {
+  unsigned w[4];
+};
+
+__device__ __forceinline__ Words philox(uint64 seed, uint64 counter) {
+  unsigned c0 = static_cast<unsigned>(counter), c1 = static_cast<unsigned>(counter >> 32), c2 = 0,
+           c3 = 0;
+  unsigned key0 = static_cast<unsigned>(seed), key1 = static_cast<unsigned>(seed >> 32);
+#pragma unroll
+  for (int round = 0; round < 10; ++round) {
+    const unsigned high0 = __umulhi(0xD2511F53u, c0), low0 = 0xD2511F53u * c0;
+    const unsigned high1 = __umulhi(0xCD9E8D57u, c2), low1 = 0xCD9E8D57u * c2;
+    c0 = high1 ^ c1 ^ key0;
+    c1 = low1;
+    c2 = high0 ^ c3 ^ key1;
+    c3 = low0;
+    key0 += 0x9E3779B9u;
+    key1 += 0xBB67AE85u;
+  }
+  return {{c0, c1, c2, c3}};
+}
+
+__device__ __forceinline__ double fraction53(unsigned a, unsigned b) {
+  return static_cast<double>((static_cast<int64>(a >> 5) << 26) + static_cast<int64>(b >> 6));
+}
+
+// Writes the kCount elements of one counter at y[i..], those below n.
+template <class T, int kCount>
+__device__ __forceinline__ void store(T* y, int64 i, int64 n, const T (&values)[kCount], int aligned) {
+  constexpr int kLanes = kVectorBytes / sizeof(T);
+  using Lanes = gs::Vector<T, kLanes>;
+  if (aligned && i + kCount <= n) {
+#pragma unroll
+    for (int k = 0; k < kCount; k += kLanes) {
+      Lanes v;
+#pragma unroll
+      for (int j = 0; j < kLanes; ++j) v.value[j] = values[k + j];
+      *reinterpret_cast<Lanes*>(y + i + k) = v;
+    }
+    return;
+  }
+#pragma unroll
+  for (int k = 0; k < kCount; ++k) {
+    if (i + k < n) y[i + k] = values[k];
+  }
+}
+
+// Reads the kCount elements of one counter at x[i..], those below n.
+template <class T, int kCount>
+__device__ __forceinline__ void load(const T* x, int64 i, int64 n, T (&values)[kCount], int aligned) {
+  constexpr int kLanes = kVectorBytes / sizeof(T);
+  using Lanes = gs::Vector<T, kLanes>;
+  if (aligned && i + kCount <= n) {
+#pragma unroll
+    for (int k = 0; k < kCount; k += kLanes) {
+      const Lanes v = *reinterpret_cast<const Lanes*>(x + i + k);
+#pragma unroll
+      for (int j = 0; j < kLanes; ++j) values[k + j] = v.value[j];
+    }
+    return;
+  }
+#pragma unroll
+  for (int k = 0; k < kCount; ++k) values[k] = i + k < n ? x[i + k] : T(0);
+}
+
+// aligned: x and y begin at 16 bytes.
+template <class T>
+__global__ void dropout(const T* __restrict__ x, T* __restrict__ y, unsigned limit, T scale,
+                        uint64 seed, uint64 offset, int64 n, int aligned) {
+  for (int64 c = gs::grid_thread(); 4 * c < n; c += gs::grid_threads()) {
+    const Words words = philox(seed, offset + static_cast<uint64>(c));
+    T values[4];
+    load(x, 4 * c, n, values, aligned);
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      values[k] = (words.w[k] >> 8) >= limit ? values[k] * scale : T(0);
+    }
+    store(y, 4 * c, n, values, aligned);
+  }
+}
+
+// ---- what a counter's words give -------------------------------------------------------------------------
+
+struct Uniform {
+  static __device__ __forceinline__ void draw(const Words& words, float low, float range,
+                                              float (&values)[4]) {
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      const float u = static_cast<float>(words.w[k] >> 8) * 0x1p-24f;
+      values[k] = __fadd_rn(__fmul_rn(u, range), low);
+    }
+  }
+  static __device__ __forceinline__ void draw(const Words& words, double low, double range,
+                                              double (&values)[2]) {
+#pragma unroll
+    for (int k = 0; k < 2; ++k) {
+      const double u = fraction53(words.w[2 * k], words.w[2 * k + 1]) * 0x1p-53;
+      values[k] = __dadd_rn(__dmul_rn(u, range), low);
+    }
+  }
+};
+
+struct Normal {
+  static __device__ __forceinline__ void pair(double u1, double u2, double mean, double std,
+                                              double (&z)[2]) {
+    const double r = sqrt(-2.0 * log(u1));
+    double sine, cosine;
+    sincospi(2.0 * u2, &sine, &cosine);
+    z[0] = __dadd_rn(__dmul_rn(__dmul_rn(r, cosine), std), mean);
+    z[1] = __dadd_rn(__dmul_rn(__dmul_rn(r, sine), std), mean);
+  }
+  static __device__ __forceinline__ void draw(const Words& words, double mean, double std,
+                                              float (&values)[4]) {
+#pragma unroll
+    for (int k = 0; k < 4; k += 2) {
+      double z[2];
+      pair((static_cast<double>(words.w[k]) + 1.0) * 0x1p-32,
+           static_cast<double>(words.w[k + 1]) * 0x1p-32, mean, std, z);
+      values[k] = static_cast<float>(z[0]);
+      values[k + 1] = static_cast<float>(z[1]);
+    }
+  }
+  static __device__ __forceinline__ void draw(const Words& words, double mean, double std,
+                                              double (&values)[2]) {
+    pair((fraction53(words.w[0], words.w[1]) + 1.0) * 0x1p-53,
+         fraction53(words.w[2], words.w[3]) * 0x1p-53, mean, std, values);
+  }
+};
+
+// y filled with numbers of a distribution of two parameters of type P.
+template <class Distribution, class T, class P>
+__global__ void random_fill(T* __restrict__ y, P first, P second, uint64 seed, uint64 offset,
+                            int64 n) {
+  constexpr int kCount = sizeof(T) == 4 ? 4 : 2;
+  for (int64 c = gs::grid_thread(); kCount * c < n; c += gs::grid_threads()) {
+    T values[kCount];
+    Distribution::draw(philox(seed, offset + static_cast<uint64>(c)), first, second, values);
+    store(y, kCount * c, n, values, 1);
+  }
+}

@@ -1,0 +1,105 @@
+"""Launchers of random.cu: dropout, uniform, normal."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from . import memory
+from .arguments import (
+    CXX_NAME,
+    MAX_DIMS,
+    THREADS,
+    Fault,
+    address,
+    blocks_for,
+    check_floats,
+    contiguous,
+    size_of,
+)
+from .launch import Module, launch
+
+__all__ = ["ENTRIES"]
+
+_TYPES = ("float", "double")
+_FILLS = (
+    "random_fill<Uniform, float, float>",
+    "random_fill<Uniform, double, double>",
+    "random_fill<Normal, float, double>",
+    "random_fill<Normal, double, double>",
+)
+MODULE = Module("random.cu", [*(f"dropout<{t}>" for t in _TYPES), *_FILLS])
+
+
+def dropout(x: Any, p: float, seed: int, offset: int) -> Any:
+    """x / (1 - p) where the element's random number is at least p, else 0."""
+    t = check_floats("dropout", x=x)
+    if not 0 <= p <= 1:
+        raise Fault("dropout", "shape", 1)
+    x = contiguous(x)
+    y = memory.empty(x.shape, x.dtype)
+    n = y.size
+    if n == 0:
+        return y
+    limit = np.uint32(math.ceil(p * 16777216.0))
+    scale = y.dtype.type(1 / (1 - p) if p < 1 else 0)
+    state = (np.uint64(seed), np.uint64(offset))
+    args = (x, y, limit, scale, *state, np.int64(n), np.int32((address(x) | address(y)) % 16 == 0))
+    launch(MODULE, f"dropout<{t}>", (blocks_for(-(-n // 4)),), (THREADS,), 0, args)
+    return y
+
+
+def _fill(
+    kernel: str,
+    distribution: str,
+    shape: tuple[int, ...],
+    parameters: tuple[Any, Any],
+    seed: int,
+    offset: int,
+    dtype: np.dtype[Any],
+) -> Any:
+    """An array of random numbers; the parameters are NumPy scalars of the kernel's types."""
+    if len(shape) > MAX_DIMS:
+        raise Fault(kernel, "ndim", len(shape))
+    size_of(kernel, shape)
+    y = memory.empty(tuple(shape), dtype)
+    n = y.size
+    if n == 0:
+        return y
+    types = f"{CXX_NAME[dtype]}, {CXX_NAME[parameters[0].dtype]}"
+    counters = -(-n // (4 if dtype.itemsize == 4 else 2))
+    args = (y, *parameters, np.uint64(seed), np.uint64(offset), np.int64(n))
+    name = f"random_fill<{distribution}, {types}>"
+    launch(MODULE, name, (blocks_for(counters),), (THREADS,), 0, args)
+    return y
+
+
+def _float_dtype(kernel: str, dtype: Any) -> np.dtype[Any]:
+    dtype = np.dtype(dtype)
+    if CXX_NAME.get(dtype) not in _TYPES:
+        raise Fault(kernel, "dtype")
+    return dtype
+
+
+def uniform(
+    shape: tuple[int, ...], low: float, high: float, seed: int, offset: int, dtype: Any
+) -> Any:
+    """Random numbers in [low, high)."""
+    dtype = _float_dtype("uniform", dtype)
+    # The difference is taken in float64 and rounded once, as on every device.
+    parameters = (dtype.type(low), dtype.type(float(high) - float(low)))
+    return _fill("uniform", "Uniform", shape, parameters, seed, offset, dtype)
+
+
+def normal(
+    shape: tuple[int, ...], mean: float, std: float, seed: int, offset: int, dtype: Any
+) -> Any:
+    """Normal random numbers."""
+    dtype = _float_dtype("normal", dtype)
+    parameters = (np.float64(mean), np.float64(std))
+    return _fill("normal", "Normal", shape, parameters, seed, offset, dtype)
+
+
+ENTRIES = {"dropout": dropout, "uniform": uniform, "normal": normal}
