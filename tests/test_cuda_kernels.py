@@ -90,6 +90,11 @@ CASES = {
     "relu": lambda: ("relu", integers(7, 9).T),
     "relu_bwd": lambda: ("relu_bwd", integers(50), integers(50, seed=1)),
     "copy": lambda: ("copy", integers(7, 9)[:, ::-2], np.dtype(np.float64)),
+    "copy transposed": lambda: (
+        "copy",
+        integers(2, 40, 70).transpose(2, 0, 1),
+        np.dtype(np.float32),
+    ),
     "full": lambda: ("full", (3, 5), 2.5, np.dtype(np.float32)),
     "cat": lambda: ("cat", [integers(3, 2), integers(3, 4)], 1, (3, 6)),
     "slice_bwd": lambda: ("slice_bwd", integers(2, 3), (5, 7), (3, 6), (-2, -3)),
@@ -135,12 +140,21 @@ print("ran")
 """
 
 
-@pytest.mark.skipif(not tsan.available(), reason="the compiler has no ThreadSanitizer")
 def test_no_kernel_races(tmp_path):
+    if not tsan.available():
+        pytest.skip("ThreadSanitizer does not run here")
     script = tmp_path / "races.py"
     script.write_text(RACES.format(tests=str(Path(__file__).parent)))
     result = tsan.run(str(script))
     assert result.returncode == 0 and "ran" in result.stdout, result.stdout + result.stderr[-8000:]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int64, np.bool_])
+@pytest.mark.parametrize("dims", [(1, 0, 2), (2, 1, 0), (0, 2, 1), (2, 0, 1)])
+def test_transposes_go_through_tiles(dims, dtype):
+    x = (integers(17, 33, 65) > 0).astype(dtype).transpose(dims)
+    for part in (x, x[1:, ::2], x[:, 1:40, 3:], x[..., ::-1]):
+        check("copy", part, np.dtype(dtype))
 
 
 # ---- matmul ------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The emulator shows what it claims: right kernels pass under every schedule, bugs do not."""
 
+import ctypes
 import mmap
 import struct
 import subprocess
@@ -182,7 +183,6 @@ print("ran")
 """
 
 
-@pytest.mark.skipif(not tsan.available(), reason="the compiler has no ThreadSanitizer")
 @pytest.mark.parametrize(
     "module,cases,races",
     [
@@ -193,6 +193,8 @@ print("ran")
     ],
 )
 def test_thread_sanitizer_finds_races_and_only_races(tmp_path, module, cases, races):
+    if not tsan.available():
+        pytest.skip("ThreadSanitizer does not run here")
     script = tmp_path / "races.py"
     script.write_text(RACES.format(tests=str(Path(__file__).parent)))
     result = tsan.run(str(script), module, *cases)
@@ -367,6 +369,27 @@ def test_arguments_are_checked_against_the_signature(changed, message):
     changed = {k: zeros(2) if isinstance(v, str) else v for k, v in changed.items()}
     with pytest.raises(TypeError, match="arguments: " + message):
         run(BEHAVIOUR, "arguments", 1, 1, *arguments(**changed))
+
+
+def test_arguments_for_a_gpu_are_checked_by_size_and_laid_out():
+    """What the driver gets: pointers to each argument. (A cubin tells sizes, not types.)"""
+    sizes = (8, 8, 4, 8, 4, 8, 1, 16, 8)
+    parameters = [launch.Parameter("", "", n, f"a parameter of {n} bytes") for n in sizes]
+    kernel = launch._Kernel("arguments", parameters)
+    seen = []
+
+    def start(grid, block, smem):
+        seen.extend(ctypes.string_at(p, n) for p, n in zip(kernel._pointers, sizes, strict=True))
+
+    kernel._start = start
+    args = arguments()
+    kernel.run((1,), (1,), 0, args)
+    pointers = struct.pack("Q", args[0].ptr), struct.pack("Q", args[1].ptr)
+    scalars = [a.tobytes() for a in args[2:7]]
+    assert seen == [*pointers, *scalars, args[7], bytes(8)]
+    for wrong in ({"i": np.int64(2)}, {"x": np.float32(1)}, {"pair": b"1"}, {"i": 2}):
+        with pytest.raises(TypeError, match="kernel wants a parameter of"):
+            kernel.run((1,), (1,), 0, arguments(**wrong))
 
 
 def test_number_of_arguments_is_checked():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import struct
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ __all__ = [
     "contiguous",
     "element_strides",
     "extent",
+    "merge_dims",
     "operand_strides",
     "size_of",
     "strided_loop",
@@ -144,10 +146,12 @@ def extent(n: int) -> bytes:
 
 
 @functools.lru_cache(maxsize=4096)
-def strided_loop(shape: tuple[int, ...], *strides: tuple[int, ...]) -> bytes:
-    """gs::StridedLoop (common.cuh) over `shape` for operands of these strides, in elements.
+def merge_dims(
+    shape: tuple[int, ...], *strides: tuple[int, ...]
+) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
+    """Shape and each operand's strides with fewer dimensions, at least one.
 
-    Dimensions that lie evenly behind one another in every operand are merged.
+    Dimensions that lie evenly behind one another in every operand become one; those of size 1 go.
     """
     sizes: list[int] = []  # innermost first
     merged: list[list[int]] = [[] for _ in strides]
@@ -166,16 +170,17 @@ def strided_loop(shape: tuple[int, ...], *strides: tuple[int, ...]) -> bytes:
     if not sizes:
         sizes = [1]
         merged = [[0] for _ in strides]
-    sizes.reverse()
-    total = 1
-    for n in sizes:
-        total *= n
-    packed = struct.pack("ii", len(sizes), total >= _WIDE_FROM)
-    packed += b"".join(map(extent, sizes))
-    packed += bytes(16 * (MAX_DIMS - len(sizes)))
-    for m in merged:
-        m.reverse()
-        packed += struct.pack(f"{len(m)}q", *m) + bytes(8 * (MAX_DIMS - len(m)))
+    return tuple(sizes[::-1]), tuple(tuple(m[::-1]) for m in merged)
+
+
+@functools.lru_cache(maxsize=4096)
+def strided_loop(shape: tuple[int, ...], *strides: tuple[int, ...]) -> bytes:
+    """gs::StridedLoop (common.cuh) over `shape` for operands of these strides, in elements."""
+    sizes, merged = merge_dims(shape, *strides)
+    packed = struct.pack("ii", len(sizes), prod(sizes) >= _WIDE_FROM)
+    packed += b"".join(map(extent, sizes)) + bytes(16 * (MAX_DIMS - len(sizes)))
+    for own in merged:
+        packed += struct.pack(f"{len(own)}q", *own) + bytes(8 * (MAX_DIMS - len(own)))
     return packed
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import struct
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -16,6 +19,7 @@ from .arguments import (
     blocks_for,
     check_arrays,
     element_strides,
+    merge_dims,
     operand_strides,
     size_of,
     strided_loop,
@@ -31,11 +35,16 @@ _BITS = {
     8: ("unsigned long long", np.uint64),
 }
 
+#: As in copy.cu.
+_TILE = 32
+_TILE_THREADS = 256
+
 MODULE = Module(
     "copy.cu",
     [
         "copy_bytes",
         *(f"copy_bits<{bits}>" for bits, _ in _BITS.values()),
+        *(f"copy_transposed<{bits}>" for bits, _ in _BITS.values()),
         *(
             f"copy_strided<{to}, {source}>"
             for to in CXX_NAME.values()
@@ -72,8 +81,33 @@ def _move(kernel: str, dst: Any, src: Any, shape: tuple[int, ...]) -> None:
         grid = (blocks_for(dst.nbytes // 16 + 1),)
         launch(MODULE, "copy_bytes", grid, (THREADS,), 0, (dst, src, np.int64(dst.nbytes)))
         return
-    loop = strided_loop(shape, element_strides(dst), operand_strides(src, shape))
+    strides = element_strides(dst), operand_strides(src, shape)
+    if dst.dtype == src.dtype and (found := _transpose(shape, *strides)) is not None:
+        blocks, description, batches = found
+        name = f"copy_transposed<{_BITS[dst.itemsize][0]}>"
+        launch(MODULE, name, (blocks,), (_TILE_THREADS,), 0, (dst, src, description, batches))
+        return
+    loop = strided_loop(shape, *strides)
     launch(MODULE, name, (blocks_for(n),), (THREADS,), 0, (dst, src, loop, np.int64(n)))
+
+
+@functools.lru_cache(maxsize=1024)
+def _transpose(
+    shape: tuple[int, ...], dst: tuple[int, ...], src: tuple[int, ...]
+) -> tuple[int, bytes, bytes] | None:
+    """Blocks, Transpose (copy.cu) and batches, if dst and src run fast along different dims."""
+    shape, (dst, src) = merge_dims(shape, dst, src)
+    if 1 not in dst or 1 not in src:
+        return None
+    row, column = dst.index(1), src.index(1)
+    if row == column or min(shape[row], shape[column]) < _TILE // 2:
+        return None
+    others = [d for d in range(len(shape)) if d not in (row, column)]
+    batch_shape, batch_dst, batch_src = (tuple(v[d] for d in others) for v in (shape, dst, src))
+    tiles = -(-shape[row] // _TILE), -(-shape[column] // _TILE)
+    description = struct.pack("6q", shape[row], shape[column], dst[column], src[row], *tiles)
+    blocks = prod(tiles) * prod(batch_shape)
+    return blocks, description, strided_loop(batch_shape, batch_dst, batch_src)
 
 
 def _fill(dst: Any, value: Any) -> None:

@@ -8,6 +8,7 @@ the sanitizer must be there before Python starts, and needs address randomisatio
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import runpy
 import subprocess
@@ -30,13 +31,24 @@ def _library() -> str:
     return os.path.realpath(path) if os.path.isabs(path) and os.path.exists(path) else ""
 
 
+@functools.cache
 def available() -> bool:
-    """Whether the compiler has ThreadSanitizer's library."""
-    return _library() != ""
+    """Whether the compiler has ThreadSanitizer's library and this machine lets it run."""
+    if not _library():
+        return False
+    try:
+        return _start(["-c", "pass"], timeout=60).returncode == 0
+    except (OSError, subprocess.SubprocessError):
+        return False
 
 
 def run(script: str, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
     """Runs a Python script whose launches are watched; races are in `stderr`."""
+    return _start(["-m", __spec__.name, script, *arguments], timeout)
+
+
+def _start(arguments: Sequence[str], timeout: float) -> subprocess.CompletedProcess[str]:
+    """Runs Python with the sanitizer's library loaded first."""
     libc = ctypes.CDLL(None)
     environment = dict(os.environ)
     environment["LD_PRELOAD"] = _library()
@@ -46,7 +58,7 @@ def run(script: str, *arguments: str, timeout: float = 300) -> subprocess.Comple
     )
     environment.setdefault("OPENBLAS_NUM_THREADS", "1")
     return subprocess.run(
-        [sys.executable, "-m", __spec__.name, script, *arguments],
+        [sys.executable, *arguments],
         env=environment,
         capture_output=True,
         text=True,
