@@ -167,6 +167,66 @@ GS_INLINE Vec<T> vmax(Vec<T> a, Vec<T> b) {
   return a > b ? a : b;
 }
 
+// Whether a comparison holds in any lane.
+template <class T>
+GS_INLINE bool any_lane(IVec<T> mask) {
+#if defined(__AVX512F__)
+  return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask) != 0;
+#elif defined(__AVX__)
+  return !_mm256_testz_si256((__m256i)mask, (__m256i)mask);
+#elif defined(__SSE4_1__)
+  return !_mm_testz_si128((__m128i)mask, (__m128i)mask);
+#else
+  IntOf<T> any = 0;
+  for (int i = 0; i < kLanes<T>; ++i) any |= mask[i];
+  return any != 0;
+#endif
+}
+
+// n lanes of the elements `stride` apart from p on (1 <= n <= kLanes; the rest are zero). No byte beyond
+// the nth is touched.
+template <class T>
+GS_INLINE Vec<T> load_lanes(const T* p, int64_t stride, int64_t n) {
+  constexpr int kN = kLanes<T>;
+  if (stride == 1) return n == kN ? load<T>(p) : load_n<T>(p, n);
+  if (stride == 2 && n == kN) {
+    // Two loads that end at the last element: 0, 2, .. of the first and 1, 3, .. of the second.
+    IVec<T> pick;
+#pragma GCC unroll 64
+    for (int i = 0; i < kN; ++i) pick[i] = 2 * i < kN ? 2 * i : 2 * i + 1;
+    return __builtin_shuffle(load<T>(p), load<T>(p + kN - 1), pick);
+  }
+  if (stride == 2 && sizeof(T) * kN > 16) {  // SSE has no masked loads
+    const int64_t count = 2 * n - 1;
+    IVec<T> pick;
+#pragma GCC unroll 64
+    for (int i = 0; i < kN; ++i) pick[i] = 2 * i;
+    const Vec<T> low = count < kN ? load_n<T>(p, count) : load<T>(p);
+    const Vec<T> high = count > kN ? load_n<T>(p + kN, count - kN) : Vec<T>{};
+    return __builtin_shuffle(low, high, pick);
+  }
+  Vec<T> v{};
+#pragma GCC unroll 64
+  for (int i = 0; i < kN; ++i) {
+    if (i < n) v[i] = p[i * stride];
+  }
+  return v;
+}
+
+// a0 b0 a1 b1 ..: the first and the second vector of it.
+template <class T>
+GS_INLINE void interleave(Vec<T> a, Vec<T> b, Vec<T>& first, Vec<T>& second) {
+  constexpr int kN = kLanes<T>;
+  IVec<T> low, high;
+#pragma GCC unroll 64
+  for (int i = 0; i < kN; ++i) {
+    low[i] = i / 2 + (i % 2) * kN;
+    high[i] = kN / 2 + i / 2 + (i % 2) * kN;
+  }
+  first = __builtin_shuffle(a, b, low);
+  second = __builtin_shuffle(a, b, high);
+}
+
 // Splits [0, n) into blocks of `grain` and runs body(begin, end) for each, on the pool. The borders
 // depend on n and grain alone.
 template <class Body>
