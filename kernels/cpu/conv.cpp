@@ -99,20 +99,21 @@ int find_runs(const Gather<T>& g, const Planes& p, const Box& box, int64_t begin
   int count = 0;
   const Axis &az = g.axis[0], &ay = g.axis[1], &ax = g.axis[2];
   const int64_t image_stride = g.groups * g.rows * g.out_positions();
-  for_runs(p, box, begin, end, [&](int64_t lane, int64_t n, int64_t i, int64_t z, int64_t y,
-                                   int64_t x) {
-    const int64_t oz = az.out_first + (box.origin[0] + z) * az.out_step;
-    const int64_t oy = ay.out_first + (box.origin[1] + y) * ay.out_step;
-    const int64_t ox = ax.out_first + (box.origin[2] + x) * ax.out_step;
-    const Run run{lane - begin, n,
-                  (box.image + i) * image_stride + (oz * g.out[1] + oy) * g.out[2] + ox};
-    if (count > 0 && ax.out_step == 1 && runs[count - 1].lane + runs[count - 1].count == run.lane &&
-        runs[count - 1].out + runs[count - 1].count == run.out) {
-      runs[count - 1].count += n;
-    } else {
-      runs[count++] = run;
-    }
-  });
+  for_runs(p, box, begin, end,
+           [&](int64_t lane, int64_t n, int64_t i, int64_t z, int64_t y, int64_t x) {
+             const int64_t oz = az.out_first + (box.origin[0] + z) * az.out_step;
+             const int64_t oy = ay.out_first + (box.origin[1] + y) * ay.out_step;
+             const int64_t ox = ax.out_first + (box.origin[2] + x) * ax.out_step;
+             const Run run{lane - begin, n,
+                           (box.image + i) * image_stride + (oz * g.out[1] + oy) * g.out[2] + ox};
+             if (count > 0 && ax.out_step == 1 &&
+                 runs[count - 1].lane + runs[count - 1].count == run.lane &&
+                 runs[count - 1].out + runs[count - 1].count == run.out) {
+               runs[count - 1].count += n;
+             } else {
+               runs[count++] = run;
+             }
+           });
   return count;
 }
 
@@ -167,12 +168,11 @@ void gather_box(const Gather<T>& g, const Plan<T>& plan, int64_t group, int64_t 
       for (int64_t panel = panel_begin; panel < panel_end; ++panel) {
         const int rows = panels.rows(panel);
         const int64_t row = group * g.rows + panels.begin(panel);
-        const T* a = plan.weight + (group * panels.count + panel) * plan.panel_size +
-                     c * taps * rows;
+        const T* a =
+            plan.weight + (group * panels.count + panel) * plan.panel_size + c * taps * rows;
         const auto run = kTiles<T, ScatteredRows<T>>.get(rows, vectors);
         const ScatteredRows<T> b{scratch + lane, plan.offset};
-        const Start start =
-            c > 0 ? Start::kOutput : (g.bias ? Start::kRowValues : Start::kZero);
+        const Start start = c > 0 ? Start::kOutput : (g.bias ? Start::kRowValues : Start::kZero);
         const T* bias = g.bias ? g.bias + row : nullptr;
         T* y = g.y + row * out_size;
         if (whole) {
@@ -305,8 +305,8 @@ bool choose_image_lanes(const Gather<T>& g, Plan<T>& plan, int64_t wanted_boxes)
     p.images = ceil_div(blocks, ceil_div(blocks, fit));
     p.measure(0);
     const int64_t positions = kCells / 4 / g.rows;
-    plan.group_rows = clamp(positions / p.axis[2].size, min(rows, ceil_div(L, p.axis[2].size)),
-                            rows);
+    plan.group_rows =
+        clamp(positions / p.axis[2].size, min(rows, ceil_div(L, p.axis[2].size)), rows);
   }
   return true;
 }
@@ -326,10 +326,10 @@ Status run_gather(const Gather<T>& g) {
   const double outputs = static_cast<double>(g.images) * static_cast<double>(g.groups) *
                          static_cast<double>(positions);
   const double moved = outputs * static_cast<double>(g.depth + g.rows);
-  const double work = outputs * 2 * static_cast<double>(g.rows) *
-                          static_cast<double>(g.depth * taps) +
-                      16 * moved;
-  const int64_t wanted = wanted_blocks(work, 64), wanted_boxes = ceil_div(min(wanted, 16), g.groups);
+  const double work =
+      outputs * 2 * static_cast<double>(g.rows) * static_cast<double>(g.depth * taps) + 16 * moved;
+  const int64_t wanted = wanted_blocks(work, 64),
+                wanted_boxes = ceil_div(min(wanted, 16), g.groups);
   int64_t all_images = g.images, cell = 1;
   plan.image_lanes = choose_image_lanes(g, plan, wanted_boxes);
   if (plan.image_lanes) {
@@ -341,8 +341,8 @@ Status run_gather(const Gather<T>& g) {
     cut_boxes(p, g.images, wanted_boxes, 4 * width, L);
   }
   const int64_t boxes = p.image_blocks(all_images) * p.boxes();
-  plan.row_parts = clamp(wanted_boxes / boxes, 1,
-                         plan.image_lanes ? max(1, panels.count / 4) : panels.count);
+  plan.row_parts =
+      clamp(wanted_boxes / boxes, 1, plan.image_lanes ? max(1, panels.count / 4) : panels.count);
   const int64_t blocks = boxes * g.groups * plan.row_parts;
 
   // Offsets and packed weights, shared by all threads. A gap after each panel takes the vector that
@@ -350,8 +350,8 @@ Status run_gather(const Gather<T>& g) {
   const int64_t reduction = g.depth * taps, table = round_up(p.channels * taps, 8);
   plan.panel_size = round_up(reduction * panels.height, 16) + 16;
   const int64_t packed = plan.panel_size * panels.count * g.groups;
-  const size_t bytes = static_cast<size_t>(table) * sizeof(int64_t) +
-                       static_cast<size_t>(packed) * sizeof(T);
+  const size_t bytes =
+      static_cast<size_t>(table) * sizeof(int64_t) + static_cast<size_t>(packed) * sizeof(T);
   char* memory = static_cast<char*>(allocate(bytes));
   if (!memory) return {Code::kOutOfMemory, {static_cast<int64_t>(bytes), 0}};
   int64_t* offset = reinterpret_cast<int64_t*>(memory);
@@ -369,20 +369,20 @@ Status run_gather(const Gather<T>& g) {
     }
   }
   const int64_t panel_work = max(1, reduction * panels.height);
-  parallel_for(panels.count * g.groups, max(1, 32768 / panel_work), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t panel = i % panels.count;
-      pack_weights(g, i / panels.count, panels.begin(panel), panels.rows(panel),
-                   weight + i * plan.panel_size);
-    }
-  });
+  parallel_for(panels.count * g.groups, max(1, 32768 / panel_work),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t i = begin; i < end; ++i) {
+                   const int64_t panel = i % panels.count;
+                   pack_weights(g, i / panels.count, panels.begin(panel), panels.rows(panel),
+                                weight + i * plan.panel_size);
+                 }
+               });
 
   const int64_t scratch_elements = plan.image_lanes ? ImageScratch<T>(g, plan, panels).all()
                                                     : p.channels * p.channel + width + 2 * L;
   bool enough = true;
   parallel_for(blocks, max(1, blocks / wanted), [&](int64_t begin, int64_t end) {
-    T* scratch =
-        static_cast<T*>(thread_scratch(static_cast<size_t>(scratch_elements) * sizeof(T)));
+    T* scratch = static_cast<T*>(thread_scratch(static_cast<size_t>(scratch_elements) * sizeof(T)));
     if (!scratch) {
       __atomic_store_n(&enough, false, __ATOMIC_RELAXED);
       return;

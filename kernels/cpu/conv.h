@@ -26,7 +26,9 @@ constexpr int kSpatial = 3;  // fewer dimensions are filled up with ones on the 
 constexpr int64_t gcd(int64_t a, int64_t b) { return b ? gcd(b, a % b) : a; }
 
 // ceil(a / b) for b > 0 and any sign of a.
-constexpr int64_t ceil_div_signed(int64_t a, int64_t b) { return a >= 0 ? ceil_div(a, b) : -(-a / b); }
+constexpr int64_t ceil_div_signed(int64_t a, int64_t b) {
+  return a >= 0 ? ceil_div(a, b) : -(-a / b);
+}
 
 // One spatial dim of a gather: position t reads, for tap r, input index first + r * tap_step +
 // t * step. Indices outside [0, in) read zero.
@@ -109,9 +111,9 @@ struct Planes {
 
   // Where the lanes of a tap start.
   int64_t tap_offset(int64_t z, int64_t y, int64_t x) const {
-    const int64_t s = (axis[0].segment(z) * axis[1].segments + axis[1].segment(y)) *
-                          axis[2].segments +
-                      axis[2].segment(x);
+    const int64_t s =
+        (axis[0].segment(z) * axis[1].segments + axis[1].segment(y)) * axis[2].segments +
+        axis[2].segment(x);
     return s * segment + axis[0].offset(z) * slab + axis[1].offset(y) * row + axis[2].offset(x);
   }
 };
@@ -130,8 +132,8 @@ inline void choose_box(Planes& p, int64_t images, int64_t channels, int64_t most
     Axis& axis = p.axis[d];
     int64_t parts = 1;
     for (;;) {
-      const double excess = static_cast<double>(p.channel) * static_cast<double>(block) /
-                            static_cast<double>(most);
+      const double excess =
+          static_cast<double>(p.channel) * static_cast<double>(block) / static_cast<double>(most);
       const double long_by =
           static_cast<double>(p.box_positions()) / static_cast<double>(most_lanes);
       const double by = excess > long_by ? excess : long_by;

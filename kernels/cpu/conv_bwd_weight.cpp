@@ -74,8 +74,7 @@ struct Stretches {
     const Planes& p = w.planes;
     if (!w.image_lanes) return i * p.image;
     const int64_t y = i % p.axis[1].size, rest = i / p.axis[1].size;
-    return (rest / p.axis[0].size * p.image + rest % p.axis[0].size * p.slab + y * p.row) *
-           w.cell;
+    return (rest / p.axis[0].size * p.image + rest % p.axis[0].size * p.slab + y * p.row) * w.cell;
   }
 };
 
@@ -105,8 +104,8 @@ void fill_rows(const WeightGradient<T>& w, const Box& box, const Stretches& stre
                const int64_t start = lane / pitch * stretches.length + lane % pitch;
                for (; next < start; ++next) to[next] = T{};
                const int64_t position =
-                   ((box.origin[0] + z) * g.out[1] + box.origin[1] + y) * g.out[2] +
-                   box.origin[2] + x;
+                   ((box.origin[0] + z) * g.out[1] + box.origin[1] + y) * g.out[2] + box.origin[2] +
+                   x;
                copy_run(to + start, from + image * g.K * size + position, n);
                next = start + n;
              });
@@ -237,9 +236,8 @@ Status run(const ConvBwdWeightArgs& args, const Geometry& g) {
   const int64_t channel_blocks = ceil_div(w.depth, p.channels);
   const int64_t tiles = parts * channel_blocks;
   const int64_t weight_bytes = args.grad_weight.size * size;
-  const int64_t slices = clamp(min(ceil_div(min(wanted, kMaxSlices), tiles),
-                                   kSliceBytes / max(1, weight_bytes)),
-                               1, boxes);
+  const int64_t slices = clamp(
+      min(ceil_div(min(wanted, kMaxSlices), tiles), kSliceBytes / max(1, weight_bytes)), 1, boxes);
   // At least the lanes of any box; an odd number of vectors.
   const int64_t lanes = w.image_lanes ? p.images * p.positions() * L
                                       : p.images * max(p.image, Stretches::image_lanes<T>(p));
@@ -277,8 +275,7 @@ Status run(const ConvBwdWeightArgs& args, const Geometry& g) {
   const int64_t blocks = tiles * slices;
   bool enough = true;
   parallel_for(blocks, max(1, blocks / wanted), [&](int64_t begin, int64_t end) {
-    T* scratch =
-        static_cast<T*>(thread_scratch(static_cast<size_t>(scratch_elements) * sizeof(T)));
+    T* scratch = static_cast<T*>(thread_scratch(static_cast<size_t>(scratch_elements) * sizeof(T)));
     if (!scratch) {
       __atomic_store_n(&enough, false, __ATOMIC_RELAXED);
       return;
@@ -291,8 +288,8 @@ Status run(const ConvBwdWeightArgs& args, const Geometry& g) {
       const int64_t row = tile / channel_blocks % row_blocks * row_block;
       const int64_t group = tile / (channel_blocks * row_blocks);
       const int64_t channels = min(p.channels, w.depth - c), rows = min(row_block, w.rows - row);
-      T* into = sums + slice * args.grad_weight.size +
-                ((group * w.rows + row) * w.depth + c) * taps;
+      T* into =
+          sums + slice * args.grad_weight.size + ((group * w.rows + row) * w.depth + c) * taps;
       const int64_t first_box = boxes * slice / slices, last_box = boxes * (slice + 1) / slices;
       for (int64_t b = first_box; b < last_box; ++b) {
         const Box box(p, images, b);

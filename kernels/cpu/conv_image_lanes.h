@@ -108,8 +108,7 @@ bool fill_image_planes(const Planes& p, const Box& box, int64_t images, const T*
               for (int64_t y = 0; y < ay.pitch; ++y, row += p.row * L) {
                 const int64_t iy = ay.segment_first(sy) + y * ay.step;
                 if (slab_inside && iy >= 0 && iy < ay.in) {
-                  const T* from =
-                      stage + ((iz * ay.in + iy) * ax.in + x0 + begin * ax.step) * L;
+                  const T* from = stage + ((iz * ay.in + iy) * ax.in + x0 + begin * ax.step) * L;
                   zero_fill(row, begin * L);
                   copy_cells(row + begin * L, from, ax.step, end - begin);
                   zero_fill(row + end * L, (p.row - end) * L);
@@ -135,8 +134,8 @@ template <class T>
 bool prefer_image_lanes(const Planes& p, int64_t images) {
   constexpr int L = kLanes<T>;
   if (L < 4) return false;
-  const int64_t lanes = (p.axis[0].size - 1) * p.slab + (p.axis[1].size - 1) * p.row +
-                        p.axis[2].size;
+  const int64_t lanes =
+      (p.axis[0].size - 1) * p.slab + (p.axis[1].size - 1) * p.row + p.axis[2].size;
   const double useful = static_cast<double>(p.positions());
   const double by_position = useful / static_cast<double>(min(round_up(lanes, L), p.image + L));
   const double by_image = static_cast<double>(images) / static_cast<double>(round_up(images, L));

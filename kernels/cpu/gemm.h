@@ -397,8 +397,8 @@ constexpr DotTable<T> make_dots(std::integer_sequence<int, I...>) {
 }
 
 template <class T>
-constexpr DotTable<T> kDots = make_dots<T>(
-    std::make_integer_sequence<int, TileShape::kDotRows * TileShape::kDotColumns>{});
+constexpr DotTable<T> kDots =
+    make_dots<T>(std::make_integer_sequence<int, TileShape::kDotRows * TileShape::kDotColumns>{});
 
 }  // namespace
 }  // namespace GS_ISA

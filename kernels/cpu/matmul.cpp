@@ -263,8 +263,8 @@ bool run_separate(const Product<T>& p, const Batches& batches) {
   const double total = p.work() * static_cast<double>(batches.count);
   const int64_t unit = dots ? TileShape::kDotRows : TileShape::kRows;
   const int64_t width = dots ? TileShape::kDotColumns : TileShape::kVectors * kLanes<T>;
-  const int64_t wanted = static_cast<int64_t>(clamp(static_cast<int64_t>(total / kSerialWork), 1,
-                                                    kTasks));
+  const int64_t wanted =
+      static_cast<int64_t>(clamp(static_cast<int64_t>(total / kSerialWork), 1, kTasks));
   const int64_t parts = ceil_div(wanted, batches.count);
   int64_t rows = balanced(p.M, dots ? p.M : 4 * kBlockRows, unit);
   int64_t columns = p.N;
@@ -277,8 +277,8 @@ bool run_separate(const Product<T>& p, const Batches& batches) {
   }
   const int64_t down = ceil_div(p.M, rows), across = ceil_div(p.N, columns);
   const int64_t tasks = batches.count * down * across;
-  const int64_t grain = max(1, static_cast<int64_t>(static_cast<double>(tasks) * kSerialWork /
-                                                    (total + 1)));
+  const int64_t grain =
+      max(1, static_cast<int64_t>(static_cast<double>(tasks) * kSerialWork / (total + 1)));
   const int64_t scratch_elements =
       turn_b ? round_up(p.N, kLanes<T>) * p.K
              : (dots ? 0 : block_scratch<T>(min(rows, p.M), min(kDepth, p.K), true));
@@ -320,7 +320,8 @@ bool run_separate(const Product<T>& p, const Batches& batches) {
 
 // ---- arguments ----
 
-bool whole_elements(const Array& x, int64_t size) {
+bool aligned(const Array& x) {
+  const int64_t size = x.dtype == DType::kFloat32 ? 4 : 8;
   if (reinterpret_cast<uintptr_t>(x.data) % static_cast<size_t>(size)) return false;
   for (int d = 0; d < x.ndim; ++d) {
     if (x.stride[d] % size) return false;
@@ -328,20 +329,56 @@ bool whole_elements(const Array& x, int64_t size) {
   return true;
 }
 
+// An array as it is or, where elements lie across their natural borders (a field of a record, say),
+// as a copy.
+struct Aligned {
+  Array array;
+  int64_t stride[kMaxDims];
+  void* memory = nullptr;
+  size_t bytes = 0;
+
+  explicit Aligned(const Array& x) : array(x) {
+    if (aligned(x)) return;
+    const int64_t size = x.dtype == DType::kFloat32 ? 4 : 8;
+    bytes = static_cast<size_t>(x.size * size);
+    memory = allocate(bytes);
+    array.data = static_cast<char*>(memory);
+    array.stride = stride;
+    int64_t step = size;
+    for (int d = x.ndim - 1; d >= 0; --d) {
+      stride[d] = step;
+      step *= x.shape[d];
+    }
+    if (!memory) return;
+    for (int64_t i = 0; i < x.size; ++i) {
+      int64_t rest = i, offset = 0;
+      for (int d = x.ndim - 1; d >= 0; --d) {
+        offset += rest % x.shape[d] * x.stride[d];
+        rest /= x.shape[d];
+      }
+      __builtin_memcpy(array.data + i * size, x.data + offset, static_cast<size_t>(size));
+    }
+  }
+  ~Aligned() {
+    if (memory) release(memory, bytes);
+  }
+  Aligned(const Aligned&) = delete;
+  Aligned& operator=(const Aligned&) = delete;
+};
+
 // Batch dims of y, right to left, with the operands' strides; merges what is contiguous. A batch of
 // `a` over one and the same `b` is one taller matrix.
 template <class T>
-Batches fold_batches(const MatmulArgs& args, Product<T>& p) {
+Batches fold_batches(const Array& a, const Array& b, const Ints& out, Product<T>& p) {
   Batches batches;
-  const Ints& out = args.out_shape;
   constexpr int64_t size = sizeof(T);
   int64_t shape[kMaxDims], a_stride[kMaxDims], b_stride[kMaxDims];
   int dims = 0;  // innermost first
   for (int d = out.n - 3; d >= 0; --d) {
     if (out.v[d] == 1) continue;
-    const int da = d - (out.n - args.a.ndim), db = d - (out.n - args.b.ndim);
-    const int64_t sa = da >= 0 && args.a.shape[da] != 1 ? args.a.stride[da] / size : 0;
-    const int64_t sb = db >= 0 && args.b.shape[db] != 1 ? args.b.stride[db] / size : 0;
+    const int da = d - (out.n - a.ndim), db = d - (out.n - b.ndim);
+    const int64_t sa = da >= 0 && a.shape[da] != 1 ? a.stride[da] / size : 0;
+    const int64_t sb = db >= 0 && b.shape[db] != 1 ? b.stride[db] / size : 0;
     if (dims > 0 && sa == a_stride[dims - 1] * shape[dims - 1] &&
         sb == b_stride[dims - 1] * shape[dims - 1]) {
       shape[dims - 1] *= out.v[d];
@@ -369,9 +406,8 @@ Batches fold_batches(const MatmulArgs& args, Product<T>& p) {
 }
 
 template <class T>
-Status run(const MatmulArgs& args) {
+Status run(const MatmulArgs& args, const Array& a, const Array& b) {
   Product<T> p;
-  const Array &a = args.a, &b = args.b;
   constexpr int64_t size = sizeof(T);
   p.a = {reinterpret_cast<const T*>(a.data), a.stride[a.ndim - 2] / size,
          a.stride[a.ndim - 1] / size};
@@ -382,7 +418,7 @@ Status run(const MatmulArgs& args) {
   p.M = a.shape[a.ndim - 2];
   p.K = a.shape[a.ndim - 1];
   p.N = b.shape[b.ndim - 1];
-  const Batches batches = fold_batches(args, p);
+  const Batches batches = fold_batches(a, b, args.out_shape, p);
   if (p.K == 0) {
     fill_bias(p, 0, batches.count * p.M, 0, p.N);
     return kDone;
@@ -408,9 +444,6 @@ Status check(const MatmulArgs& args) {
   const int dims = a.ndim > b.ndim ? a.ndim : b.ndim;
   if (a.ndim < 2) return {Code::kShape, {0, a.ndim}};
   if (b.ndim < 2 || b.shape[b.ndim - 2] != a.shape[a.ndim - 1]) return {Code::kShape, {1, b.ndim}};
-  const int64_t size = a.dtype == DType::kFloat32 ? 4 : 8;
-  if (!whole_elements(a, size)) return {Code::kShape, {0, a.ndim}};
-  if (!whole_elements(b, size)) return {Code::kShape, {1, b.ndim}};
   if (args.bias.data && args.bias.size != b.shape[b.ndim - 1]) {
     return {Code::kShape, {2, args.bias.size}};
   }
@@ -436,7 +469,12 @@ Status matmul(const MatmulArgs& args) {
   if (dtype != DType::kFloat32 && dtype != DType::kFloat64) return kNoDType;
   const Status status = check(args);
   if (status.code != Code::kOk || args.y.size == 0) return status;
-  return dtype == DType::kFloat32 ? run<float>(args) : run<double>(args);
+  const Aligned a(args.a), b(args.b);
+  if ((a.bytes && !a.memory) || (b.bytes && !b.memory)) {
+    return {Code::kOutOfMemory, {static_cast<int64_t>(a.bytes + b.bytes), 0}};
+  }
+  return dtype == DType::kFloat32 ? run<float>(args, a.array, b.array)
+                                  : run<double>(args, a.array, b.array);
 }
 
 }  // namespace GS_ISA

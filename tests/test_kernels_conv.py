@@ -1,0 +1,312 @@
+"""The CPU convolution kernels: exact on an integer grid, adjoint to each other, the same bits on any
+number of threads."""
+
+import itertools
+
+import numpy as np
+import pytest
+from gradsmith import _cpu
+from gradsmith.kernels import table
+from integer_grid import assert_same, builds, integers
+
+K = table("cpu")
+FLOATS = (np.float32, np.float64)
+
+
+@pytest.fixture
+def samples(pytestconfig):
+    return 6000 if pytestconfig.getoption("--full", default=False) else 700
+
+
+def out_shape(inner, kernel, stride, padding, dilation):
+    return tuple(
+        (i + 2 * p - d * (k - 1) - 1) // s + 1
+        for i, k, s, p, d in zip(inner, kernel, stride, padding, dilation, strict=True)
+    )
+
+
+def reference(x, weight, grad_y, stride, padding, dilation, groups):
+    """y, grad_x and grad_weight in float64: one einsum a tap on the zero-padded input."""
+    x, weight, grad_y = (a.astype(np.float64) for a in (x, weight, grad_y))
+    (n, c, *inner), (k, cg, *kernel), out = x.shape, weight.shape, grad_y.shape[2:]
+    high = [
+        max(0, (o - 1) * s + d * (t - 1) + 1 - p - i)
+        for i, o, t, s, p, d in zip(inner, out, kernel, stride, padding, dilation, strict=True)
+    ]
+    pads = [(0, 0), (0, 0), *zip(padding, high, strict=True)]
+    padded = np.pad(x, pads)
+    grad_padded = np.zeros_like(padded)
+    y = np.zeros((n, groups, k // groups, *out))
+    grad_weight = np.zeros_like(weight)
+    grouped = weight.reshape(groups, k // groups, cg, *kernel)
+    grad = grad_y.reshape(y.shape)
+    for tap in np.ndindex(*kernel):
+        window = (slice(None), slice(None)) + tuple(
+            slice(t * d, t * d + (o - 1) * s + 1, s)
+            for t, d, o, s in zip(tap, dilation, out, stride, strict=True)
+        )
+        at_tap = grouped[(..., *tap)]
+        seen = padded[window].reshape(n, groups, cg, *out)
+        y += np.einsum("ngc...,gkc->ngk...", seen, at_tap)
+        to_x = np.einsum("ngk...,gkc->ngc...", grad, at_tap)
+        grad_padded[window] += to_x.reshape(n, c, *out)
+        inner_sum = np.einsum(
+            "ngco,ngko->gkc", *(a.reshape(*a.shape[:3], -1) for a in (seen, grad))
+        )
+        grad_weight[(..., *tap)] = inner_sum.reshape(k, cg)
+    crop = tuple(slice(p, p + i) for p, i in zip(padding, inner, strict=True))
+    return y.reshape(n, k, *out), grad_padded[(..., *crop)], grad_weight
+
+
+def check(x, weight, grad_y, stride, padding, dilation, groups, threads, bias=True):
+    """All three kernels against the reference."""
+    rng = np.random.default_rng(0)
+    options = (stride, padding, dilation, groups)
+    y, grad_x, grad_weight = reference(x, weight, grad_y, *options)
+    bias_y = integers(rng, (weight.shape[0],), x.dtype) if bias else None
+    bias_x = integers(rng, (x.shape[1],), x.dtype) if bias else None
+    if bias:
+        column = (1, -1) + (1,) * (x.ndim - 2)
+        y, grad_x = y + bias_y.reshape(column), grad_x + bias_x.reshape(column)
+    shapes = (x.shape, weight.shape, grad_y.shape, *options, x.dtype.name)
+    for build in builds(threads):
+        got = K.conv_fwd(x, weight, bias_y, grad_y.shape, *options)
+        assert_same(got, y, ("conv_fwd", build, *shapes))
+        got = K.conv_bwd_input(grad_y, weight, bias_x, x.shape, *options)
+        assert_same(got, grad_x, ("conv_bwd_input", build, *shapes))
+        got = K.conv_bwd_weight(grad_y, x, weight.shape, *options)
+        assert_same(got, grad_weight, ("conv_bwd_weight", build, *shapes))
+
+
+def make(rng, n, groups, cg, kg, inner, kernel, out, dtype):
+    x = integers(rng, (n, groups * cg, *inner), dtype)
+    weight = integers(rng, (groups * kg, cg, *kernel), dtype)
+    return x, weight, integers(rng, (n, groups * kg, *out), dtype)
+
+
+def test_integers_exact(samples):
+    rng = np.random.default_rng(1)
+
+    def pick(*values):
+        return int(rng.choice(values))
+
+    done = 0
+    while done < samples:
+        nd = pick(1, 2, 2, 3)
+        n, groups = pick(1, 2, 3, 8, 9, 17), pick(1, 1, 2, 3)
+        cg, kg = pick(1, 2, 3, 5, 8, 17, 20), pick(1, 2, 3, 4, 5, 8, 9, 17, 33)
+        kernel = tuple(pick(1, 2, 3, 5) for _ in range(nd))
+        stride = tuple(pick(1, 1, 2, 3, 4) for _ in range(nd))
+        dilation = tuple(pick(1, 1, 2, 3, 5, 40) for _ in range(nd))
+        padding = tuple(pick(0, 1, 2, 3) for _ in range(nd))
+        inner = tuple(int(rng.integers(1, (300, 40, 12)[nd - 1])) for _ in range(nd))
+        out = out_shape(inner, kernel, stride, padding, dilation)
+        work = n * groups * cg * kg * np.prod(kernel) * np.prod(np.maximum(out, 0))
+        if min(out) < 1 or work > 2e6:
+            continue
+        dtype = FLOATS[pick(0, 1)]
+        arrays = make(rng, n, groups, cg, kg, inner, kernel, out, dtype)
+        check(*arrays, stride, padding, dilation, groups, (pick(1, 2, 3, 7),), bool(pick(0, 1)))
+        done += 1
+
+
+# (N, groups, C / groups, K / groups, inner, kernel, stride, padding, dilation)
+LARGE = {
+    "boxes of some rows": (2, 1, 40, 12, (60, 57), (3, 3), (1, 1), (1, 1), (1, 1)),
+    "blocks of channels": (1, 1, 300, 20, (24, 25), (3, 3), (1, 1), (1, 1), (1, 1)),
+    "parts of the output channels": (1, 1, 24, 130, (7, 9), (3, 3), (1, 1), (1, 1), (1, 1)),
+    "image lanes, a last block of one": (33, 1, 20, 24, (8, 8), (3, 3), (1, 1), (1, 1), (1, 1)),
+    "image lanes, strided, grouped": (48, 2, 10, 9, (9, 7), (3, 2), (2, 3), (1, 1), (1, 2)),
+    "image lanes, blocks of channels": (16, 1, 400, 9, (5, 6), (3, 3), (1, 1), (1, 1), (1, 1)),
+    "image lanes, 3 dims": (32, 1, 4, 5, (4, 5, 3), (3, 3, 3), (1, 1, 1), (1, 1, 1), (1, 1, 1)),
+    "first layer": (3, 1, 3, 16, (64, 67), (7, 7), (2, 2), (3, 3), (1, 1)),
+    "depthwise": (2, 40, 1, 1, (40, 41), (3, 3), (1, 1), (1, 1), (1, 1)),
+    "pointwise": (2, 1, 130, 30, (28, 30), (1, 1), (1, 1), (0, 0), (1, 1)),
+    "pointwise, strided": (2, 1, 30, 30, (28, 30), (1, 1), (2, 2), (0, 0), (1, 1)),
+    "a long line": (2, 1, 3, 5, (20000,), (9,), (1,), (4,), (3,)),
+    "kernel as large as the image": (5, 1, 16, 20, (6, 6), (6, 6), (1, 1), (0, 0), (1, 1)),
+    "3 dims": (1, 1, 6, 9, (12, 20, 21), (3, 3, 3), (1, 1, 1), (1, 1, 1), (1, 1, 1)),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_integers_exact_large(name, dtype):
+    n, groups, cg, kg, inner, kernel, stride, padding, dilation = LARGE[name]
+    out = out_shape(inner, kernel, stride, padding, dilation)
+    arrays = make(np.random.default_rng(2), n, groups, cg, kg, inner, kernel, out, dtype)
+    check(*arrays, stride, padding, dilation, groups, (1, 3))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize(
+    "name", ["boxes of some rows", "image lanes, a last block of one", "a long line"]
+)
+def test_same_bits_on_any_number_of_threads(name, dtype):
+    n, groups, cg, kg, inner, kernel, stride, padding, dilation = LARGE[name]
+    options = (stride, padding, dilation, groups)
+    out = out_shape(inner, kernel, stride, padding, dilation)
+    rng = np.random.default_rng(3)
+    x = rng.standard_normal((n, groups * cg, *inner)).astype(dtype)
+    weight = rng.standard_normal((groups * kg, cg, *kernel)).astype(dtype)
+    grad_y = rng.standard_normal((n, groups * kg, *out)).astype(dtype)
+    exact = reference(x, weight, grad_y, *options)
+    bound = [a.max() for a in reference(abs(x), abs(weight), abs(grad_y), *options)]
+    first = {}
+    for build in builds():
+        got = (
+            K.conv_fwd(x, weight, None, grad_y.shape, *options),
+            K.conv_bwd_input(grad_y, weight, None, x.shape, *options),
+            K.conv_bwd_weight(grad_y, x, weight.shape, *options),
+        )
+        for a, b, most in zip(got, exact, bound, strict=True):
+            # Errors grow as the root of the length; this allows for the worst element of many.
+            assert not (np.abs(a - b).max() > 8 * np.finfo(dtype).eps * most), build
+        bits = [a.tobytes() for a in got]
+        assert first.setdefault(build.split(",")[0], bits) == bits, build
+
+
+@pytest.mark.parametrize("low", [0, 1, 3])
+def test_output_shape_decides_the_high_padding(low):
+    """Output padding of a transposed convolution, and padding of the high side alone."""
+    rng = np.random.default_rng(4)
+    for extra, stride, kernel in itertools.product((0, 1, 2), (1, 2, 3), (2, 3)):
+        out = (9 + low + extra - kernel) // stride + 1
+        arrays = make(rng, 2, 1, 3, 4, (9, 5), (kernel, 1), (out, 5), np.float32)
+        check(*arrays, (stride, 1), (low, 0), (1, 1), 1, (1,))
+
+
+def test_huge_options():
+    huge = 2**31 - 1
+    rng = np.random.default_rng(5)
+    # A kernel of one reads the same whatever the dilation; a stride beyond the input gives one output.
+    check(*make(rng, 2, 1, 3, 2, (9,), (1,), (9,), np.float32), (1,), (0,), (huge,), 1, (1,))
+    check(*make(rng, 2, 1, 3, 2, (9,), (3,), (1,), np.float32), (huge,), (0,), (2,), 1, (1,))
+    # Taps far apart: only the padding is read by most of them.
+    x, weight = integers(rng, (1, 1, 1), np.float32), integers(rng, (1, 1, 3), np.float32)
+    for build in builds((1,)):
+        y = K.conv_fwd(x, weight, None, (1, 1, 1), (1,), (huge,), (huge,), 1)
+        assert_same(y, x * weight[:, :, 1:2], build)
+        grad_x = K.conv_bwd_input(y, weight, None, x.shape, (1,), (huge,), (huge,), 1)
+        assert_same(grad_x, y * weight[:, :, 1:2], build)
+        grad_weight = K.conv_bwd_weight(y, x, weight.shape, (1,), (huge,), (huge,), 1)
+        assert_same(grad_weight, y * x * np.array([0, 1, 0]), build)
+    # Options that no index arithmetic holds are refused, not wrapped around.
+    for _ in builds((1,)):
+        with pytest.raises(_cpu.Fault, match="shape"):
+            K.conv_fwd(x, weight, None, (1, 1, 1), (1,), (0,), (2**62,), 1)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_empty(dtype):
+    bias = np.array([1, 2, 3], dtype)
+    for build in builds((1, 2)):
+        one = ((1, 1), (1, 1), (1, 1), 1)
+        for n, c, k, inner, out in [
+            (0, 2, 3, (5, 5), (5, 5)),
+            (2, 0, 3, (5, 5), (5, 5)),
+            (2, 2, 0, (5, 5), (5, 5)),
+            (2, 2, 3, (5, 0), (5, 0)),
+            (2, 2, 3, (5, 0), (5, 1)),
+        ]:
+            x, weight = np.ones((n, c, *inner), dtype), np.ones((k, c, 3, 3), dtype)
+            grad_y = np.ones((n, k, *out), dtype)
+            y = K.conv_fwd(x, weight, bias[:k], grad_y.shape, *one)
+            expected = np.zeros(grad_y.shape) + bias[:k, None, None]
+            if 0 in (c, inner[1]):
+                assert_same(y, expected, (build, x.shape))
+            assert y.shape == grad_y.shape
+            grad_x = K.conv_bwd_input(grad_y, weight, None, x.shape, *one)
+            assert grad_x.shape == x.shape
+            if k == 0:
+                assert_same(grad_x, np.zeros(x.shape), build)
+            grad_weight = K.conv_bwd_weight(grad_y, x, weight.shape, *one)
+            assert grad_weight.shape == weight.shape
+            if n == 0 or inner[1] == 0:
+                assert_same(grad_weight, np.zeros(weight.shape), (build, x.shape))
+        # No taps: nothing is summed.
+        y = K.conv_fwd(
+            np.ones((2, 2, 5), dtype),
+            np.ones((3, 2, 0), dtype),
+            bias,
+            (2, 3, 6),
+            (1,),
+            (0,),
+            (1,),
+            1,
+        )
+        assert_same(y, np.zeros((2, 3, 6)) + bias[:, None], build)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("shape", [(2, 3, 9, 11), (16, 2, 5, 5), (1, 1, 3, 40)])
+def test_not_finite_goes_where_it_is_read(value, shape):
+    rng = np.random.default_rng(6)
+    n, c, *inner = shape
+    for stride, padding, dilation in [
+        ((1, 1),) * 3,
+        ((2, 1), (0, 1), (1, 2)),
+        ((3, 3), (0, 0), (1, 1)),
+    ]:
+        out = out_shape(inner, (3, 3), stride, padding, dilation)
+        if min(out) < 1:
+            continue
+        x, weight, grad_y = make(rng, n, 1, c, 4, inner, (3, 3), out, np.float32)
+        for spot in [(0, 0, 0, 0), (n - 1, c - 1, inner[0] - 1, inner[1] - 1), (0, 0, 1, 3)]:
+            odd_x, odd_y = x.copy(), grad_y.copy()
+            odd_x[spot] = value
+            odd_y[spot[0], 1, 0, spot[3] % out[1]] = value
+            with np.errstate(invalid="ignore"):
+                check(odd_x, weight, grad_y, stride, padding, dilation, 1, (1,))
+                check(x, weight, odd_y, stride, padding, dilation, 1, (1,))
+
+
+def test_inputs_of_any_strides_are_unchanged():
+    rng = np.random.default_rng(7)
+    x = integers(rng, (6, 5, 4, 3), np.float32).T[:, ::-1]
+    weight = np.broadcast_to(integers(rng, (4, 1, 1, 2), np.float32), (4, 4, 3, 2))
+    out = (3, 4, 3, 5)
+    grad_y = np.broadcast_to(integers(rng, (1, 4, 3, 1), np.float32), out)
+    before = [a.copy() for a in (x, weight, grad_y)]
+    check(x, weight, grad_y, (1, 1), (0, 0), (1, 1), 1, (1,))
+    for now, then in zip((x, weight, grad_y), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+BAD = {
+    "channels": ((2, 3, 9), (4, 2, 3), None, (2, 4, 7), (1,), (0,), (1,), 1),
+    "groups": ((2, 4, 9), (4, 2, 3), None, (2, 4, 7), (1,), (0,), (1,), 3),
+    "no groups": ((2, 3, 9), (4, 3, 3), None, (2, 4, 7), (1,), (0,), (1,), 0),
+    "bias": ((2, 3, 9), (4, 3, 3), (3,), (2, 4, 7), (1,), (0,), (1,), 1),
+    "stride": ((2, 3, 9), (4, 3, 3), None, (2, 4, 7), (0,), (0,), (1,), 1),
+    "dilation": ((2, 3, 9), (4, 3, 3), None, (2, 4, 7), (1,), (0,), (-1,), 1),
+    "options": ((2, 3, 9), (4, 3, 3), None, (2, 4, 7), (1, 1), (0,), (1,), 1),
+    "rank": ((2, 3, 9), (4, 3, 3, 3), None, (2, 4, 7), (1,), (0,), (1,), 1),
+    "no space": ((2, 3), (4, 3), None, (2, 4), (), (), (), 1),
+    "four dims": ((1,) * 6, (1,) * 6, None, (1,) * 6, (1,) * 4, (0,) * 4, (1,) * 4, 1),
+    "batch": ((2, 3, 9), (4, 3, 3), None, (1, 4, 7), (1,), (0,), (1,), 1),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_shapes_that_do_not_fit(name):
+    x, weight, bias, out, *options = BAD[name]
+    bias = None if bias is None else np.ones(bias)
+    for _ in builds((1,)):
+        with pytest.raises(_cpu.Fault, match="shape"):
+            K.conv_fwd(np.ones(x), np.ones(weight), bias, out, *options)
+        if bias is None:
+            with pytest.raises(_cpu.Fault, match="shape"):
+                K.conv_bwd_input(np.ones(out), np.ones(weight), None, x, *options)
+            with pytest.raises(_cpu.Fault, match="shape"):
+                K.conv_bwd_weight(np.ones(out), np.ones(x), weight, *options)
+
+
+def test_dtypes():
+    x, weight = np.ones((1, 1, 4), np.float32), np.ones((1, 1, 3))
+    for _ in builds((1,)):
+        with pytest.raises(_cpu.Fault, match="dtype"):
+            K.conv_fwd(x, weight, None, (1, 1, 2), (1,), (0,), (1,), 1)
+        whole = x.astype(np.int64)
+        with pytest.raises(_cpu.Fault, match="dtype"):
+            K.conv_fwd(whole, whole[:, :, :3], None, (1, 1, 2), (1,), (0,), (1,), 1)

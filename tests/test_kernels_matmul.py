@@ -1,0 +1,224 @@
+"""The CPU matmul kernel: exact on integers, bounded on floats, the same bits on any thread count."""
+
+import numpy as np
+import pytest
+from gradsmith import _cpu
+from gradsmith.kernels import table
+from integer_grid import assert_same, builds, integers
+
+K = table("cpu")
+FLOATS = (np.float32, np.float64)
+# Around the borders of register tiles, vectors and blocks.
+SIZES = (1, 2, 3, 5, 7, 8, 9, 13, 16, 17, 31, 33, 48, 49, 64, 65, 100, 129)
+LAYOUTS = ("plain", "transposed", "reversed", "stepped", "expanded")
+BATCHES = (
+    ((), ()),
+    ((), ()),
+    ((3,), ()),
+    ((), (2,)),
+    ((2, 3), (2, 3)),
+    ((2, 1), (1, 3)),
+    ((5, 2), (2,)),
+    ((1,), (4,)),
+)
+
+
+@pytest.fixture
+def samples(pytestconfig):
+    return 10000 if pytestconfig.getoption("--full", default=False) else 1000
+
+
+def operand(rng, shape, dtype, layout):
+    """An array of `shape` that lies in memory as `layout` says."""
+    *batch, rows, columns = shape
+    if layout == "transposed":
+        return integers(rng, (*batch, columns, rows), dtype).swapaxes(-1, -2)
+    if layout == "reversed":
+        return integers(rng, shape, dtype)[..., ::-1, ::-1]
+    if layout == "stepped":
+        return integers(rng, (*batch, rows * 2, columns * 3), dtype)[..., ::2, ::3]
+    if layout == "expanded":
+        return np.broadcast_to(integers(rng, (*batch, rows, 1), dtype), shape)
+    return integers(rng, shape, dtype)
+
+
+def matmul(a, b, bias=None):
+    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    return K.matmul(a, b, bias, (*batch, a.shape[-2], b.shape[-1]))
+
+
+def reference(a, b, bias=None):
+    y = np.matmul(a.astype(np.float64), b.astype(np.float64))
+    return y if bias is None else y + bias.astype(np.float64)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_integers_exact(dtype, samples):
+    rng = np.random.default_rng(1)
+    for _ in range(samples):
+        m, n, k = (int(v) for v in rng.choice(SIZES, 3))
+        batch_a, batch_b = BATCHES[rng.integers(len(BATCHES))]
+        layout_a, layout_b = rng.choice(LAYOUTS, 2)
+        a = operand(rng, (*batch_a, m, k), dtype, layout_a)
+        b = operand(rng, (*batch_b, k, n), dtype, layout_b)
+        bias = integers(rng, (n,), dtype) if rng.random() < 0.5 else None
+        expected = reference(a, b, bias)
+        for build in builds():
+            what = (build, a.shape, b.shape, layout_a, layout_b, bias is not None)
+            assert_same(matmul(a, b, bias), expected, what)
+
+
+@pytest.mark.parametrize(
+    ("m", "n", "k"),
+    [
+        (200, 300, 500),  # packed by all threads
+        (1025, 200, 400),  # a last row block of one row
+        (130, 1100, 4100),  # the packed operand in parts along K and N
+        (40, 30, 5000),  # dot tiles in parts along K
+        (4000, 10, 300),  # few columns
+        (3, 4000, 300),  # few rows, read in place
+    ],
+)
+@pytest.mark.parametrize("layout", ["plain", "transposed"])
+def test_integers_exact_large(m, n, k, layout):
+    rng = np.random.default_rng(2)
+    a = operand(rng, (m, k), np.float32, layout)
+    b = operand(rng, (k, n), np.float32, layout)
+    bias = integers(rng, (n,), np.float32)
+    expected = reference(a, b, bias)
+    for build in builds((2,)):
+        assert_same(matmul(a, b, bias), expected, (build, m, n, k, layout))
+
+
+def test_every_tail():
+    rng = np.random.default_rng(3)
+    a = integers(rng, (19, 35), np.float32)
+    b = integers(rng, (35, 70), np.float32)
+    for build in builds((1,)):
+        for m in range(1, 20):
+            for n in (*range(1, 36), 47, 63, 64, 65, 70):
+                k = 1 + (m * 5 + n) % 35
+                got = matmul(a[:m, :k], b[:k, :n])
+                assert_same(got, reference(a[:m, :k], b[:k, :n]), (build, m, n, k))
+                got = matmul(a[:m, :k], b.T[:n, :k].T if n <= 35 else b[:k, :n])
+                expected = reference(a[:m, :k], b.T[:n, :k].T if n <= 35 else b[:k, :n])
+                assert_same(got, expected, (build, m, n, k, "transposed"))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize(
+    ("shape_a", "shape_b"),
+    [
+        ((300, 513), (513, 257)),
+        ((32, 400), (400, 1200)),
+        ((20, 65, 70), (70, 33)),
+        ((7, 900), (900, 9)),
+    ],
+)
+def test_same_bits_on_any_number_of_threads(dtype, shape_a, shape_b):
+    rng = np.random.default_rng(4)
+    a = rng.standard_normal(shape_a).astype(dtype)
+    b = rng.standard_normal(shape_b).astype(dtype)
+    bias = rng.standard_normal(shape_b[-1]).astype(dtype)
+    first = {}
+    for build in builds():
+        y = matmul(a, b, bias)
+        isa = build.split(",")[0]
+        assert first.setdefault(isa, y.tobytes()) == y.tobytes(), build
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_error_within_bound(dtype):
+    rng = np.random.default_rng(5)
+    a = rng.standard_normal((70, 600)).astype(dtype)
+    b = rng.standard_normal((600, 90)).astype(dtype)
+    exact = np.matmul(a.astype(np.longdouble), b.astype(np.longdouble))
+    bound = 600 * np.finfo(dtype).eps * np.matmul(np.abs(a), np.abs(b))
+    for build in builds((1,)):
+        error = np.abs(matmul(a, b) - exact)
+        assert not (error > bound).any(), build
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_empty(dtype):
+    bias = np.arange(5, dtype=dtype)
+    for build in builds((1, 2)):
+        for shape_a, shape_b in [
+            ((0, 3), (3, 5)),
+            ((3, 4), (4, 0)),
+            ((3, 0), (0, 5)),
+            ((0, 2, 3), (3, 5)),
+            ((2, 3, 0), (2, 0, 5)),
+            ((0, 0), (0, 0)),
+        ]:
+            a, b = np.ones(shape_a, dtype), np.ones(shape_b, dtype)
+            assert_same(matmul(a, b), reference(a, b), (build, shape_a, shape_b))
+        assert_same(
+            matmul(np.ones((3, 0), dtype), np.ones((0, 5), dtype), bias),
+            np.broadcast_to(bias, (3, 5)),
+            build,
+        )
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_not_finite_stays_in_its_row_and_column(value):
+    rng = np.random.default_rng(6)
+    for m, n, k in [(9, 50, 40), (70, 70, 20), (5, 3, 33), (200, 100, 130)]:
+        a = integers(rng, (m, k), np.float32)
+        b = integers(rng, (k, n), np.float32)
+        a[m - 1, k - 1] = value
+        b[k // 2, n - 1] = value
+        with np.errstate(invalid="ignore"):
+            expected = reference(a, b)
+        for build in builds((2,)):
+            assert_same(matmul(a, b), expected, (build, m, n, k))
+            turned = np.ascontiguousarray(b.T).T
+            assert_same(matmul(a, turned), expected, (build, m, n, k, "transposed"))
+
+
+def test_elements_across_their_natural_borders():
+    rng = np.random.default_rng(7)
+    record = np.zeros(12, dtype=[("tag", "u1"), ("value", "f4")])
+    record["value"] = rng.integers(-3, 4, 12)
+    a = record["value"].reshape(3, 4)
+    b = integers(rng, (4, 5), np.float32)
+    for build in builds((1,)):
+        assert_same(matmul(a, b), reference(a, b), build)
+        assert_same(matmul(b.T, a.T), reference(b.T, a.T), build)
+
+
+def test_inputs_unchanged():
+    rng = np.random.default_rng(8)
+    a, b = rng.standard_normal((150, 60)), rng.standard_normal((60, 150))
+    before = a.copy(), b.copy()
+    matmul(a, b, b[0])
+    np.testing.assert_array_equal(a, before[0])
+    np.testing.assert_array_equal(b, before[1])
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "bias", "out"),
+    [
+        ((3, 4), (5, 6), None, (3, 6)),
+        ((3, 4), (4, 6), (5,), (3, 6)),
+        ((3, 4), (4, 6), None, (3, 7)),
+        ((3, 4), (4, 6), None, (6,)),
+        ((2, 3, 4), (3, 4, 6), None, (2, 3, 6)),
+        ((4,), (4, 6), None, (1, 6)),
+    ],
+)
+def test_shapes_that_do_not_fit(a, b, bias, out):
+    bias = None if bias is None else np.ones(bias)
+    for _ in builds((1,)):
+        with pytest.raises(_cpu.Fault, match="shape"):
+            K.matmul(np.ones(a), np.ones(b), bias, out)
+
+
+def test_dtypes():
+    ones = np.ones((3, 3), np.float32)
+    for _ in builds((1,)):
+        for other in (np.ones((3, 3)), np.ones((3, 3), np.int64)):
+            with pytest.raises(_cpu.Fault, match="dtype"):
+                K.matmul(ones, other, None, (3, 3))
+        with pytest.raises(_cpu.Fault, match="dtype"):
+            K.matmul(ones.astype(np.int64), ones.astype(np.int64), None, (3, 3))
