@@ -1,5 +1,4 @@
-"""The CPU convolution kernels: exact on an integer grid, adjoint to each other, the same bits on any
-number of threads."""
+"""The CPU convolution kernels: exact on an integer grid, the same bits on any number of threads."""
 
 import itertools
 
@@ -179,7 +178,7 @@ def test_output_shape_decides_the_high_padding(low):
 def test_huge_options():
     huge = 2**31 - 1
     rng = np.random.default_rng(5)
-    # A kernel of one reads the same whatever the dilation; a stride beyond the input gives one output.
+    # A kernel of one reads the same whatever the dilation; a stride beyond the input: one output.
     check(*make(rng, 2, 1, 3, 2, (9,), (1,), (9,), np.float32), (1,), (0,), (huge,), 1, (1,))
     check(*make(rng, 2, 1, 3, 2, (9,), (3,), (1,), np.float32), (huge,), (0,), (2,), 1, (1,))
     # Taps far apart: only the padding is read by most of them.

@@ -1,4 +1,4 @@
-"""The CPU matmul kernel: exact on integers, bounded on floats, the same bits on any thread count."""
+"""The CPU matmul kernel: exact on integers, bounded on floats, the same bits on any threads."""
 
 import numpy as np
 import pytest
