@@ -34,35 +34,85 @@ Along along(int ndim, const int64_t* shape, int64_t dim) {
   return a;
 }
 
+// The first n lanes of v, `other` in the rest.
 template <class T>
-GS_INLINE T scalar_log(T x) {
-  return vlog<T>(splat<T>(x))[0];
+GS_INLINE Vec<T> first_lanes(Vec<T> v, int64_t n, T other) {
+  return lane_mask<T>(n) ? v : splat<T>(other);
 }
 
-// The sum of a vector's first n lanes, in float64 and in order.
 template <class T>
-GS_INLINE double sum_lanes(Vec<T> v, int64_t n) {
+GS_INLINE double sum_lanes(Vec<T> v) {
   double sum = 0;
-  for (int64_t i = 0; i < n; ++i) sum += v[i];
+#pragma GCC unroll 64
+  for (int i = 0; i < kLanes<T>; ++i) sum += v[i];
   return sum;
 }
 
+// The maximum of n elements. A NaN may get lost: it comes back through the sum.
 template <class T>
-void log_softmax_row(const T* x, T* y, int64_t n) {
-  T maximum = x[0];
-  for (int64_t i = 1; i < n; ++i) maximum = x[i] > maximum ? x[i] : maximum;
-  double sum = 0;
-  for (int64_t i = 0; i < n; i += kLanes<T>) {
-    const int64_t m = min64(kLanes<T>, n - i);
-    sum += sum_lanes<T>(vexp<T>(load_n<T>(x + i, m) - maximum), m);
+GS_INLINE T row_maximum(const T* x, int64_t n) {
+  const T low = -T(__builtin_inf());
+  Vec<T> best = splat<T>(low);
+  int64_t i = 0;
+  for (; i + kLanes<T> <= n; i += kLanes<T>) best = greater(load<T>(x + i), best);
+  if (i < n) best = greater(first_lanes<T>(load_n<T>(x + i, n - i), n - i, low), best);
+  T maximum = best[0];
+#pragma GCC unroll 64
+  for (int k = 1; k < kLanes<T>; ++k) maximum = best[k] > maximum ? best[k] : maximum;
+  return maximum;
+}
+
+// The sum of term(vector number) over n elements; lanes beyond them are left out. Lanes are summed in
+// T for kRun elements, then in float64.
+template <class T, class Term>
+GS_INLINE double row_sum(int64_t n, const Term& term) {
+  constexpr int64_t kRun = 64 * kLanes<T>;
+  double all = 0;
+  for (int64_t begin = 0; begin < n; begin += kRun) {
+    const int64_t end = min64(begin + kRun, n);
+    Vec<T> sum{};
+    int64_t i = begin;
+    for (; i + kLanes<T> <= end; i += kLanes<T>) sum += term(i, kLanes<T>);
+    if (i < end) sum += first_lanes<T>(term(i, end - i), end - i, T(0));
+    all += sum_lanes<T>(sum);
   }
-  const T log_sum = scalar_log<T>(static_cast<T>(sum));
-  for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - maximum) - log_sum;
+  return all;
+}
+
+template <class T>
+GS_INLINE Vec<T> load_up_to(const T* p, int64_t n) {
+  return n == kLanes<T> ? load<T>(p) : load_n<T>(p, n);
+}
+
+// Rows of n elements one after another; the logarithms of kLanes rows' sums are taken at once.
+template <class T>
+void log_softmax_rows_of(const T* x, T* y, int64_t rows, int64_t n) {
+  for (int64_t r = 0; r < rows; r += kLanes<T>) {
+    const int64_t group = min64(kLanes<T>, rows - r);
+    T maximum[kLanes<T>];
+    Vec<T> sums{};
+    for (int64_t k = 0; k < group; ++k) {
+      const T* const row = x + (r + k) * n;
+      maximum[k] = row_maximum<T>(row, n);
+      sums[k] = static_cast<T>(row_sum<T>(n, [&](int64_t i, int64_t m) {
+        return vexp<T>(load_up_to<T>(row + i, m) - maximum[k]);
+      }));
+    }
+    const Vec<T> logs = vlog<T>(sums);
+    for (int64_t k = 0; k < group; ++k) {
+      const T* const row = x + (r + k) * n;
+      T* const out = y + (r + k) * n;
+      const Vec<T> m = splat<T>(maximum[k]), log_sum = splat<T>(T(logs[k]));
+      int64_t i = 0;
+      for (; i + kLanes<T> <= n; i += kLanes<T>) store<T>(out + i, load<T>(row + i) - m - log_sum);
+      if (i < n) store_n<T>(out + i, load_n<T>(row + i, n - i) - m - log_sum, n - i);
+    }
+  }
 }
 
 // n <= kLanes rows side by side, each with its elements `stride` apart.
 template <class T>
-void log_softmax_rows(const T* x, T* y, int64_t extent, int64_t stride, int64_t n) {
+void log_softmax_columns(const T* x, T* y, int64_t extent, int64_t stride, int64_t n) {
   Vec<T> maximum = load_n<T>(x, n);
   for (int64_t i = 1; i < extent; ++i) {
     const Vec<T> v = load_n<T>(x + i * stride, n);
@@ -77,18 +127,23 @@ void log_softmax_rows(const T* x, T* y, int64_t extent, int64_t stride, int64_t 
 }
 
 template <class T>
-void log_softmax_bwd_row(const T* grad_y, const T* y, T* grad_x, int64_t n) {
-  double total = 0;
-  for (int64_t i = 0; i < n; ++i) total += grad_y[i];
-  const T sum = static_cast<T>(total);
-  for (int64_t i = 0; i < n; i += kLanes<T>) {
-    const int64_t m = min64(kLanes<T>, n - i);
-    store_n<T>(grad_x + i, load_n<T>(grad_y + i, m) - vexp<T>(load_n<T>(y + i, m)) * sum, m);
+void log_softmax_bwd_rows_of(const T* grad_y, const T* y, T* grad_x, int64_t rows, int64_t n) {
+  for (int64_t r = 0; r < rows; ++r, grad_y += n, y += n, grad_x += n) {
+    const Vec<T> sum = splat<T>(static_cast<T>(
+        row_sum<T>(n, [&](int64_t i, int64_t m) { return load_up_to<T>(grad_y + i, m); })));
+    int64_t i = 0;
+    for (; i + kLanes<T> <= n; i += kLanes<T>) {
+      store<T>(grad_x + i, load<T>(grad_y + i) - vexp<T>(load<T>(y + i)) * sum);
+    }
+    if (i < n) {
+      const Vec<T> p = vexp<T>(load_n<T>(y + i, n - i));
+      store_n<T>(grad_x + i, load_n<T>(grad_y + i, n - i) - p * sum, n - i);
+    }
   }
 }
 
 template <class T>
-void log_softmax_bwd_rows(const T* grad_y, const T* y, T* grad_x, int64_t extent, int64_t stride,
+void log_softmax_bwd_columns(const T* grad_y, const T* y, T* grad_x, int64_t extent, int64_t stride,
                           int64_t n) {
   Vec<T> sum{};
   for (int64_t i = 0; i < extent; ++i) sum += load_n<T>(grad_y + i * stride, n);
@@ -98,12 +153,13 @@ void log_softmax_bwd_rows(const T* grad_y, const T* y, T* grad_x, int64_t extent
   }
 }
 
-// Calls one(offset) for each row when inner is 1, else several(offset, n) for n rows side by side.
-template <class T, class One, class Several>
-void for_softmax_rows(const Along& a, const One& one, const Several& several) {
+// Calls rows(offset, n) for n rows one after another when inner is 1, else columns(offset, n) for n rows
+// side by side.
+template <class T, class Rows, class Columns>
+void for_softmax_rows(const Along& a, const Rows& rows, const Columns& columns) {
   if (a.inner == 1) {
     parallel_for(a.outer, max64(kBlock / a.extent, 1), [&](int64_t begin, int64_t end) {
-      for (int64_t o = begin; o < end; ++o) one(o * a.extent);
+      rows(begin * a.extent, end - begin);
     });
     return;
   }
@@ -112,7 +168,7 @@ void for_softmax_rows(const Along& a, const One& one, const Several& several) {
                [&](int64_t begin, int64_t end) {
                  for (int64_t i = begin; i < end; ++i) {
                    const int64_t at = i % groups * kLanes<T>;
-                   several(i / groups * a.extent * a.inner + at, min64(kLanes<T>, a.inner - at));
+                   columns(i / groups * a.extent * a.inner + at, min64(kLanes<T>, a.inner - at));
                  }
                });
 }
@@ -123,8 +179,8 @@ void log_softmax_typed(const LogSoftmaxArgs& args) {
   const T* const x = reinterpret_cast<const T*>(args.x.data);
   T* const y = reinterpret_cast<T*>(args.y.data);
   for_softmax_rows<T>(
-      a, [&](int64_t at) { log_softmax_row<T>(x + at, y + at, a.extent); },
-      [&](int64_t at, int64_t n) { log_softmax_rows<T>(x + at, y + at, a.extent, a.inner, n); });
+      a, [&](int64_t at, int64_t n) { log_softmax_rows_of<T>(x + at, y + at, n, a.extent); },
+      [&](int64_t at, int64_t n) { log_softmax_columns<T>(x + at, y + at, a.extent, a.inner, n); });
 }
 
 template <class T>
@@ -135,9 +191,11 @@ void log_softmax_bwd_typed(const LogSoftmaxBwdArgs& args) {
   T* const grad_x = reinterpret_cast<T*>(args.grad_x.data);
   for_softmax_rows<T>(
       a,
-      [&](int64_t at) { log_softmax_bwd_row<T>(grad_y + at, y + at, grad_x + at, a.extent); },
       [&](int64_t at, int64_t n) {
-        log_softmax_bwd_rows<T>(grad_y + at, y + at, grad_x + at, a.extent, a.inner, n);
+        log_softmax_bwd_rows_of<T>(grad_y + at, y + at, grad_x + at, n, a.extent);
+      },
+      [&](int64_t at, int64_t n) {
+        log_softmax_bwd_columns<T>(grad_y + at, y + at, grad_x + at, a.extent, a.inner, n);
       });
 }
 

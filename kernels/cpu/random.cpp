@@ -73,10 +73,10 @@ void philox(uint64_t seed, uint64_t n, uint32_t* words, int64_t count) {
       key1 += 0xBB67AE85u;
     }
     const U64 first = (c0 & kLow) | (c1 << 32), second = (c2 & kLow) | (c3 << 32);
-    for (int i = 0; i < kLanes64; ++i) {
-      const uint64_t pair[2] = {first[i], second[i]};
-      __builtin_memcpy(words + 4 * (k + i), pair, sizeof(pair));
-    }
+    Vec<double> low, high;  // bits only
+    interleave<double>(bit_cast<Vec<double>>(first), bit_cast<Vec<double>>(second), low, high);
+    __builtin_memcpy(words + 4 * k, &low, sizeof(low));
+    __builtin_memcpy(words + 4 * k + 2 * kLanes64, &high, sizeof(high));
   }
 }
 
@@ -85,13 +85,29 @@ void philox(uint64_t seed, uint64_t n, uint32_t* words, int64_t count) {
 template <class Body>
 GS_INLINE void for_batches(uint64_t seed, uint64_t offset, int64_t begin, int64_t end,
                            int64_t per_counter, const Body& body) {
-  uint32_t words[4 * kBatch];
+  uint32_t words[4 * kBatch] = {};  // a last vector reads beyond the counters asked for
   for (int64_t i = begin; i < end; i += kBatch * per_counter) {
     const int64_t n = min64(kBatch * per_counter, end - i);
     philox(seed, offset + static_cast<uint64_t>(i / per_counter), words,
            (n + per_counter - 1) / per_counter);
     body(words, i, n);
   }
+}
+
+template <class T>
+GS_INLINE void store_up_to(T* p, Vec<T> v, int64_t n) {
+  if (n == kLanes<T>) {
+    store<T>(p, v);
+  } else {
+    store_n<T>(p, v, n);
+  }
+}
+
+// Two words a lane, the first in the low half.
+GS_INLINE U64 load_pairs(const uint32_t* words) {
+  U64 v;
+  __builtin_memcpy(&v, words, sizeof(v));
+  return v;
 }
 
 // Keeps the compiler from fusing a product with the sum it goes into.
@@ -107,8 +123,29 @@ GS_INLINE T rounded(T x) {
   return x;
 }
 
-GS_INLINE double fraction53(uint32_t a, uint32_t b) {
-  return static_cast<double>((static_cast<int64_t>(a >> 5) << 26) + static_cast<int64_t>(b >> 6));
+// kLanes<T> words as integers of T's width.
+template <class T>
+GS_INLINE IVec<T> load_words(const uint32_t* words) {
+  if constexpr (sizeof(T) == 4) {
+    return bit_cast<IVec<T>>(load<float>(reinterpret_cast<const float*>(words)));
+  } else {
+    typedef uint32_t Half __attribute__((vector_size(4 * kLanes64)));
+    Half half;
+    __builtin_memcpy(&half, words, sizeof(half));
+    return __builtin_convertvector(half, IVec<T>);
+  }
+}
+
+// Unsigned integers below 2^52 as float64, exactly: their bits below 2^52's exponent. (Before AVX-512
+// there is no instruction for 64-bit integers.)
+GS_INLINE Vec<double> to_double(U64 v) {
+  return bit_cast<Vec<double>>(v | 0x4330000000000000u) - 0x1p52;
+}
+
+// ((low half >> 5) * 2^26 + (high half >> 6) + `more`) * 2^-53 of two words a lane.
+GS_INLINE Vec<double> fraction53(U64 pair, double more) {
+  const Vec<double> a = to_double((pair & 0xffffffffu) >> 5), b = to_double(pair >> 38);
+  return (a * 0x1p26 + (b + more)) * 0x1p-53;
 }
 
 template <class T>
@@ -116,14 +153,19 @@ void dropout_typed(const DropoutArgs& args) {
   const T* const x = reinterpret_cast<const T*>(args.x.data);
   T* const y = reinterpret_cast<T*>(args.y.data);
   const double scaled = args.p * 16777216.0;
-  auto limit = static_cast<uint32_t>(scaled);
+  auto limit = static_cast<IntOf<T>>(scaled);
   limit += static_cast<double>(limit) < scaled;
   const T scale = args.p < 1 ? static_cast<T>(1 / (1 - args.p)) : T(0);
   parallel_for(args.x.size, kBlock, [&](int64_t begin, int64_t end) {
     for_batches(args.seed, args.offset, begin, end, 4,
                 [&](const uint32_t* words, int64_t at, int64_t n) {
-                  for (int64_t i = 0; i < n; ++i) {
-                    y[at + i] = (words[i] >> 8) >= limit ? x[at + i] * scale : T(0);
+                  for (int64_t i = 0; i < n; i += kLanes<T>) {
+                    constexpr IntOf<T> k24Bits = 0xffffff;  // a shift of int32 brings its sign along
+                    const IVec<T> kept = ((load_words<T>(words + i) >> 8) & k24Bits) >= limit;
+                    const int64_t m = min64(kLanes<T>, n - i);
+                    const T* const p = x + at + i;
+                    const Vec<T> v = m == kLanes<T> ? load<T>(p) : load_n<T>(p, m);
+                    store_up_to<T>(y + at + i, kept ? v * scale : Vec<T>{}, m);
                   }
                 });
   });
@@ -136,9 +178,11 @@ void uniform_float(const RandomArgs& args) {
   parallel_for(args.y.size, kBlock, [&](int64_t begin, int64_t end) {
     for_batches(args.seed, args.offset, begin, end, 4,
                 [&](const uint32_t* words, int64_t at, int64_t n) {
-                  for (int64_t i = 0; i < n; ++i) {
-                    const float u = static_cast<float>(static_cast<int32_t>(words[i] >> 8)) * 0x1p-24f;
-                    y[at + i] = rounded(u * range) + low;
+                  for (int64_t i = 0; i < n; i += kLanes<float>) {
+                    const IVec<float> top = (load_words<float>(words + i) >> 8) & 0xffffff;
+                    const Vec<float> u = __builtin_convertvector(top, Vec<float>) * 0x1p-24f;
+                    store_up_to<float>(y + at + i, rounded(u * range) + low,
+                                       min64(kLanes<float>, n - i));
                   }
                 });
   });
@@ -150,54 +194,58 @@ void uniform_double(const RandomArgs& args) {
   parallel_for(args.y.size, kBlock, [&](int64_t begin, int64_t end) {
     for_batches(args.seed, args.offset, begin, end, 2,
                 [&](const uint32_t* words, int64_t at, int64_t n) {
-                  for (int64_t i = 0; i < n; ++i) {
-                    const double u = fraction53(words[2 * i], words[2 * i + 1]) * 0x1p-53;
-                    y[at + i] = rounded(u * range) + low;
+                  for (int64_t i = 0; i < n; i += kLanes64) {
+                    const Vec<double> u = fraction53(load_pairs(words + 2 * i), 0);
+                    store_up_to<double>(y + at + i, rounded(u * range) + low,
+                                        min64(kLanes64, n - i));
                   }
                 });
   });
 }
 
-// Box-Muller for kLanes pairs.
-GS_INLINE void box_muller(const double* u1, const double* u2, double mean, double std, double* z) {
-  const Vec<double> r = vsqrt(vlog<double>(load<double>(u1)) * -2.0);
+// Box-Muller: the normals of kLanes64 pairs, in float64, in the order of the elements.
+GS_INLINE void box_muller(Vec<double> u1, Vec<double> u2, double mean, double std,
+                          Vec<double> (&z)[2]) {
+  const Vec<double> r = vsqrt(vlog<double>(u1) * -2.0);
   Vec<double> cosine, sine;
-  vcos_sin_turns(load<double>(u2), cosine, sine);
+  vcos_sin_turns(u2, cosine, sine);
   const Vec<double> even = rounded(rounded(r * cosine) * std) + mean;
   const Vec<double> odd = rounded(rounded(r * sine) * std) + mean;
-  for (int i = 0; i < kLanes<double>; ++i) {
-    z[2 * i] = even[i];
-    z[2 * i + 1] = odd[i];
-  }
+  interleave<double>(even, odd, z[0], z[1]);
 }
 
 template <class T>
 void normal_typed(const RandomArgs& args) {
   T* const y = reinterpret_cast<T*>(args.y.data);
-  constexpr int64_t kPerCounter = sizeof(T) == 4 ? 4 : 2;
-  constexpr int64_t kPairs = kLanes<double>;
   parallel_for(args.y.size, kBlock, [&](int64_t begin, int64_t end) {
-    for_batches(args.seed, args.offset, begin, end, kPerCounter,
+    for_batches(args.seed, args.offset, begin, end, sizeof(T) == 4 ? 4 : 2,
                 [&](const uint32_t* words, int64_t at, int64_t n) {
-                  for (int64_t i = 0; i < n; i += 2 * kPairs) {
-                    double u1[kPairs], u2[kPairs], z[2 * kPairs];
-                    const int64_t pairs = min64(kPairs, (n - i + 1) / 2);
-                    for (int64_t j = 0; j < kPairs; ++j) {
-                      u1[j] = u2[j] = 1;
-                      if (j >= pairs) continue;
-                      if (sizeof(T) == 4) {
-                        const uint32_t* const w = words + i + 2 * j;
-                        u1[j] = (static_cast<double>(w[0]) + 1) * 0x1p-32;
-                        u2[j] = static_cast<double>(w[1]) * 0x1p-32;
-                      } else {
-                        const uint32_t* const w = words + 2 * (i + 2 * j);
-                        u1[j] = (fraction53(w[0], w[1]) + 1) * 0x1p-53;
-                        u2[j] = fraction53(w[2], w[3]) * 0x1p-53;
+                  for (int64_t i = 0; i < n; i += 2 * kLanes64) {
+                    Vec<double> z[2], u1, u2;
+                    if constexpr (sizeof(T) == 4) {
+                      const U64 pairs = load_pairs(words + i);
+                      u1 = (to_double(pairs & 0xffffffffu) + 1.0) * 0x1p-32;
+                      u2 = to_double(pairs >> 32) * 0x1p-32;
+                    } else {
+                      // words 0 and 1 of each pair of elements, and words 2 and 3
+                      const U64 a = load_pairs(words + 2 * i);
+                      const U64 b = load_pairs(words + 2 * i + 2 * kLanes64);
+                      U64 even, odd;
+                      for (int k = 0; k < kLanes64; ++k) {
+                        even[k] = static_cast<uint64_t>(2 * k);
+                        odd[k] = static_cast<uint64_t>(2 * k + 1);
                       }
+                      u1 = fraction53(__builtin_shuffle(a, b, even), 1);
+                      u2 = fraction53(__builtin_shuffle(a, b, odd), 0);
                     }
                     box_muller(u1, u2, args.first, args.second, z);
-                    const int64_t m = min64(2 * kPairs, n - i);
-                    for (int64_t j = 0; j < m; ++j) y[at + i + j] = static_cast<T>(z[j]);
+                    T values[2 * kLanes64];
+#pragma GCC unroll 64
+                    for (int k = 0; k < 2 * kLanes64; ++k) {
+                      values[k] = static_cast<T>(z[k / kLanes64][k % kLanes64]);
+                    }
+                    const int64_t m = min64(2 * kLanes64, n - i);
+                    __builtin_memcpy(y + at + i, values, static_cast<size_t>(m) * sizeof(T));
                   }
                 });
   });
