@@ -107,7 +107,7 @@ def test_nothing_comes_from_outside(document):
 
 def test_every_picture_has_words(document):
     page = Checker(document)
-    assert len(page.images) == 2 + 5 + 8 + 32
+    assert len(page.images) == 3 + 5 + 8 + 32
     assert all(len(image["alt"]) > 10 for image in page.images)
 
 
@@ -136,7 +136,7 @@ def test_mistakes_are_in_order_of_confidence(document):
     assert len(sure) == 5 and sure == sorted(sure, reverse=True)
     many = Checker(render(made_up(wrong=40)))
     assert "40 of 359 test images got a wrong answer; the 12 most confident" in many.text
-    assert len(many.images) == 2 + 12 + 8 + 32
+    assert len(many.images) == 3 + 12 + 8 + 32
 
 
 def test_pictures_are_the_images(document):

@@ -38,6 +38,7 @@ p { margin: 0 0 12px; max-width: 96ch; }
 section { padding: 20px 22px; margin: 0 0 18px; overflow-x: auto; }
 .two { display: grid; grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)); gap: 18px; }
 .two > section { margin: 0; } .two { margin: 0 0 18px; }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(380px, 1fr)); gap: 18px; }
 img.plot { display: block; width: 100%; height: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 14px; }
 th, td { padding: 5px 12px 5px 0; text-align: right; border-bottom: 1px solid var(--line); }
@@ -59,7 +60,7 @@ th:first-child, td:first-child, .left { text-align: left; }
   margin: 12px 0 8px; }
 details { margin-top: 10px; } summary { cursor: pointer; color: var(--accent); font-size: 14px; }
 footer { color: var(--soft); font-size: 13px; margin-top: 26px; }
-@media (max-width: 520px) { .two { grid-template-columns: 1fr; } }
+@media (max-width: 520px) { .two, .plots { grid-template-columns: 1fr; } }
 @media print { body { background: #fff; } section, .tile { break-inside: avoid; } }
 """
 
@@ -139,7 +140,7 @@ def _tiles(result: DemoResult, accuracy: str) -> str:
         kind = "good" if passed == len(result.gradients) else "bad"
         tiles.append(
             (kind, f"{passed} of {len(result.gradients)}", "gradient checks",
-             "passed, every op of the net")
+             "ops of the net passed")
         )  # fmt: skip
     cells = "".join(
         f'<div class="tile {kind}"><span class="soft">{escape(label)}</span>'
@@ -159,13 +160,17 @@ def _curves(result: DemoResult) -> str:
         f"<td>{e.lr:.2g}</td></tr>"
         for e in epochs
     )
-    alt = (
-        f"Two line charts over {len(epochs)} epochs. Loss, logarithmic: training falls from "
-        f"{epochs[0].train_loss:.3f} to {last.train_loss:.3f}, validation from "
-        f"{epochs[0].validation_loss:.3f} to {last.validation_loss:.3f}. Accuracy: training rises "
-        f"from {100 * epochs[0].train_accuracy:.1f} to {100 * last.train_accuracy:.1f} percent, "
-        f"validation from {100 * epochs[0].validation_accuracy:.1f} to "
-        f"{100 * last.validation_accuracy:.1f} percent."
+    first = epochs[0]
+    loss_alt = (
+        f"Line chart of the loss over {len(epochs)} epochs, logarithmic: training goes from "
+        f"{first.train_loss:.3f} to {last.train_loss:.3f}, validation from "
+        f"{first.validation_loss:.3f} to {last.validation_loss:.3f}."
+    )
+    accuracy_alt = (
+        f"Line chart of the accuracy over {len(epochs)} epochs: training goes from "
+        f"{100 * first.train_accuracy:.1f} to {100 * last.train_accuracy:.1f} percent, validation "
+        f"from {100 * first.validation_accuracy:.1f} to {100 * last.validation_accuracy:.1f} "
+        "percent."
     )
     return (
         "<section><h2>Learning curves</h2>"
@@ -174,7 +179,8 @@ def _curves(result: DemoResult) -> str:
         f"(best {100 * best.validation_accuracy:.2f} % in epoch {best.number}). Training numbers "
         "are those of the batches as learned from, rotated, scaled, shifted and with dropout: "
         "they may well be worse than validation.</p>"
-        f"{_img(_curves_svg(result), alt)}"
+        f'<div class="plots">{_img(_loss_svg(result), loss_alt)}'
+        f"{_img(_accuracy_svg(result), accuracy_alt)}</div>"
         "<details><summary>The numbers of every epoch</summary><table class=wide><thead><tr>"
         "<th scope=col>epoch</th><th scope=col>training loss</th><th scope=col>validation loss</th>"
         "<th scope=col>training accuracy</th><th scope=col>validation accuracy</th>"
@@ -183,31 +189,44 @@ def _curves(result: DemoResult) -> str:
     )
 
 
-def _curves_svg(result: DemoResult) -> bytes:
+def _loss_svg(result: DemoResult) -> bytes:
     epochs = result.history.epochs
-    x = [e.number for e in epochs]
-    figure = _figure(10.4, 3.5)
-    left, right = figure.subplots(1, 2)
-    style: dict[str, Any] = {"linewidth": 2, "marker": "o", "markersize": 5 if len(x) < 3 else 2.5}
-    left.plot(x, [e.train_loss for e in epochs], color=BLUE, label="training", **style)
-    left.plot(x, [e.validation_loss for e in epochs], color=ORANGE, label="validation", **style)
-    left.set_yscale("log")
-    left.set_title("Loss (logarithmic)", loc="left")
-    right.plot(x, [100 * e.train_accuracy for e in epochs], color=BLUE, label="training", **style)
-    right.plot(
-        x, [100 * e.validation_accuracy for e in epochs], color=ORANGE, label="validation", **style
-    )
+    figure, axes = _curve_axes("Loss (logarithmic)")
+    _curve(axes, [e.train_loss for e in epochs], BLUE, "training")
+    _curve(axes, [e.validation_loss for e in epochs], ORANGE, "validation")
+    axes.set_yscale("log")
+    axes.legend(frameon=False)
+    return _svg(figure)
+
+
+def _accuracy_svg(result: DemoResult) -> bytes:
+    epochs = result.history.epochs
+    figure, axes = _curve_axes("Accuracy (%)")
+    _curve(axes, [100 * e.train_accuracy for e in epochs], BLUE, "training")
+    _curve(axes, [100 * e.validation_accuracy for e in epochs], ORANGE, "validation")
     # Room for the last per cents, where the story is: the first epochs may start below the frame.
     later = epochs[len(epochs) // 8 :]
     lowest = min(100 * min(e.train_accuracy, e.validation_accuracy) for e in later)
-    right.set_ylim(max(0.0, min(lowest - 2, 95)), 100.6)
-    right.set_title("Accuracy (%)", loc="left")
-    for axes in (left, right):
-        axes.set_xlabel("epoch")
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        _tidy(axes)
-        axes.legend(frameon=False)
+    axes.set_ylim(max(0.0, min(lowest - 2, 95)), 100.6)
+    axes.legend(frameon=False)
     return _svg(figure)
+
+
+def _curve_axes(title: str) -> tuple[Any, Any]:
+    """A figure with one frame whose x is the epoch."""
+    figure = _figure(5.2, 3.5)
+    axes = figure.subplots()
+    axes.set_title(title, loc="left", fontsize=11)
+    axes.set_xlabel("epoch")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    _tidy(axes)
+    return figure, axes
+
+
+def _curve(axes: Any, values: list[float], colour: str, label: str) -> None:
+    size = 5 if len(values) < 3 else 2.5
+    x = range(1, len(values) + 1)
+    axes.plot(x, values, color=colour, label=label, linewidth=2, marker="o", markersize=size)
 
 
 def _confusion(result: DemoResult) -> str:
