@@ -1,4 +1,4 @@
-"""The ops as PyTorch's `torch.nn.functional` has them: `from gradsmith.nn import functional as F`."""
+"""The ops under PyTorch's name for them: `from gradsmith.nn import functional as F`."""
 
 from __future__ import annotations
 

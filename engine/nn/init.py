@@ -67,8 +67,8 @@ def calculate_gain(nonlinearity: str, param: Any = None) -> float:
     if nonlinearity == "selu":
         return 3.0 / 4.0
     raise ValueError(
-        f"calculate_gain: nonlinearity must be one of {', '.join(_LINEAR)}, tanh, relu, leaky_relu, "
-        f"selu; got {nonlinearity!r}"
+        f"calculate_gain: nonlinearity must be one of {', '.join(_LINEAR)}, tanh, relu, "
+        f"leaky_relu, selu; got {nonlinearity!r}"
     )
 
 
@@ -142,9 +142,7 @@ def xavier_uniform_(
     return uniform_(tensor, -bound, bound, generator)
 
 
-def xavier_normal_(
-    tensor: Tensor, gain: float = 1.0, generator: Generator | None = None
-) -> Tensor:
+def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Normal random values that keep variances the same forward and backward.
 
     Formula: N(0, std^2) with std = gain * sqrt(2 / (fan_in + fan_out))

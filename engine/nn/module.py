@@ -61,15 +61,15 @@ class _Hooks:
 class Module:
     """The base of all layers and models: parameters, buffers and child modules, by name.
 
-    A subclass calls `super().__init__()`, assigns parameters, buffers and modules as attributes, and
-    defines `forward`.
+    A subclass calls `super().__init__()`, assigns parameters, buffers and modules as attributes,
+    and defines `forward`.
 
     Attributes:
         training: whether the module is in training mode (`train`, `eval`).
 
     The registries `_parameters`, `_buffers` and `_modules` are as PyTorch's, but what is in them is
-    in the instance's `__dict__` too, so that `self.weight` costs a plain attribute read. Change them
-    through attributes, `register_*` and `del` alone.
+    in the instance's `__dict__` too, so that `self.weight` costs a plain attribute read. Change
+    them through attributes, `register_*` and `del` alone.
     """
 
     training: bool
@@ -198,6 +198,7 @@ class Module:
         """Adds a tensor that is no parameter but belongs to the module's state.
 
         Args:
+            name: of the attribute that it becomes.
             tensor: None reserves the name.
             persistent: whether state_dict has it.
 
@@ -472,7 +473,7 @@ class Module:
         Nothing is changed when it raises.
 
         Args:
-            state_dict: name -> tensor or NumPy array; converted to each parameter's dtype and device.
+            state_dict: name -> tensor or NumPy array; converted to each parameter's dtype, device.
             strict: whether names must match exactly.
             assign: make the given tensors the module's own instead of copying their values.
 
@@ -589,7 +590,8 @@ class Module:
         Integer and bool tensors change their device alone.
 
         Args:
-            args, kwargs: a device, a dtype, or a tensor whose both are taken.
+            *args: a device, a dtype, or a tensor whose both are taken.
+            **kwargs: the same as `device=` and `dtype=`.
 
         Raises:
             TypeError: a dtype that is not floating point, or something else.
@@ -638,9 +640,7 @@ class Module:
 
     def __repr__(self) -> str:
         extra = self.extra_repr()
-        lines = [
-            f"({name}): " + _indented(repr(module)) for name, module in self._modules.items()
-        ]
+        lines = [f"({name}): " + _indented(repr(module)) for name, module in self._modules.items()]
         body = extra.split("\n") if extra else []
         if not lines and len(body) <= 1:
             return f"{self._get_name()}({extra})"
@@ -665,4 +665,3 @@ def _target(
 
 def _indented(text: str) -> str:
     return text.replace("\n", "\n  ")
-

@@ -30,8 +30,8 @@ class Optimizer:
         TypeError: params that is a tensor, or has something other than tensors.
         ValueError: no parameters, or one that stands in it twice.
 
-    A step hands each group's learning rate and step count to the kernel in a small array of its own,
-    always the same one.
+    A step hands each group's learning rate and step count to the kernel in a small array of its
+    own, always the same one.
     """
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
@@ -64,11 +64,13 @@ class Optimizer:
 
         Raises:
             TypeError: a group that is no dict, or has something other than tensors.
-            ValueError: a parameter that no backward gives a gradient, or that is in a group already;
-                options out of their range.
+            ValueError: a parameter that no backward gives a gradient, or that is in a group
+                already; options out of their range.
         """
         if not isinstance(param_group, dict):
-            raise TypeError(f"{self._name}: a group must be a dict; got {type(param_group).__name__}")
+            raise TypeError(
+                f"{self._name}: a group must be a dict; got {type(param_group).__name__}"
+            )
         if "params" not in param_group:
             raise ValueError(
                 f"{self._name}: a group must have 'params'; got the keys {sorted(param_group)}"

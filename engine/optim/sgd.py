@@ -30,8 +30,8 @@ class SGD(Optimizer):
         foreach, fused: are ignored; every step is fused.
 
     Raises:
-        ValueError: no parameters, one of them twice, an option below 0; Nesterov without momentum or
-            with dampening.
+        ValueError: no parameters, one of them twice, an option below 0; Nesterov without momentum
+            or with dampening.
         TypeError: something other than tensors.
 
     A gradient of NaN makes its parameter NaN, as in PyTorch; a missing one leaves it as it is.

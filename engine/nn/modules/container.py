@@ -102,8 +102,8 @@ class Sequential(_Numbered):
     Args:
         args: the modules, or one OrderedDict of them by name.
 
-    Example: `Sequential(Conv2d(1, 20, 5), ReLU(), Flatten())`; `net[0]` is the convolution, `net[:2]`
-    a Sequential of the first two.
+    Example: `Sequential(Conv2d(1, 20, 5), ReLU(), Flatten())`; `net[0]` is the convolution,
+    `net[:2]` a Sequential of the first two.
     """
 
     def __init__(self, *args: Any) -> None:

@@ -198,7 +198,8 @@ class Conv2d(_Conv):
 
     Args:
         in_channels, out_channels: C_in, C_out.
-        kernel_size, stride, padding, dilation: an int, or (for H, for W); padding also 'same', 'valid'.
+        kernel_size, stride, padding, dilation: an int, or (for H, for W); padding also 'same',
+            'valid'.
         groups: input and output channels in that many groups that do not mix.
         bias: whether a learned value is added to each output channel.
         padding_mode: 'zeros'.
@@ -307,8 +308,8 @@ class _ConvTranspose(_ConvNd):
             least += self.dilation[i] * (self.kernel_size[i] - 1) + 1
             if not 0 <= wanted[i] - least < self.stride[i]:
                 raise ValueError(
-                    f"{name}: output_size must be in [{least}, {least + self.stride[i]}) in spatial "
-                    f"dim {i}; got {wanted[i]}"
+                    f"{name}: output_size must be in [{least}, {least + self.stride[i]}) in "
+                    f"spatial dim {i}; got {wanted[i]}"
                 )
             found.append(wanted[i] - least)
         return tuple(found)

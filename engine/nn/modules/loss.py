@@ -106,7 +106,8 @@ class CrossEntropyLoss(_ClassLoss):
     Raises:
         ValueError: another reduction.
 
-    PyTorch's deprecated size_average and reduce are left out; targets are classes, no probabilities.
+    PyTorch's deprecated size_average and reduce are left out, targets are classes (not
+    probabilities), and there is no label_smoothing yet.
     """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:

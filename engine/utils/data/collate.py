@@ -16,7 +16,7 @@ __all__ = ["default_collate", "default_convert"]
 
 
 def default_convert(data: Any) -> Any:
-    """NumPy arrays and scalars as tensors, also inside of mappings and sequences; the rest as is."""
+    """NumPy arrays and scalars as tensors, also inside mappings and sequences; the rest as is."""
     if isinstance(data, Tensor):
         return data
     if isinstance(data, np.ndarray):

@@ -50,8 +50,8 @@ class DataLoader:
 
     Raises:
         ValueError, TypeError: options out of their range, or that exclude one another.
-        RuntimeError: while iterating: a worker died or took longer than the timeout. An exception in
-            a worker is raised here with the worker's traceback in its message.
+        RuntimeError: while iterating: a worker died or took longer than the timeout. An exception
+            in a worker is raised here with the worker's traceback in its message.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class DataLoader:
         if batch_sampler is not None:
             if batch_size != 1 or shuffle or sampler is not None or drop_last:
                 raise ValueError(
-                    "DataLoader: batch_sampler excludes batch_size, shuffle, sampler and drop_last; "
+                    "DataLoader: batch_sampler excludes batch_size, shuffle, sampler, drop_last; "
                     f"got batch_size={batch_size}, shuffle={shuffle}, sampler={sampler!r}, "
                     f"drop_last={drop_last}"
                 )
@@ -192,9 +192,7 @@ def _check_workers(
             ("multiprocessing_context", context),
         ):
             if value is not None:
-                raise ValueError(
-                    f"DataLoader: {name} needs num_workers > 0; got {name}={value!r}"
-                )
+                raise ValueError(f"DataLoader: {name} needs num_workers > 0; got {name}={value!r}")
 
 
 class _LocalIterator:

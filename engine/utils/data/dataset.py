@@ -176,9 +176,7 @@ def random_split(
         )
     order = permutation(n, generator)
     ends = list(accumulate(int(c) for c in counts))
-    return [
-        Subset(dataset, order[end - int(c) : end]) for c, end in zip(counts, ends, strict=True)
-    ]
+    return [Subset(dataset, order[end - int(c) : end]) for c, end in zip(counts, ends, strict=True)]
 
 
 def gathered(dataset: Any, indices: list[int]) -> list[Tensor] | None:

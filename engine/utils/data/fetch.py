@@ -41,6 +41,7 @@ class Fetch:
         self.drop_last = drop_last
 
     def __call__(self, indices: Any) -> Any:
+        """The batch of these indices, or END."""
         if self.samples is not None:
             return self._next_batch(self.samples, indices)
         dataset = self.dataset

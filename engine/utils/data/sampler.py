@@ -29,7 +29,7 @@ _T = TypeVar("_T")
 
 
 def _uniform(n: int, generator: Generator | None) -> np.ndarray[Any, Any]:
-    """n float64 numbers in [0, 1)."""
+    """Random float64 numbers in [0, 1), n of them."""
     seed, offset = (generator or default_generator).reserve(n)
     return table("cpu").uniform((n,), 0.0, 1.0, seed, offset, np.dtype(np.float64))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 __all__ = ["WorkerInfo", "get_worker_info"]
@@ -13,7 +12,6 @@ __all__ = ["WorkerInfo", "get_worker_info"]
 _PARENT_CHECK = 5.0
 
 
-@dataclass(frozen=True)
 class WorkerInfo:
     """What a worker process knows of itself.
 
@@ -24,10 +22,16 @@ class WorkerInfo:
         dataset: its copy of the data set.
     """
 
-    id: int
-    num_workers: int
-    seed: int
-    dataset: Any
+    __slots__ = ("id", "num_workers", "seed", "dataset")
+
+    def __init__(self, id: int, num_workers: int, seed: int, dataset: Any) -> None:
+        self.id = id
+        self.num_workers = num_workers
+        self.seed = seed
+        self.dataset = dataset
+
+    def __repr__(self) -> str:
+        return f"WorkerInfo(id={self.id}, num_workers={self.num_workers}, seed={self.seed})"
 
 
 _info: WorkerInfo | None = None
