@@ -68,7 +68,9 @@ def compiler_problem(compiler: str) -> str | None:
     name, least = ("Clang", LEAST_CLANG) if clang else ("GCC", LEAST_GCC)
     version = int(macros["__clang_major__" if clang else "__GNUC__"])
     if version < least:
-        return f"needs GCC >= {LEAST_GCC} or Clang >= {LEAST_CLANG}; got {name} {version} ({install})"
+        return (
+            f"needs GCC >= {LEAST_GCC} or Clang >= {LEAST_CLANG}; got {name} {version} ({install})"
+        )
     headers = Path(sysconfig.get_paths()["include"], "Python.h")
     if not headers.exists():
         return (
@@ -85,7 +87,9 @@ class BuildKernels(build_ext):
         import numpy
         import pybind11
 
-        machine = {"arm64": "aarch64", "AMD64": "x86_64"}.get(platform.machine(), platform.machine())
+        machine = {"arm64": "aarch64", "AMD64": "x86_64"}.get(
+            platform.machine(), platform.machine()
+        )
         if sys.platform != "linux" or machine not in ISA_FLAGS:
             raise SystemExit(
                 "gradsmith: only Linux on x86-64 or arm64 is supported; "

@@ -1,0 +1,36 @@
+"""What the README shows, runs."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+TEXT = (ROOT / "README.md").read_text()
+
+
+def test_example_runs_and_learns():
+    (code,) = re.findall(r"```python\n(.*?)```", TEXT, flags=re.S)
+    assert 15 <= len(code.splitlines()) <= 26
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
+    accuracy = float(re.search(r"test accuracy ([\d.]+)%", run.stdout)[1])
+    assert accuracy > 93
+
+
+def test_links_lead_somewhere():
+    pages = [ROOT / n for n in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")]
+    for page in [*pages, *(ROOT / "docs").rglob("*.md"), *(ROOT / "kernels").rglob("*.md")]:
+        for target in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.relative_to(ROOT)}: {target}"
+
+
+def test_commands_are_the_documented_ones():
+    """CI takes its test command from here, word for word."""
+    commands = re.findall(r"^    (python3 -m venv .*)$", TEXT, flags=re.M)
+    assert [c.split("&& ")[-1] for c in commands] == [
+        ".venv/bin/gradsmith demo",
+        ".venv/bin/pytest",
+    ]
+    assert ["'.[demo]'" in commands[0], "'.[test]'" in commands[1]] == [True, True]
