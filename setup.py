@@ -112,8 +112,9 @@ class BuildKernels(build_ext):
             link_flags = ["-pthread", "-Wl,--strip-all"]
 
         kernel_files = sorted((ROOT / "kernels/cpu").glob("*.cpp"))
-        headers = [*(ROOT / "kernels/cpu").glob("*.h"), *(ROOT / "bindings").glob("*.h")]
-        newest_header = max(h.stat().st_mtime for h in [*headers, ROOT / "setup.py"])
+        # A change of a header or of this file compiles anew what it is for.
+        kernel_headers = [ROOT / "setup.py", *(ROOT / "kernels/cpu").glob("*.h")]
+        binding_headers = [*kernel_headers, *(ROOT / "bindings").glob("*.h")]
         include = [numpy.get_include(), pybind11.get_include()]
         build = Path(self.build_temp, (sanitize or "plain").replace(",", "-"))
 
@@ -125,6 +126,9 @@ class BuildKernels(build_ext):
             for isa, isa_flags in ISA_FLAGS[machine].items():
                 jobs.append((source, isa, [*flags, *isa_flags, f"-DGS_ISA={isa}"], []))
 
+        def newest(paths: list[Path]) -> float:
+            return max(path.stat().st_mtime for path in paths)
+
         def compile_one(job: tuple[Path, str, list[str], list[str]]) -> str:
             source, group, job_flags, include_dirs = job
             target = build / group
@@ -132,7 +136,8 @@ class BuildKernels(build_ext):
             if (
                 not self.force
                 and obj.exists()
-                and obj.stat().st_mtime > max(source.stat().st_mtime, newest_header)
+                and obj.stat().st_mtime
+                > newest([source, *(binding_headers if group == "bindings" else kernel_headers)])
             ):
                 return str(obj)
             obj.unlink(missing_ok=True)
