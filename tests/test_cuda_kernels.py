@@ -27,6 +27,7 @@ def connected():
     before = cuda.is_emulated()
     cuda.use_emulator()
     memory.guard()
+    launch.use("emulator", checked=True)
     yield
     memory.guard(False)
     cuda.use_emulator(before)

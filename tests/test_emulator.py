@@ -39,6 +39,8 @@ BEHAVIOUR = Module(
         "unwritten_shared",
         "static_overrun",
         "dynamic_overrun",
+        "row_overrun",
+        "misaligned_vector",
         "lock_and_wait",
         "endless",
         "half_a_warp",
@@ -56,11 +58,11 @@ every_schedule = pytest.mark.parametrize("order,copies,seed", SCHEDULES)
 @pytest.fixture(autouse=True)
 def emulated():
     """Launches and device memory of this file are the emulator's."""
-    before = (launch._backend, memory._memory)
+    before = (launch._target, memory._memory)
     memory.select(memory.EmulatorMemory())
     launch.use("emulator")
     yield
-    launch.use(before[0])
+    launch.use(*before[0])
     if before[1] is not None:
         memory.select(before[1])
 
@@ -163,7 +165,10 @@ def test_overrun_is_caught(n, dtype):
 def test_fault_names_block_and_thread():
     memory.guard()
     x, y = device(np.ones(32)), memory.empty((32,), np.float32)
-    with pytest.raises(KernelFault, match=r"increment: block \(1,0,0\) thread \(0,0,0\): out of"):
+    with pytest.raises(
+        KernelFault,
+        match=r"increment: block \(1,0,0\) thread \(0,0,0\): out of bounds.* at seeded.cu:\d+",
+    ):
         run(WRONG["overrun"], "increment", 2, 32, x, y, np.int32(32))
     got, expected = suffix_sum(RIGHT)  # the runtime is usable afterwards
     np.testing.assert_array_equal(got, expected)
@@ -279,7 +284,7 @@ def test_fresh_memory_is_poisoned():
         ("static_overrun", 32, 0, np.int32(32), "written behind the shared array `second`"),
         ("dynamic_overrun", 1, 100, np.int32(25), "written behind the shared array `dynamic`"),
         ("dynamic_overrun", 1, 100, np.int32(40), "shared memory access"),
-        ("lock_and_wait", 2, 0, np.int32, "livelock: no progress .* an atomic loop"),
+        ("lock_and_wait", 2, 0, np.int32, "livelock: no (progress .* an atomic loop|thread)"),
         ("endless", 2, 0, np.int32, "livelock: no thread .* in 1 s"),
         ("half_a_warp", 32, 0, np.int32, r"deadlock: 16 of 32 .* __shfl_sync at behaviour.cu:\d+"),
         ("two_places", 64, 0, np.int32, "divergent __syncthreads"),
@@ -296,6 +301,20 @@ def test_fault_is_named(kernel, threads, smem, argument, message):
         args = (zeros(64, argument),)
     with emulator.schedule(timeout=1), pytest.raises(KernelFault, match=message):
         run(BEHAVIOUR, kernel, 1, threads, *args, smem=smem)
+
+
+def test_index_beyond_a_row_is_caught_in_checked_kernels():
+    y = zeros(1)
+    run(BEHAVIOUR, "row_overrun", 1, 1, y, np.int32(9))
+    assert memory.to_host(y)[0] == 9  # the next row's
+    launch.use("emulator", checked=True)
+    with pytest.raises(KernelFault, match=r"an index beyond .* at behaviour.cu:\d+"):
+        run(BEHAVIOUR, "row_overrun", 1, 1, y, np.int32(9))
+
+
+def test_misaligned_vector_access_is_caught():
+    with pytest.raises(KernelFault, match=r"misaligned access, .* at behaviour.cu:\d+"):
+        run(BEHAVIOUR, "misaligned_vector", 1, 1, zeros(8), zeros(8))
 
 
 def test_cp_async_checks_alignment():

@@ -25,11 +25,11 @@ G, T = LANES // 4, LANES % 4  # the ISA's groupID and threadID_in_group
 
 @pytest.fixture(autouse=True)
 def emulated():
-    before = (launch._backend, memory._memory)
+    before = (launch._target, memory._memory)
     memory.select(memory.EmulatorMemory())
     launch.use("emulator")
     yield
-    launch.use(before[0])
+    launch.use(*before[0])
     if before[1] is not None:
         memory.select(before[1])
 

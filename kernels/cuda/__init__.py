@@ -61,7 +61,7 @@ def connect() -> Any:
             raise RuntimeError(f"cuda: {problem}")
         device_memory = memory.CupyMemory()
     memory.select(device_memory)
-    launch.use("emulator" if _emulated else "cupy")
+    launch.use("emulator" if _emulated else "cupy", checked=device_memory.guarded)
     entries = _entries()
     table = KernelTable("cuda", entries, make_views(entries["copy"], memory.strided))
     register_device("cuda", table, device_memory.array_type)

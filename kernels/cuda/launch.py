@@ -32,6 +32,7 @@ count = 0
 modules: list[Module] = []
 
 _backend = ""  # "emulator" or "cupy", set by use()
+_target: tuple[str, bool] = ("", False)  # what modules must be loaded for: backend, checked
 _lock = threading.Lock()  # the emulator's runtime is global, and so are the argument buffers
 
 
@@ -64,22 +65,22 @@ class Module:
         self.names = tuple(names)
         self.defines = tuple(defines)
         self.kernels: dict[str, _Kernel] = {}
-        self._backend = ""
+        self.loaded_for = ("", False)
         if self.source.parent == HERE:
             modules.append(self)
 
     def load(self, name: str) -> _Kernel:
         """Builds and loads the module if need be; returns a kernel of it."""
         with _lock:
-            if self._backend != _backend:
+            if self.loaded_for is not _target:
                 self.kernels.clear()
                 if _backend == "emulator":
-                    self.kernels.update(_load_emulated(self))
+                    self.kernels.update(_load_emulated(self, checked=_target[1]))
                 elif _backend == "cupy":
                     self.kernels.update(_load_cubin(self))
                 else:
                     raise RuntimeError("cuda: not connected (no device or emulator is in use)")
-                self._backend = _backend
+                self.loaded_for = _target
         if name not in self.kernels:
             raise KeyError(f"{self.source.name} declares no kernel {name!r}; it has {self.names}")
         return self.kernels[name]
@@ -101,17 +102,23 @@ def launch(
     """
     global count
     found = module.kernels.get(kernel)
-    if found is None or module._backend != _backend:
+    if found is None or module.loaded_for is not _target:
         found = module.load(kernel)
     with _lock:
         found.run(grid, block, smem, args)
         count += 1
 
 
-def use(backend: str) -> None:
-    """Sends the launches from now on to "emulator" or "cupy"."""
-    global _backend
-    _backend = backend
+def use(backend: str, checked: bool = False) -> None:
+    """Sends the launches from now on to "emulator" or "cupy".
+
+    Args:
+        backend: which of the two.
+        checked: the emulator's kernels check the bounds of arrays of constant size; slower.
+    """
+    global _backend, _target
+    if (backend, checked) != _target:
+        _backend, _target = backend, (backend, checked)
 
 
 # ---- arguments ---------------------------------------------------------------------------------
@@ -253,26 +260,35 @@ class _EmulatedKernel(_Kernel):
         self._index = index
         self._config = (ctypes.c_uint64 * 7)()
 
+    def _place(self, code: re.Match[str]) -> str:
+        """The place in the source that the runtime names as an offset in the library."""
+        from .emulator import build
+
+        place = build.place_in_source(Path(self._library._name), code[1])
+        return f"at {place}" if place else code[0]
+
     def _start(self, grid: Any, block: Any, smem: int) -> None:
         self._config[:] = (*_three(grid), *_three(block), smem)
         if self._library.gs_launch(self._index, self._pointers, self._config):
             from . import emulator
 
             message = emulator.runtime().gs_error().decode(errors="replace")
-            raise KernelFault(f"{self.name}: {message}")
+            raise KernelFault(f"{self.name}: {_CODE_OFFSET.sub(self._place, message)}")
         if memory._memory is not None and memory._memory.guarded:
             memory.check_guards()
 
 
+_CODE_OFFSET = re.compile(r"\(code (0x[0-9a-f]+)\)")
 _TYPE_IN_TEXT = re.compile(r"T = (.*?)[\];]")
 
 
-def _load_emulated(module: Module) -> dict[str, _Kernel]:
+def _load_emulated(module: Module, checked: bool) -> dict[str, _Kernel]:
     from . import emulator
     from .emulator import build
 
     emulator.runtime()  # first: the kernels' library resolves against it
-    library = ctypes.CDLL(str(build.kernel_library(module.source, module.names, module.defines)))
+    path = build.kernel_library(module.source, module.names, module.defines, checked)
+    library = ctypes.CDLL(str(path))
     library.gs_entries.restype = ctypes.POINTER(_EmulatedEntry)
     library.gs_launch.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
     entries = library.gs_entries()

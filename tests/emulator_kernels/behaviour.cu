@@ -91,6 +91,17 @@ __global__ void dynamic_overrun(int i) {
   smem[i] = 1;
 }
 
+// Index i may be beyond the row, but inside the array: another thread's place.
+__global__ void row_overrun(float* y, int i) {
+  GS_SHARED(float[4][8], tile);
+  for (int k = 0; k < 32; ++k) tile[k / 8][k % 8] = static_cast<float>(k);
+  y[0] = tile[0][i];
+}
+
+__global__ void misaligned_vector(const float* x, float* y) {
+  y[0] = reinterpret_cast<const float4*>(x + 1)->x;
+}
+
 __global__ void lock_and_wait(int* lock) {
   while (atomicCAS(lock, 0, 1) != 0) {
   }

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .. import cache
 
-__all__ = ["compiler", "kernel_library", "runtime_library", "sanitizer"]
+__all__ = ["compiler", "kernel_library", "place_in_source", "runtime_library", "sanitizer"]
 
 HERE = Path(__file__).resolve().parent
 KERNELS = HERE.parent
@@ -79,6 +79,17 @@ def _runtime_sources() -> tuple[tuple[str, str], ...]:
     )
 
 
+def place_in_source(library: Path, offset: str) -> str:
+    """The place in the source, file:line, of a code offset; "" without addr2line."""
+    command = ["addr2line", "-e", str(library), offset]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    except OSError:
+        return ""
+    name, _, line = found.rpartition("/")[2].partition(":")
+    return f"{name}:{line.split()[0]}" if line[:1].isdigit() else ""
+
+
 def runtime_library() -> Path:
     """The runtime as a shared library, from the cache or built now."""
     # The runtime is never instrumented itself: it tells the sanitizer what it needs to know.
@@ -91,12 +102,23 @@ def runtime_library() -> Path:
     return cache.fetch("runtime", key, ".so", build)
 
 
-def kernel_library(source: Path, names: Sequence[str], defines: Sequence[str] = ()) -> Path:
-    """The kernels `names` (C++ name expressions) of a .cu file as a shared library."""
+def kernel_library(
+    source: Path, names: Sequence[str], defines: Sequence[str] = (), checked: bool = False
+) -> Path:
+    """The kernels `names` (C++ name expressions) of a .cu file as a shared library.
+
+    With `checked`, an index beyond the bounds of an array of constant size traps.
+    """
     extra = ["-include", str(HERE / "cuda_language.h"), "-I", str(KERNELS)]
     extra += [f"-D{define}" for define in defines]
     if sanitizer:
         extra.append(f"-fsanitize={sanitizer}")
+    else:
+        # A GPU faults on a misaligned access, and beyond an array's bounds reads a neighbour's
+        # memory; here both trap. Checking bounds makes inner loops 2-3 times slower.
+        extra.append("-fsanitize=alignment" + (",bounds" if checked else ""))
+        clang = "clang" in compiler()[1]
+        extra.append("-fsanitize-trap=all" if clang else "-fsanitize-undefined-trap-on-error")
     stub = _STUB.format(
         source=source.resolve(),
         entries="\n".join(f"    gs_emulator::entry<&({name})>()," for name in names),

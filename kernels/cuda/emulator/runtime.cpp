@@ -3,11 +3,12 @@
 // Built without -fsanitize even when the kernels have it: under GS_TSAN it tells ThreadSanitizer
 // the happens-before edges (barriers, collectives, launch) and hides its own accesses (class
 // Unseen).
-#include <pthread.h>
+#include <dlfcn.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,7 +23,6 @@
 
 #if !defined(__x86_64__) || defined(GS_UCONTEXT)
 #define GS_PORTABLE_SWITCH 1
-#include <ucontext.h>
 #endif
 
 #ifdef GS_TSAN
@@ -61,7 +61,7 @@ constexpr size_t kPage = 4096;
 constexpr unsigned char kPoison = 0xFF;  // floats read NaN, integers -1
 constexpr size_t kCanary = 64;           // poisoned bytes behind a shared array, checked at the end
 constexpr long kSpinLimit = 200000;      // fruitless spins before a livelock is reported
-constexpr long kAtomicsBeforeYield = 1024;
+constexpr long kAtomicsBeforeYield = 256;
 
 #ifdef GS_TSAN
 constexpr size_t kStackBytes = 256 << 10;
@@ -641,18 +641,34 @@ void land(const PendingCopy& copy) {
 
 // ---- faults and the clock: reported as errors of the thread that runs ---------------------------
 
-void on_fault(int signal, siginfo_t* info, void*) {
+// Where a signal met the program, as an offset in its library; Python turns it into file and line.
+uintptr_t code_offset(const void* context) {
+  const auto* c = static_cast<const ucontext_t*>(context);
+#if defined(__x86_64__)
+  const auto at = static_cast<uintptr_t>(c->uc_mcontext.gregs[REG_RIP]);
+#elif defined(__aarch64__)
+  const auto at = static_cast<uintptr_t>(c->uc_mcontext.pc);
+#else
+  const uintptr_t at = 0;
+#endif
+  Dl_info library;
+  if (at == 0 || !dladdr(reinterpret_cast<void*>(at), &library)) return 0;
+  return at - reinterpret_cast<uintptr_t>(library.dli_fbase);
+}
+
+void on_fault(int signal, siginfo_t* info, void* context) {
   if (current == nullptr || current == &host) {  // not ours: let it happen again, unhandled
     ::signal(signal, SIG_DFL);
     return;
   }
   // The fault came from the kernel's own code, on the alternate stack now: leaving it for the
   // host's stack is safe, and no signal is blocked (SA_NODEFER).
+  const auto at = static_cast<unsigned long>(code_offset(context));
+  if (signal == SIGILL || signal == SIGTRAP)
+    fail("misaligned access, or an index beyond the bounds of an array (code 0x%lx)", at);
   if (stacks.is_guard(info->si_addr)) fail("stack overflow (local arrays above 60 KiB?)");
-  if (shared.contains(info->si_addr))
-    fail("out of bounds: shared memory access at %p", info->si_addr);
-  fail("out of bounds: memory access at %p%s", info->si_addr,
-       signal == SIGBUS ? " (or misaligned)" : "");
+  const char* what = shared.contains(info->si_addr) ? "shared memory" : "memory";
+  fail("out of bounds: %s access at %p (code 0x%lx)", what, info->si_addr, at);
 }
 
 long progress_at_tick = -1;
@@ -681,6 +697,8 @@ class Watch {
     action.sa_sigaction = on_fault;
     sigaction(SIGSEGV, &action, &old_segv_);
     sigaction(SIGBUS, &action, &old_bus_);
+    sigaction(SIGILL, &action, &old_ill_);
+    sigaction(SIGTRAP, &action, &old_trap_);
     action.sa_sigaction = on_tick;
     sigaction(tick_signal(), &action, &old_tick_);
     progress_at_tick = -1;
@@ -703,6 +721,8 @@ class Watch {
 #ifndef GS_TSAN
     if (timed_) timer_delete(timer_);
     sigaction(tick_signal(), &old_tick_, nullptr);
+    sigaction(SIGTRAP, &old_trap_, nullptr);
+    sigaction(SIGILL, &old_ill_, nullptr);
     sigaction(SIGBUS, &old_bus_, nullptr);
     sigaction(SIGSEGV, &old_segv_, nullptr);
     if (old_stack_.ss_sp == nullptr) old_stack_.ss_flags = SS_DISABLE;
@@ -716,7 +736,7 @@ class Watch {
   static constexpr size_t kAlternateStack = 64 << 10;
   static int tick_signal() { return SIGRTMIN + 7; }
   stack_t old_stack_{};
-  struct sigaction old_segv_{}, old_bus_{}, old_tick_{};
+  struct sigaction old_segv_{}, old_bus_{}, old_ill_{}, old_trap_{}, old_tick_{};
   timer_t timer_{};
   bool timed_ = false;
 #endif
