@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 
+import gradsmith as gs
 import numpy as np
 import pytest
-
-import gradsmith as gs
 from gradsmith import nn
 from gradsmith.nn import init
 

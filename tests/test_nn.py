@@ -6,10 +6,9 @@ import copy
 import pickle
 from collections import OrderedDict
 
+import gradsmith as gs
 import numpy as np
 import pytest
-
-import gradsmith as gs
 from gradsmith import nn, optim
 from gradsmith.nn import functional as F
 

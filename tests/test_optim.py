@@ -1,4 +1,4 @@
-"""optim: trajectories against the formulas in float64 and against PyTorch, groups, state, errors."""
+"""optim: trajectories against the formulas and PyTorch, groups, state, errors."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import copy
 import math
 import pickle
 
+import gradsmith as gs
 import numpy as np
 import pytest
-
-import gradsmith as gs
 from gradsmith import nn, optim
 from gradsmith.kernels import table
 
