@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import collections
 import gc
+import json
 import multiprocessing
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 import time
 from multiprocessing import resource_tracker
@@ -32,6 +35,7 @@ from gradsmith.utils.data import (
     get_worker_info,
     random_split,
 )
+
 
 @pytest.fixture(autouse=True)
 def no_worker_stays():
@@ -451,6 +455,7 @@ def test_streams_are_shared_out_among_workers():
     assert [b.tolist() for b in uneven] == [[0], [100, 101], [102, 103], [104]]
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
 def test_streams_of_workers_are_in_torchs_order():
     torch = pytest.importorskip("torch")
 
@@ -645,15 +650,70 @@ def test_leaving_the_loop_ends_the_workers(size):
     assert time.monotonic() - begin < 4
 
 
+PARENT = """
+import os, signal, sys, time
+import numpy as np
+from gradsmith.utils.data import DataLoader, Dataset
+
+class Endless(Dataset):
+    def __len__(self):
+        return 10**9
+
+    def __getitem__(self, i):
+        return os.getpid(), np.zeros(100_000), "x" * 300_000
+
+iterator = iter(DataLoader(Endless(), 1, num_workers=2))
+print([next(iterator)[0].item() for _ in range(2)], flush=True)
+time.sleep(60)
+"""
+
+
+def test_workers_end_with_their_parent():
+    with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE) as parent:
+        pids = json.loads(parent.stdout.readline())
+        parent.kill()
+    assert len(set(pids)) == 2
+    deadline = time.monotonic() + 15
+    while any(_runs(pid) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(_runs(pid) for pid in pids)
+
+
+def _runs(pid):
+    """Whether the process is there and is no zombie."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_an_interrupted_loop_leaves_the_loader_usable(monkeypatch):
+    loader = DataLoader(Squares(6), 1, num_workers=2, persistent_workers=True)
+    iterator = iter(loader)
+    next(iterator)
+    with monkeypatch.context() as patch:
+
+        def interrupted(*_):
+            raise KeyboardInterrupt
+
+        patch.setattr("gradsmith.utils.data.processes.receive", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            next(iterator)
+    with pytest.raises(RuntimeError, match="receiving a batch was interrupted"):
+        next(iterator)
+    assert firsts(loader) == [[i] for i in range(6)]
+
+
 def test_large_tasks_do_not_block():
     # Indices and batches both larger than what a pipe holds.
     loader = DataLoader(
-        TensorDataset(gs.tensor(np.arange(400_000))),
-        batch_sampler=[list(range(i, 400_000 - i)) for i in range(8)],
+        TensorDataset(gs.tensor(np.arange(150_000))),
+        batch_sampler=[list(range(i, 150_000 - i)) for i in range(8)],
         num_workers=2,
         prefetch_factor=4,
     )
-    assert [len(b[0]) for b in loader] == [400_000 - 2 * i for i in range(8)]
+    assert [len(b[0]) for b in loader] == [150_000 - 2 * i for i in range(8)]
 
 
 def test_two_loops_at_once_and_threads():

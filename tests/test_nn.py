@@ -15,7 +15,9 @@ from gradsmith.nn import functional as F
 
 @pytest.fixture
 def torch():
-    return pytest.importorskip("torch")
+    module = pytest.importorskip("torch")
+    module.set_num_threads(1)
+    return module
 
 
 class Net(nn.Module):

@@ -225,9 +225,9 @@ class Optimizer:
         return value.detach().to(device=p.device, dtype=p.dtype, copy=True).contiguous()
 
     def __getstate__(self) -> dict[str, Any]:
-        # With the parameters by position: a copied tensor has another hash.
-        state = [(p, s) for p, s in self.state.items()]
-        return {"defaults": self.defaults, "state": state, "param_groups": self.param_groups}
+        # As pairs: a copied tensor has another hash.
+        fields = {name: value for name, value in self.__dict__.items() if name != "_hypers"}
+        return {**fields, "state": list(self.state.items())}
 
     def __setstate__(self, fields: dict[str, Any]) -> None:
         self.__dict__.update(fields)

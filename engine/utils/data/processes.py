@@ -63,11 +63,13 @@ class Workers:
         try:
             for i in range(count):
                 ours, theirs = context.Pipe(duplex=True)
-                info = WorkerInfo(i, count, seed + i, dataset)
-                process = context.Process(
-                    target=run, args=(theirs, make_fetch, info, init_fn), daemon=True
-                )
                 self.connections.append(ours)
+                info = WorkerInfo(i, count, seed + i, dataset)
+                forked = context.get_start_method() == "fork"
+                inherited = tuple(self.connections) if forked else ()
+                process = context.Process(
+                    target=run, args=(theirs, inherited, make_fetch, info, init_fn), daemon=True
+                )
                 with warnings.catch_warnings():
                     # The pool of kernel threads is made for fork, the child starts its own.
                     warnings.filterwarnings("ignore", message=".*multi-threaded.*fork")
@@ -108,6 +110,9 @@ class Workers:
                 number, kind, content = receive(connection)
             except (EOFError, ConnectionResetError):
                 self._died(worker)
+            except BaseException:  # Ctrl-C, say: half a message may have been read
+                self.end("receiving a batch was interrupted")
+                raise
             if number == epoch:
                 return kind, content
 

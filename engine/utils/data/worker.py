@@ -113,11 +113,18 @@ class _Inbox:
 
 def run(
     connection: Any,
+    inherited: tuple[Any, ...],
     make_fetch: Callable[[], Callable[[Any], Any]],
     info: WorkerInfo,
     init_fn: Callable[[int], Any] | None,
 ) -> None:
-    """A worker's life: takes (pass, indices), answers (pass, kind, batch) until it gets None."""
+    """A worker's life: takes (pass, indices), answers (pass, kind, batch) until it gets None.
+
+    Args:
+        connection: to the parent.
+        inherited: the parent's ends, which fork has copied: open here, they would hide its death.
+        make_fetch, info, init_fn: as for Workers.
+    """
     import random
     import signal
 
@@ -130,6 +137,8 @@ def run(
 
     global _info
     _info = info
+    for end in inherited:
+        end.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C: the parent ends its workers
     set_num_threads(1)
     random.seed(info.seed)
