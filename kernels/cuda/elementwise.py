@@ -68,6 +68,10 @@ def _aligned(x: Any) -> bool:
     return x.flags.c_contiguous and address(x) % _VECTOR_BYTES == 0
 
 
+def _is_number(x: Any) -> bool:
+    return isinstance(x, (float, int))
+
+
 def _unary_entry(name: str, op: str) -> Callable[..., Any]:
     def entry(x: Any) -> Any:
         t = check_floats(name, x=x)
@@ -93,11 +97,11 @@ def _binary_entry(name: str, op: str, numbers: bool) -> Callable[..., Any]:
     """An entry of two operands; with `numbers`, either may be a Python number."""
 
     def entry(a: Any, b: Any) -> Any:
-        number = 0.0
+        number: Any = 0.0
         if numbers:
-            if isinstance(a, (float, int)) and not isinstance(b, (float, int)):
+            if _is_number(a) and not _is_number(b):
                 number, a = a, None
-            elif isinstance(b, (float, int)) and a is not None:
+            elif _is_number(b):
                 number, b = b, None
         t = check_floats(name, a=a, b=b)
         given = [x for x in (a, b) if x is not None]

@@ -227,7 +227,7 @@ def _described(value: Any) -> str:
     return type(value).__name__
 
 
-def _three(sizes: Any) -> tuple[int, int, int]:
+def _three(sizes: Any) -> tuple[int, ...]:
     return (*sizes, 1, 1, 1)[:3]
 
 
