@@ -160,10 +160,13 @@ void gather_box(const Gather<T>& g, const Plan<T>& plan, int64_t group, int64_t 
     const int64_t channels = min(p.channels, g.depth - c);
     fill_planes(p, box, g.x + (group * g.depth + c) * in_size, g.groups * g.depth * in_size,
                 in_size, channels, scratch);
-    for (int64_t lane = 0; lane < box.lanes; lane += width) {
-      const int64_t lanes = min(width, box.lanes - lane);
-      const int vectors = static_cast<int>(ceil_div(lanes, L));
-      const int run_count = find_runs(g, p, box, lane, lane + lanes, runs);
+    int64_t next = 0;
+    while ((next = useful_lane(p, box, next)) < box.lanes) {
+      const int64_t lane = next;
+      next += width;
+      const int run_count = find_runs(g, p, box, lane, min(next, box.lanes), runs);
+      const Run& last = runs[run_count - 1];
+      const int vectors = static_cast<int>(ceil_div(last.lane + last.count, L));
       const bool whole = step == 1 && run_count == 1 && runs[0].count == vectors * L;
       for (int64_t panel = panel_begin; panel < panel_end; ++panel) {
         const int rows = panels.rows(panel);

@@ -199,6 +199,27 @@ struct Box {
   }
 };
 
+// The first useful lane from `lane` on.
+inline int64_t useful_lane(const Planes& p, const Box& box, int64_t lane) {
+  int64_t image = lane / p.image, rest = lane % p.image;
+  int64_t z = rest / p.slab;
+  rest %= p.slab;
+  int64_t y = rest / p.row, x = rest % p.row;
+  if (x >= box.size[2]) {
+    x = 0;
+    ++y;
+  }
+  if (y >= box.size[1]) {
+    x = y = 0;
+    ++z;
+  }
+  if (z >= box.size[0]) {
+    x = y = z = 0;
+    ++image;
+  }
+  return image * p.image + z * p.slab + y * p.row + x;
+}
+
 // Calls body(lane, count, image, z, y, x) for the stretches of useful lanes in [begin, end): `count`
 // lanes from `lane` on are the positions from (z, y, x) on of one row of the box.
 template <class Body>
@@ -232,6 +253,28 @@ GS_INLINE void zero_fill(T* to, int64_t n) {
   for (int64_t i = 0; i < n; i += kLanes<T>) store(to + i, Vec<T>{});
 }
 
+template <class T>
+GS_INLINE void prefetch(const T* from, int64_t n) {
+  for (int64_t i = 0; i < n; i += 64 / static_cast<int64_t>(sizeof(T))) {
+    __builtin_prefetch(from + i);
+  }
+}
+
+// Every second of 2 * kLanes elements.
+template <class T, int... I>
+GS_INLINE Vec<T> even_lanes(Vec<T> a, Vec<T> b, std::integer_sequence<int, I...>) {
+  return shuffle<T, 2 * I...>(a, b);
+}
+
+// The vector at from + index, zero where the index is outside of [0, in).
+template <class T>
+GS_INLINE Vec<T> load_inside(const T* from, int64_t index, int64_t in) {
+  constexpr int L = kLanes<T>;
+  if (index >= 0 && index + L <= in) return load(from + index);
+  const int64_t low = clamp(-index, 0, L), high = clamp(in - index, 0, L);
+  return low < high ? load_lanes(from + index, low, high) : Vec<T>{};
+}
+
 // Writes a row of a segment: to[j] = from[start + j * step], zero where that index is outside of
 // [0, in). Up to a vector is written beyond `length`. `odd` collects x - x: not zero where x is not
 // finite.
@@ -239,15 +282,13 @@ template <class T>
 GS_INLINE void fill_row(T* to, const T* from, const Axis& axis, int64_t start, int64_t length,
                         Vec<T>& odd) {
   constexpr int L = kLanes<T>;
-  if (axis.step == 1) {
+  if (axis.step <= 2) {
     for (int64_t j = 0; j < length; j += L) {
-      const int64_t index = start + j;
-      Vec<T> v;
-      if (index >= 0 && index + L <= axis.in) {
-        v = load(from + index);
-      } else {
-        const int64_t low = clamp(-index, 0, L), high = clamp(axis.in - index, 0, L);
-        v = low < high ? load_lanes(from + index, low, high) : Vec<T>{};
+      const int64_t index = start + j * axis.step;
+      Vec<T> v = load_inside(from, index, axis.in);
+      if (axis.step == 2) {
+        v = even_lanes<T>(v, load_inside(from, index + L, axis.in),
+                          std::make_integer_sequence<int, L>{});
       }
       odd += v - v;
       store(to + j, v);
@@ -292,7 +333,10 @@ bool fill_planes(const Planes& p, const Box& box, const T* x, int64_t image_stri
               for (int64_t y = 0; y < ay.pitch; ++y) {
                 const int64_t iy = y0 + y * ay.step;
                 if (slab_inside && iy >= 0 && iy < ay.in) {
-                  fill_row(row, image + (iz * ay.in + iy) * ax.in, ax, x0, p.row, odd);
+                  const T* from = image + (iz * ay.in + iy) * ax.in;
+                  // A channel's rows are too few for the hardware's prefetch to learn.
+                  if (c + 1 < channels) prefetch(from + channel_stride, ax.in);
+                  fill_row(row, from, ax, x0, p.row, odd);
                 } else {
                   zero_fill(row, p.row);
                 }
