@@ -19,7 +19,7 @@ def print_head(here: Machine, recipe: DigitsRecipe, sizes: dict[str, int]) -> No
         f"{sizes['validation']} to validate, {sizes['test']} to test"
     )
     print(
-        f"{recipe.epochs} epochs, batches of {recipe.batch_size}, learning rate {recipe.lr:g}, "
+        f"{recipe.epochs} epoch{'s' if recipe.epochs > 1 else ''}, batches of {recipe.batch_size}, learning rate {recipe.lr:g}, "
         f"seed {recipe.seed}\n",
         flush=True,
     )
