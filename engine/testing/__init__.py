@@ -1,6 +1,6 @@
 """Checks of gradients and values, and the samples they run on: for our tests and for yours."""
 
-from .comparing import assert_close, assert_equal
+from .comparing import assert_close, assert_equal, to_numpy
 from .gradcheck import (
     GradcheckError,
     GradcheckResult,
@@ -17,4 +17,5 @@ __all__ = [
     "check_gradients",
     "gradcheck",
     "gradgradcheck",
+    "to_numpy",
 ]

@@ -1,0 +1,230 @@
+"""Samples of the reductions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..reference import reduce as reference
+from .calls import by_path, by_record
+from .elementwise import LANES, LAYOUTS
+from .record import Arr, ErrorSample, OpInfo, Sample
+
+__all__ = ["infos"]
+
+
+def _tags(*names: str) -> frozenset[str]:
+    return frozenset(names)
+
+
+def _layout_tag(layout: str) -> str:
+    return {"reversed": "negative"}.get(layout, "expanded" if "exp" in layout else "strided")
+
+
+def _reduce_samples(fill: str, empty: bool) -> list[Sample]:
+    """All combinations of dims; layouts; extreme values in every position of a row and a column."""
+    dims: list[Any] = [0, 1, 2, -1, (0, 1), (0, 2), (1, 2), (2, 0), (0, 1, 2)]
+    samples = [Sample((Arr((3, 4, 5), fill),), {"dim": d}) for d in dims]
+    samples += [Sample((Arr((3, 4, 5), fill),), {"dim": d, "keepdim": True}) for d in dims[:6]]
+    samples += [
+        Sample((Arr((3, 4, 5), fill),)),
+        Sample((Arr((), fill),), tags=_tags("size1")),
+        Sample((Arr((), fill),), {"dim": 0}, tags=_tags("size1")),
+        Sample((Arr((), fill),), {"dim": -1, "keepdim": True}, tags=_tags("size1")),
+        Sample((Arr((1,), fill),), tags=_tags("size1")),
+        Sample((Arr((1, 7, 1), fill),), {"dim": 0}, tags=_tags("size1")),
+        Sample((Arr((1, 7, 1), fill),), {"dim": (0, 2)}, tags=_tags("size1")),
+        Sample((Arr((1031,), fill),), tags=_tags("odd")),
+        Sample((Arr((17, 1031), fill),), {"dim": 0}, tags=_tags("odd")),
+        Sample((Arr((17, 1031), fill),), {"dim": 1}, tags=_tags("odd")),
+        Sample((Arr((2, 3, 5, 7), fill),), {"dim": (1, 3)}, tags=_tags("odd")),
+        Sample((Arr((2, 3, 2, 3, 2, 3), fill),), {"dim": (0, 2, 4)}),
+        Sample((Arr((257, 513), fill),), tags=_tags("large")),
+        Sample((Arr((257, 513), fill),), {"dim": 0}, tags=_tags("large")),
+        Sample((Arr((8, 16, 33, 35), fill),), {"dim": (0, 2, 3)}, tags=_tags("large")),
+        Sample((Arr((0, 3), fill),), {"dim": 1}, tags=_tags("empty")),
+        Sample((Arr((2, 0, 3), fill),), {"dim": 0, "keepdim": True}, tags=_tags("empty")),
+    ]
+    if empty:
+        samples += [
+            Sample((Arr((0,), fill),), tags=_tags("empty")),
+            Sample((Arr((0, 3), fill),), {"dim": 0}, tags=_tags("empty")),
+            Sample((Arr((2, 0, 3), fill),), {"dim": (0, 1)}, tags=_tags("empty")),
+        ]
+    for layout in LAYOUTS:
+        for d in (0, 1, -1, (0, 2), (0, 1, 2)):
+            x = Arr((3, 4, 19), fill, layout)
+            tags = _tags(_layout_tag(layout))
+            # An expanded input repeats its elements: ties.
+            samples.append(Sample((x,), {"dim": d}, tags | ({"kink"} & {_kink(fill, layout)})))
+    for value in ("nan", "inf", "-inf", "3e38", "1e-42"):
+        for d in (0, 1):
+            x = Arr((LANES, LANES), ("diagonal", float(value)))
+            samples.append(Sample((x,), {"dim": d}, _tags("special")))
+    mixed = Arr((4, LANES), ("specials", 3))
+    return samples + [Sample((mixed,), {"dim": 0}, _tags("special"))]
+
+
+def _kink(fill: str, layout: str) -> str:
+    return "kink" if fill == "distinct" and "expanded" in layout else ""
+
+
+def _terms(x: Any, dim: Any = None, keepdim: bool = False) -> int:
+    out = np.asarray(reference.sum(np.zeros(x.shape), dim, keepdim)).size
+    return x.size // max(out, 1)
+
+
+def _amax_samples() -> list[Sample]:
+    ties = [Sample((Arr((4, 9), "ties"),), {"dim": d}, _tags("kink")) for d in (0, 1, (0, 1))]
+    return [*_reduce_samples("distinct", False), *ties]
+
+
+def _max_dim_samples() -> list[Sample]:
+    samples = [s for s in _amax_samples() if isinstance(s.options.get("dim"), int)]
+    return [s for s in samples if "specials" not in s.id] + [
+        Sample((Arr((4, LANES), ("specials", 3)),), {"dim": 1}, _tags("special")),
+        Sample((Arr((5, 70), ("values", 1.0, 1.0, 2.0, 2.0)),), {"dim": 1}, _tags("kink")),
+        Sample((Arr((40, 5), "zeros"),), {"dim": 0}, _tags("kink")),
+    ]
+
+
+def _max_all_samples() -> list[Sample]:
+    shapes = ((), (1,), (7,), (3, 5), (1031,))
+    return [Sample((Arr(shape, "distinct"),)) for shape in shapes] + [
+        Sample((Arr((5, 7), "distinct", "strided"),), {}, _tags("strided")),
+        Sample((Arr((5, 7), "ties"),), {}, _tags("kink")),
+        Sample((Arr((LANES,), ("specials", 0)),), {}, _tags("special")),
+    ]
+
+
+def _weight_samples() -> list[Sample]:
+    """x with its own maxima: of every row, column and plane of this pattern that is 1."""
+    fill = ("values", 1.0, 0.0, 1.0, 1.0)
+    return [
+        Sample((Arr((4, 9), fill), Arr((4, 1), "ones"))),
+        Sample((Arr((4, 9), fill), Arr((1, 9), "ones"))),
+        Sample((Arr((3, 5, 7), fill, "reversed"), Arr((1, 5, 1), "ones")), {}, _tags("negative")),
+        Sample((Arr((4, 37), fill, "f"), Arr((1, 1), "ones")), {}, _tags("strided")),
+        Sample((Arr((0, 3), fill), Arr((0, 1), "ones")), {}, _tags("empty")),
+    ]
+
+
+def _index_samples(backward: bool) -> list[Sample]:
+    """Indices of size 5 along dim 1 (or 0), for max_dim_bwd and gather_dim."""
+    samples = []
+    for x_shape, out_shape, dim in (
+        ((3, 5, 4), (3, 4), 1),
+        ((3, 5, 4), (3, 1, 4), 1),
+        ((5, 7), (7,), 0),
+        ((17, 5), (17,), 1),
+        ((5,), (), 0),
+        ((0, 5), (0,), 1),
+        ((5, 37), (37,), 0),
+    ):
+        indices = Arr(out_shape, ("classes", 5), dtype="int64")
+        if backward:
+            options: dict[str, Any] = {"x_shape": x_shape, "dim": dim}
+            first = [Arr(out_shape), Arr(out_shape, "normal", "reversed")]
+        else:
+            options = {"dim": dim, "out_shape": out_shape}
+            first = [Arr(x_shape), Arr(x_shape, "normal", "reversed"), Arr(x_shape, "normal", "f")]
+        samples += [Sample((x, indices), options) for x in first]
+    return samples
+
+
+def _dim_errors(name: str, several: bool) -> tuple[ErrorSample, ...]:
+    rows = [
+        ErrorSample((Arr((2, 3)),), {"dim": 2}, IndexError, rf"{name}: dim must be in \[-2, 2\)"),
+        ErrorSample((Arr((2, 3)),), {"dim": -3}, IndexError, rf"{name}: dim .* got -3"),
+        ErrorSample((Arr(()),), {"dim": 1}, IndexError, rf"{name}: dim must be in \[-1, 1\)"),
+        ErrorSample((Arr((2, 3)),), {"dim": 1.0}, TypeError, ""),
+        ErrorSample((Arr((2, 3)),), {"dim": "0"}, TypeError, ""),
+    ]
+    if several:
+        rows += [
+            ErrorSample((Arr((2, 3)),), {"dim": (0, 0)}, RuntimeError, f"{name}: a dim appears tw"),
+            ErrorSample((Arr((2, 3)),), {"dim": (0, -2)}, RuntimeError, "appears twice"),
+            ErrorSample((Arr((2, 3)),), {"dim": (0, 2)}, IndexError, f"{name}: dim must be in"),
+            ErrorSample((Arr((2, 3)),), {"dim": (0, 1.5)}, TypeError, f"{name}: dim must be an "),
+        ]
+    return tuple(rows)
+
+
+def infos() -> list[OpInfo]:
+    """The family's ops."""
+    empty_max = (
+        ErrorSample((Arr((0,)),), {"dim": 0}, RuntimeError, "must not be empty", torch=False),
+        ErrorSample((Arr((2, 0)),), {"dim": 1}, RuntimeError, "must not be empty", torch=False),
+    )
+    return [
+        OpInfo(
+            name="sum",
+            covers=("sum",),
+            call=by_path("sum"),
+            reference=reference.sum,
+            samples=lambda: _reduce_samples("normal", True),
+            errors=_dim_errors("sum", True),
+            terms=_terms,
+        ),
+        OpInfo(
+            name="mean",
+            covers=("mean",),
+            call=by_path("mean"),
+            reference=reference.mean,
+            samples=lambda: _reduce_samples("normal", True),
+            errors=_dim_errors("mean", True),
+            terms=_terms,
+        ),
+        OpInfo(
+            name="amax",
+            covers=("amax",),
+            call=by_path("amax"),
+            reference=reference.amax,
+            samples=_amax_samples,
+            errors=(*_dim_errors("amax", True), *empty_max),
+        ),
+        OpInfo(
+            name="max_dim",
+            covers=("max_dim",),
+            call=by_path("max"),
+            reference=reference.max_dim,
+            samples=_max_dim_samples,
+            errors=(*_dim_errors("max", False), *empty_max),
+        ),
+        OpInfo(
+            name="max_all",
+            covers=("amax",),
+            call=by_path("max"),
+            reference=reference.max_all,
+            samples=_max_all_samples,
+            errors=(ErrorSample((Arr((0,)),), {}, RuntimeError, "max: dim 0 must not be empty"),),
+        ),
+        OpInfo(
+            name="amax_weight",
+            covers=("amax_weight",),
+            call=by_record("amax_weight"),
+            reference=reference.amax_weight,
+            samples=_weight_samples,
+            differentiable=False,
+            second=False,
+            second_reason="piecewise constant: its gradient is 0",
+            torch=False,
+        ),
+        OpInfo(
+            name="max_dim_bwd",
+            covers=("max_dim_bwd",),
+            call=by_record("max_dim_bwd"),
+            reference=reference.max_dim_bwd,
+            samples=lambda: _index_samples(True),
+            torch=False,
+        ),
+        OpInfo(
+            name="gather_dim",
+            covers=("gather_dim",),
+            call=by_record("gather_dim"),
+            reference=reference.gather_dim,
+            samples=lambda: _index_samples(False),
+            torch=False,
+        ),
+    ]

@@ -1,0 +1,88 @@
+"""Options and fixtures of the whole suite."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
+
+import gradsmith as gs
+import pytest
+from gradsmith import _cpu
+
+_T = TypeVar("_T")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="run the big grids whole, not sampled")
+
+
+@pytest.fixture(scope="session")
+def full(request: pytest.FixtureRequest) -> bool:
+    """Whether big grids run whole."""
+    return bool(request.config.getoption("--full"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    global _full
+    _full = bool(config.getoption("--full"))
+
+
+_full = False
+
+
+def sampled(items: Sequence[_T], count: int, seed: int = 0) -> list[_T]:
+    """`count` of the items, the same ones in every run; all of them with --full."""
+    if _full or len(items) <= count:
+        return list(items)
+    chosen = random.Random(seed).sample(range(len(items)), count)
+    return [items[i] for i in sorted(chosen)]
+
+
+@pytest.fixture(scope="session")
+def cuda() -> str:
+    """Device "cuda": a GPU where there is one, else the emulator."""
+    if not gs.cuda.is_available():
+        gs.cuda.use_emulator()
+    return "cuda"
+
+
+@pytest.fixture(params=["cpu", "cuda"])
+def device(request: pytest.FixtureRequest) -> str:
+    """Both devices, one after the other."""
+    return request.getfixturevalue("cuda") if request.param == "cuda" else "cpu"
+
+
+@pytest.fixture(params=_cpu.isas())
+def isa(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Every ISA build that this machine can run."""
+    before = _cpu.isa()
+    _cpu.set_isa(request.param)
+    yield request.param
+    _cpu.set_isa(before)
+
+
+@pytest.fixture
+def threads() -> Iterator[Any]:
+    """set_num_threads, undone afterwards."""
+    before = gs.get_num_threads()
+    yield gs.set_num_threads
+    gs.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def _settings() -> Iterator[None]:
+    """A test must not leave a setting changed for the next one."""
+    yield
+    leftovers = []
+    if not gs.is_grad_enabled():
+        gs.set_grad_enabled(True)
+        leftovers.append("grad mode")
+    if str(gs.get_default_device()) != "cpu":
+        gs.set_default_device("cpu")
+        leftovers.append("default device")
+    if gs.get_default_dtype() is not gs.float32:
+        gs.set_default_dtype(gs.float32)
+        leftovers.append("default dtype")
+    _cpu.fail_allocation(0)
+    assert not leftovers, f"the test left settings changed: {leftovers}"
