@@ -127,8 +127,8 @@ def adam_step(
     _check_lists("adam_step", params, names, [grads, exp_avgs, exp_avg_sqs], hyper)
     lr, step = (float(v) for v in hyper.flat)
     with np.errstate(all="ignore"):  # a step of 0 divides by 0, and gives NaN or infinity
-        step_size = float(np.float64(lr) / (1 - np.float64(beta1) ** step))
-        inverse_root = float(1 / np.sqrt(1 - np.float64(beta2) ** step))
+        step_size = float(lr / (1 - np.float64(beta1) ** step))
+        inverse_root = float((1 - np.float64(beta2) ** step) ** -0.5)
     numbers = (
         step_size,
         1 - beta1,
