@@ -1,5 +1,6 @@
 """The command line: what it prints, what it refuses, how it ends."""
 
+import functools
 import json
 import os
 import re
@@ -9,9 +10,13 @@ import sys
 from importlib import util
 
 import pytest
+from gradsmith.autograd.op import OPS
 from gradsmith.cli import demo, info, packages
+from gradsmith.cli.follow import losses_of_steps
+from gradsmith.cli.gradients import check_network
 from gradsmith.cli.main import main
 from gradsmith.cli.result import GradientCheck
+from gradsmith.train import DigitsRecipe
 
 
 @pytest.fixture(autouse=True)
@@ -163,7 +168,11 @@ def test_demo_as_json(capsys, without_checks):
     assert os.listdir() == []
 
 
-def test_demo_checks_gradients_and_compares(capsys):
+def test_demo_checks_gradients_and_compares(capsys, monkeypatch):
+    from gradsmith.benchmarks import training_step
+
+    short = functools.partial(training_step.compare, rounds=2, steps=2)
+    monkeypatch.setattr(training_step, "compare", short)
     assert main("demo --epochs 1 --json --no-report".split()) == 0
     result = json.loads(capsys.readouterr().out)
     checks = {check["op"]: check for check in result["gradient_checks"]}
@@ -180,6 +189,35 @@ def test_demo_without_torch_does_not_look_for_it(capsys, monkeypatch):
     monkeypatch.setattr(training_step, "compare", None)
     assert main("demo --epochs 1 --no-report".split()) == 0
     assert "PyTorch is not installed" in capsys.readouterr().out
+
+
+def test_every_op_of_the_network_is_checked():
+    checks = check_network(DigitsRecipe(width=2))
+    assert [check.op for check in checks] == [
+        "conv", "relu", "max_pool", "reshape", "dropout", "linear", "log_softmax", "nll_loss",
+    ]  # fmt: skip
+    assert all(check.passed and check.samples > 0 and check.note == "" for check in checks)
+
+
+@pytest.mark.parametrize("name", ["relu", "conv", "dropout", "nll_loss"])
+def test_a_wrong_gradient_is_found(monkeypatch, name):
+    op = OPS[name]
+    right = op.backward
+
+    def wrong(k, saved, grad_y, need, *options):
+        first, *rest = right(k, saved, grad_y, need, *options)
+        return (None if first is None else k.mul(first, 1.001), *rest)
+
+    monkeypatch.setattr(op, "backward", wrong)
+    failed = [check for check in check_network(DigitsRecipe(width=2)) if not check.passed]
+    assert name in [check.op for check in failed]
+    assert all("worst at" in check.note for check in failed)
+
+
+def test_same_steps_same_losses():
+    options = {"seed": 3, "lr": 1e-3, "steps": 3, "batch_size": 16}
+    losses = losses_of_steps("cpu", **options)
+    assert len(losses) == 3 and losses == losses_of_steps("cpu", **options)
 
 
 def test_a_failed_gradient_check_fails_the_demo(capsys, monkeypatch):

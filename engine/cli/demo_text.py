@@ -18,8 +18,9 @@ def print_head(here: Machine, recipe: DigitsRecipe, sizes: dict[str, int]) -> No
         f"UCI handwritten digits, 8x8 pixels: {sizes['train']} images to train, "
         f"{sizes['validation']} to validate, {sizes['test']} to test"
     )
+    epochs = "1 epoch" if recipe.epochs == 1 else f"{recipe.epochs} epochs"
     print(
-        f"{recipe.epochs} epoch{'s' if recipe.epochs > 1 else ''}, batches of {recipe.batch_size}, learning rate {recipe.lr:g}, "
+        f"{epochs}, batches of {recipe.batch_size}, learning rate {recipe.lr:g}, "
         f"seed {recipe.seed}\n",
         flush=True,
     )
