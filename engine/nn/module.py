@@ -2,60 +2,22 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, namedtuple
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
-
-import numpy as np
 
 from ..autograd.grad_mode import no_grad
 from ..dtype import dtype as DType
 from ..dtype import float16, float32, float64
-from ..ops.creation import from_numpy
 from ..tensor import Parameter, Tensor
+from .hooks import Hooks, RemovableHandle
+from .state import load
 
-__all__ = ["Module", "RemovableHandle"]
+__all__ = ["Module"]
 
 _M = TypeVar("_M", bound="Module")
 
 _REGISTRIES = ("_parameters", "_buffers", "_modules")
-# What load_state_dict returns. The module global has the type's own name, so that it pickles.
-_IncompatibleKeys = namedtuple("_IncompatibleKeys", ["missing_keys", "unexpected_keys"])
-
-
-class RemovableHandle:
-    """What registering a hook returns; `remove()` takes the hook away again."""
-
-    def __init__(self, hooks: dict[int, Any], number: int) -> None:
-        self._hooks = hooks
-        self._number = number
-
-    def remove(self) -> None:
-        """Takes the hook away; a second call does nothing."""
-        self._hooks.pop(self._number, None)
-
-    def __enter__(self) -> RemovableHandle:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.remove()
-
-
-class _Hooks:
-    """The hooks of one module: number -> (hook, with_kwargs, always_call)."""
-
-    def __init__(self) -> None:
-        self.before: OrderedDict[int, tuple[Callable[..., Any], bool]] = OrderedDict()
-        self.after: OrderedDict[int, tuple[Callable[..., Any], bool, bool]] = OrderedDict()
-        self.next_number = 0
-
-    def add(self, hooks: OrderedDict[int, Any], entry: Any, prepend: bool) -> RemovableHandle:
-        number = self.next_number
-        self.next_number += 1
-        hooks[number] = entry
-        if prepend:
-            hooks.move_to_end(number, last=False)
-        return RemovableHandle(hooks, number)
 
 
 class Module:
@@ -73,7 +35,7 @@ class Module:
     """
 
     training: bool
-    _hooks: _Hooks | None = None  # hooks are rare: a module without any pays one read of this
+    _hooks: Hooks | None = None  # hooks are rare: a module without any pays one read of this
 
     def __init__(self) -> None:
         fields = self.__dict__
@@ -97,43 +59,7 @@ class Module:
         """Runs `forward`, between the module's hooks if it has any."""
         if self._hooks is None:
             return self.forward(*args, **kwargs)
-        return self._call_with_hooks(self._hooks, args, kwargs)
-
-    def _call_with_hooks(self, hooks: _Hooks, args: Any, kwargs: Any) -> Any:
-        pending = dict(hooks.after)
-        result: Any = None
-        try:
-            for before, with_kwargs in list(hooks.before.values()):
-                if with_kwargs:
-                    changed = before(self, args, kwargs)
-                    if changed is not None:
-                        if not isinstance(changed, tuple) or len(changed) != 2:
-                            raise RuntimeError(
-                                "forward_pre_hook: a hook with kwargs must return None or "
-                                f"(args, kwargs); got {changed!r}"
-                            )
-                        args, kwargs = changed
-                else:
-                    changed = before(self, args)
-                    if changed is not None:
-                        args = changed if isinstance(changed, tuple) else (changed,)
-            result = self.forward(*args, **kwargs)
-            for number, (after, with_kwargs, _) in list(hooks.after.items()):
-                pending.pop(number, None)
-                changed = (
-                    after(self, args, kwargs, result) if with_kwargs else after(self, args, result)
-                )
-                if changed is not None:
-                    result = changed
-        except Exception:
-            for after, with_kwargs, always in pending.values():
-                if always:
-                    if with_kwargs:
-                        after(self, args, kwargs, result)
-                    else:
-                        after(self, args, result)
-            raise
-        return result
+        return self._hooks.call(self, args, kwargs)
 
     def register_forward_pre_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
@@ -165,9 +91,9 @@ class Module:
         hooks = self._own_hooks()
         return hooks.add(hooks.after, (hook, with_kwargs, always_call), prepend)
 
-    def _own_hooks(self) -> _Hooks:
+    def _own_hooks(self) -> Hooks:
         if self._hooks is None:
-            self.__dict__["_hooks"] = _Hooks()
+            self.__dict__["_hooks"] = Hooks()
         return self._hooks  # type: ignore[return-value]
 
     # ---- registries ----
@@ -485,54 +411,7 @@ class Module:
             RuntimeError: missing or unexpected names (strict), or other shapes (always); all are
                 listed.
         """
-        if not isinstance(state_dict, Mapping):
-            raise TypeError(
-                f"load_state_dict: state_dict must be a mapping; got {type(state_dict).__name__}"
-            )
-        own = self.state_dict(keep_vars=True)
-        missing = [name for name in own if name not in state_dict]
-        unexpected = [name for name in state_dict if name not in own]
-        problems = []
-        if strict and missing:
-            problems.append("missing keys: " + ", ".join(missing))
-        if strict and unexpected:
-            problems.append("unexpected keys: " + ", ".join(map(str, unexpected)))
-        values: dict[str, Tensor] = {}
-        for name, mine in own.items():
-            if name not in state_dict:
-                continue
-            value = state_dict[name]
-            if isinstance(value, (np.ndarray, np.generic)):
-                value = from_numpy(np.asarray(value))
-            if not isinstance(value, Tensor):
-                problems.append(f"{name}: must be a tensor; got {type(value).__name__}")
-            elif tuple(value.shape) != tuple(mine.shape):
-                problems.append(
-                    f"{name}: must have shape {tuple(mine.shape)}; got {tuple(value.shape)}"
-                )
-            else:
-                values[name] = value
-        if problems:
-            listed = "".join(f"\n  {problem}" for problem in problems)
-            raise RuntimeError(
-                f"load_state_dict: the state does not fit {type(self).__name__}:{listed}"
-            )
-        with no_grad():
-            for name, value in values.items():
-                if assign:
-                    self._assign(name, value)
-                else:
-                    own[name].copy_(value)
-        return _IncompatibleKeys(missing, unexpected)
-
-    def _assign(self, name: str, value: Tensor) -> None:
-        """Makes `value` the parameter or buffer of this dotted name."""
-        path, _, last = name.rpartition(".")
-        module = self.get_submodule(path)
-        mine = module._parameters.get(last)
-        if mine is not None and not isinstance(value, Parameter):
-            value = Parameter(value, requires_grad=mine.requires_grad)
-        setattr(module, last, value)
+        return load(self, state_dict, strict, assign)
 
     # ---- mode, dtype, device ----
 
