@@ -135,8 +135,35 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         for group, hyper in zip(self.param_groups, self._hypers, strict=True):
-            self._step_group(group, hyper)
+            try:
+                self._step_group(group, hyper)
+            except Exception:
+                self._blame(group)
+                raise
         return loss
+
+    def _blame(self, group: dict[str, Any]) -> None:
+        """Raises an error that names the parameter that a kernel refused, if one can be found."""
+        for i, p in enumerate(group["params"]):
+            if p.grad is None:
+                continue
+            for what in ("shape", "dtype", "device"):
+                mine, other = getattr(p, what), getattr(p.grad, what)
+                if mine != other:
+                    raise RuntimeError(
+                        f"{self._name}: the gradient of parameter {i} must have its {what}, "
+                        f"{mine}; got {other}"
+                    ) from None
+            if not p.is_contiguous():
+                raise RuntimeError(
+                    f"{self._name}: parameter {i} must be contiguous; got shape "
+                    f"{tuple(p.shape)}, stride {p.stride()} (make it from .contiguous())"
+                ) from None
+            if p.device != group["params"][0].device:
+                raise RuntimeError(
+                    f"{self._name}: the parameters of a group must be on one device; got "
+                    f"{group['params'][0].device} and {p.device} (give each device a group)"
+                ) from None
 
     def _step_group(self, group: dict[str, Any], hyper: Any) -> None:
         """One step of one group; `hyper` is where the kernel reads learning rate and step."""
