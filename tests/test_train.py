@@ -21,11 +21,6 @@ from gradsmith.train import (
 )
 
 
-@pytest.fixture
-def full(request):
-    return request.config.getoption("--full", default=False)
-
-
 def batches(count=6, size=8, features=4, seed=0):
     """Batches of points of two classes that a line separates."""
     rng = np.random.default_rng(seed)
