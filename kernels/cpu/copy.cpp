@@ -37,7 +37,8 @@ GS_INLINE To convert(From x) {
     return static_cast<To>(x.value != 0);
   } else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
     // -lowest is a power of two, so exact in From; the largest To need not be.
-    constexpr To kLowest = sizeof(To) == 4 ? static_cast<To>(INT32_MIN) : static_cast<To>(INT64_MIN);
+    constexpr To kLowest =
+        sizeof(To) == 4 ? static_cast<To>(INT32_MIN) : static_cast<To>(INT64_MIN);
     constexpr From kLimit = -static_cast<From>(kLowest);
     if (!(x >= -kLimit)) return kLowest;
     return x < kLimit ? static_cast<To>(x) : static_cast<To>(~kLowest);
@@ -89,7 +90,8 @@ GS_INLINE void swap_dims(StridedLoop<2>& loop, int a, int b) {
 GS_INLINE int fastest_dim(const StridedLoop<2>& loop, int k) {
   int best = loop.ndim - 1;
   for (int d = loop.ndim - 1; d >= 0; --d) {
-    if (magnitude(loop.stride[k][d]) && magnitude(loop.stride[k][d]) < magnitude(loop.stride[k][best]))
+    if (magnitude(loop.stride[k][d]) &&
+        magnitude(loop.stride[k][d]) < magnitude(loop.stride[k][best]))
       best = d;
   }
   return best;
@@ -155,33 +157,23 @@ using CopyLoop = void (*)(StridedLoop<2> loop, char* dst, const char* src);
 template <class D>
 CopyLoop copy_loop_from(DType src) {
   switch (src) {
-    case DType::kFloat32:
-      return copy_loop<D, float>;
-    case DType::kFloat64:
-      return copy_loop<D, double>;
-    case DType::kInt32:
-      return copy_loop<D, int32_t>;
-    case DType::kInt64:
-      return copy_loop<D, int64_t>;
-    case DType::kBool:
-      return copy_loop<D, Bool>;
-    default:
-      return nullptr;
+    case DType::kFloat32: return copy_loop<D, float>;
+    case DType::kFloat64: return copy_loop<D, double>;
+    case DType::kInt32: return copy_loop<D, int32_t>;
+    case DType::kInt64: return copy_loop<D, int64_t>;
+    case DType::kBool: return copy_loop<D, Bool>;
+    default: return nullptr;
   }
 }
 
 int64_t element_size(DType dtype) {
   switch (dtype) {
     case DType::kFloat32:
-    case DType::kInt32:
-      return 4;
+    case DType::kInt32: return 4;
     case DType::kFloat64:
-    case DType::kInt64:
-      return 8;
-    case DType::kBool:
-      return 1;
-    default:
-      return 0;
+    case DType::kInt64: return 8;
+    case DType::kBool: return 1;
+    default: return 0;
   }
 }
 
@@ -189,27 +181,18 @@ int64_t element_size(DType dtype) {
 CopyLoop copy_loop_of(DType dst, DType src) {
   if (dst == src && dst != DType::kBool) {  // by size: half as many loops
     switch (element_size(dst)) {
-      case 4:
-        return copy_loop<int32_t, int32_t>;
-      case 8:
-        return copy_loop<int64_t, int64_t>;
-      default:
-        return nullptr;
+      case 4: return copy_loop<int32_t, int32_t>;
+      case 8: return copy_loop<int64_t, int64_t>;
+      default: return nullptr;
     }
   }
   switch (dst) {
-    case DType::kFloat32:
-      return copy_loop_from<float>(src);
-    case DType::kFloat64:
-      return copy_loop_from<double>(src);
-    case DType::kInt32:
-      return copy_loop_from<int32_t>(src);
-    case DType::kInt64:
-      return copy_loop_from<int64_t>(src);
-    case DType::kBool:
-      return copy_loop_from<Bool>(src);
-    default:
-      return nullptr;
+    case DType::kFloat32: return copy_loop_from<float>(src);
+    case DType::kFloat64: return copy_loop_from<double>(src);
+    case DType::kInt32: return copy_loop_from<int32_t>(src);
+    case DType::kInt64: return copy_loop_from<int64_t>(src);
+    case DType::kBool: return copy_loop_from<Bool>(src);
+    default: return nullptr;
   }
 }
 
@@ -328,18 +311,12 @@ Status copy_into(const CopyIntoArgs& args) {
 
 Status full(const FullArgs& args) {
   switch (args.y.dtype) {
-    case DType::kFloat32:
-      return fill<float>(args.y, args.value);
-    case DType::kFloat64:
-      return fill<double>(args.y, args.value);
-    case DType::kInt32:
-      return fill<int32_t>(args.y, args.value);
-    case DType::kInt64:
-      return fill<int64_t>(args.y, args.value);
-    case DType::kBool:
-      return fill<Bool>(args.y, args.value);
-    default:
-      return kNoDType;
+    case DType::kFloat32: return fill<float>(args.y, args.value);
+    case DType::kFloat64: return fill<double>(args.y, args.value);
+    case DType::kInt32: return fill<int32_t>(args.y, args.value);
+    case DType::kInt64: return fill<int64_t>(args.y, args.value);
+    case DType::kBool: return fill<Bool>(args.y, args.value);
+    default: return kNoDType;
   }
 }
 

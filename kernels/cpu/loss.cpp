@@ -144,7 +144,7 @@ void log_softmax_bwd_rows_of(const T* grad_y, const T* y, T* grad_x, int64_t row
 
 template <class T>
 void log_softmax_bwd_columns(const T* grad_y, const T* y, T* grad_x, int64_t extent, int64_t stride,
-                          int64_t n) {
+                             int64_t n) {
   Vec<T> sum{};
   for (int64_t i = 0; i < extent; ++i) sum += load_n<T>(grad_y + i * stride, n);
   for (int64_t i = 0; i < extent; ++i) {
@@ -158,9 +158,8 @@ void log_softmax_bwd_columns(const T* grad_y, const T* y, T* grad_x, int64_t ext
 template <class T, class Rows, class Columns>
 void for_softmax_rows(const Along& a, const Rows& rows, const Columns& columns) {
   if (a.inner == 1) {
-    parallel_for(a.outer, max64(kBlock / a.extent, 1), [&](int64_t begin, int64_t end) {
-      rows(begin * a.extent, end - begin);
-    });
+    parallel_for(a.outer, max64(kBlock / a.extent, 1),
+                 [&](int64_t begin, int64_t end) { rows(begin * a.extent, end - begin); });
     return;
   }
   const int64_t groups = (a.inner + kLanes<T> - 1) / kLanes<T>;

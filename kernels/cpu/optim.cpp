@@ -57,7 +57,8 @@ struct Sgd {
 
 template <class T>
 struct Adam {
-  T step_size, one_minus_beta1, beta2, one_minus_beta2, inverse_root, eps, weight_decay, shrink, sign;
+  T step_size, one_minus_beta1, beta2, one_minus_beta2, inverse_root, eps, weight_decay, shrink,
+      sign;
   bool decoupled;
   static constexpr int kStates = 2;
 
@@ -232,8 +233,7 @@ Status adam_step(const AdamStepArgs& args) {
   if (status.code != Code::kOk) return status;
   status = check_list(args.params, args.exp_avg_sqs, 3);
   if (status.code != Code::kOk) return status;
-  step_all<AdamStepArgs, Adam>(args, args.params, args.grads, args.exp_avgs.v,
-                               args.exp_avg_sqs.v);
+  step_all<AdamStepArgs, Adam>(args, args.params, args.grads, args.exp_avgs.v, args.exp_avg_sqs.v);
   return kDone;
 }
 

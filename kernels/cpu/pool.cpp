@@ -206,7 +206,8 @@ struct BadIndex {
     for (int64_t i = begin; i < end; i += kLanes<float>) {
       const int64_t n = min64(kLanes<float>, end - i);
       const float* const p = reinterpret_cast<const float*>(indices + i);
-      const auto v = bit_cast<IVec<float>>(n == kLanes<float> ? load<float>(p) : load_n<float>(p, n));
+      const auto v =
+          bit_cast<IVec<float>>(n == kLanes<float> ? load<float>(p) : load_n<float>(p, n));
       bad |= (v < 0) | (v > bound);  // the lanes beyond the end are 0
     }
     bool any = limit < 1 && begin < end;
@@ -215,8 +216,8 @@ struct BadIndex {
     int64_t first = begin;
     while (indices[first] >= 0 && indices[first] < limit) ++first;
     int64_t seen = __atomic_load_n(&place, __ATOMIC_RELAXED);
-    while (first < seen && !__atomic_compare_exchange_n(&place, &seen, first, true, __ATOMIC_RELAXED,
-                                                        __ATOMIC_RELAXED)) {
+    while (first < seen && !__atomic_compare_exchange_n(&place, &seen, first, true,
+                                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
     }
     return false;
   }
@@ -408,8 +409,8 @@ void avg_pool_plane(const Window& w, const Interior& inside, bool include_pad, i
     const Reach d = reach(w, 0, od);
     for (int64_t oh = 0; oh < w.out[1]; ++oh, y += w.out[2]) {
       const Reach h = reach(w, 1, oh);
-      const int64_t depth = extent_for_average(w, 0, od, include_pad) *
-                            extent_for_average(w, 1, oh, include_pad);
+      const int64_t depth =
+          extent_for_average(w, 0, od, include_pad) * extent_for_average(w, 1, oh, include_pad);
       const bool rows = lanes && d.first < d.end && h.first < h.end;
       const int64_t begin = rows ? inside.begin : 0, end = rows ? inside.end : 0;
       const auto one = [&](int64_t o) {
@@ -495,8 +496,8 @@ void avg_pool_bwd_plane(const Window& w, const Interior& inside, bool include_pa
     for (int64_t oh = 0; oh < w.out[1]; ++oh, grad_y += w.out[2]) {
       const Reach h = reach(w, 1, oh);
       if (d.first >= d.end || h.first >= h.end) continue;
-      const int64_t depth = extent_for_average(w, 0, od, include_pad) *
-                            extent_for_average(w, 1, oh, include_pad);
+      const int64_t depth =
+          extent_for_average(w, 0, od, include_pad) * extent_for_average(w, 1, oh, include_pad);
       shares<T>(w, inside, include_pad, divisor, depth, grad_y, share);
       for (int64_t i = d.first; i < d.end; ++i) {
         for (int64_t j = h.first; j < h.end; ++j) {
@@ -652,8 +653,9 @@ Status avg_pool_bwd(const AvgPoolBwdArgs& args) {
   }
   if (args.grad_x.size == 0) return kDone;
   if (grad_y.size == 0) {
-    __builtin_memset(args.grad_x.data, 0,
-                     static_cast<size_t>(args.grad_x.size) * (grad_y.dtype == DType::kFloat32 ? 4 : 8));
+    __builtin_memset(
+        args.grad_x.data, 0,
+        static_cast<size_t>(args.grad_x.size) * (grad_y.dtype == DType::kFloat32 ? 4 : 8));
     return kDone;
   }
   return grad_y.dtype == DType::kFloat32 ? avg_pool_bwd_typed<float>(args, w)

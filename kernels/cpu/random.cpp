@@ -157,17 +157,17 @@ void dropout_typed(const DropoutArgs& args) {
   limit += static_cast<double>(limit) < scaled;
   const T scale = args.p < 1 ? static_cast<T>(1 / (1 - args.p)) : T(0);
   parallel_for(args.x.size, kBlock, [&](int64_t begin, int64_t end) {
-    for_batches(args.seed, args.offset, begin, end, 4,
-                [&](const uint32_t* words, int64_t at, int64_t n) {
-                  for (int64_t i = 0; i < n; i += kLanes<T>) {
-                    constexpr IntOf<T> k24Bits = 0xffffff;  // a shift of int32 brings its sign along
-                    const IVec<T> kept = ((load_words<T>(words + i) >> 8) & k24Bits) >= limit;
-                    const int64_t m = min64(kLanes<T>, n - i);
-                    const T* const p = x + at + i;
-                    const Vec<T> v = m == kLanes<T> ? load<T>(p) : load_n<T>(p, m);
-                    store_up_to<T>(y + at + i, kept ? v * scale : Vec<T>{}, m);
-                  }
-                });
+    for_batches(
+        args.seed, args.offset, begin, end, 4, [&](const uint32_t* words, int64_t at, int64_t n) {
+          for (int64_t i = 0; i < n; i += kLanes<T>) {
+            constexpr IntOf<T> k24Bits = 0xffffff;  // a shift of int32 brings its sign along
+            const IVec<T> kept = ((load_words<T>(words + i) >> 8) & k24Bits) >= limit;
+            const int64_t m = min64(kLanes<T>, n - i);
+            const T* const p = x + at + i;
+            const Vec<T> v = m == kLanes<T> ? load<T>(p) : load_n<T>(p, m);
+            store_up_to<T>(y + at + i, kept ? v * scale : Vec<T>{}, m);
+          }
+        });
   });
 }
 
@@ -176,15 +176,14 @@ void uniform_float(const RandomArgs& args) {
   const auto low = static_cast<float>(args.first);
   const auto range = static_cast<float>(args.second - args.first);
   parallel_for(args.y.size, kBlock, [&](int64_t begin, int64_t end) {
-    for_batches(args.seed, args.offset, begin, end, 4,
-                [&](const uint32_t* words, int64_t at, int64_t n) {
-                  for (int64_t i = 0; i < n; i += kLanes<float>) {
-                    const IVec<float> top = (load_words<float>(words + i) >> 8) & 0xffffff;
-                    const Vec<float> u = __builtin_convertvector(top, Vec<float>) * 0x1p-24f;
-                    store_up_to<float>(y + at + i, rounded(u * range) + low,
-                                       min64(kLanes<float>, n - i));
-                  }
-                });
+    for_batches(
+        args.seed, args.offset, begin, end, 4, [&](const uint32_t* words, int64_t at, int64_t n) {
+          for (int64_t i = 0; i < n; i += kLanes<float>) {
+            const IVec<float> top = (load_words<float>(words + i) >> 8) & 0xffffff;
+            const Vec<float> u = __builtin_convertvector(top, Vec<float>) * 0x1p-24f;
+            store_up_to<float>(y + at + i, rounded(u * range) + low, min64(kLanes<float>, n - i));
+          }
+        });
   });
 }
 
@@ -192,14 +191,13 @@ void uniform_double(const RandomArgs& args) {
   double* const y = reinterpret_cast<double*>(args.y.data);
   const double low = args.first, range = args.second - args.first;
   parallel_for(args.y.size, kBlock, [&](int64_t begin, int64_t end) {
-    for_batches(args.seed, args.offset, begin, end, 2,
-                [&](const uint32_t* words, int64_t at, int64_t n) {
-                  for (int64_t i = 0; i < n; i += kLanes64) {
-                    const Vec<double> u = fraction53(load_pairs(words + 2 * i), 0);
-                    store_up_to<double>(y + at + i, rounded(u * range) + low,
-                                        min64(kLanes64, n - i));
-                  }
-                });
+    for_batches(
+        args.seed, args.offset, begin, end, 2, [&](const uint32_t* words, int64_t at, int64_t n) {
+          for (int64_t i = 0; i < n; i += kLanes64) {
+            const Vec<double> u = fraction53(load_pairs(words + 2 * i), 0);
+            store_up_to<double>(y + at + i, rounded(u * range) + low, min64(kLanes64, n - i));
+          }
+        });
   });
 }
 

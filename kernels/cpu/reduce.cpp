@@ -51,7 +51,8 @@ GS_INLINE Vec<typename R::Partial> load_partials(const T* p) {
   if constexpr (std::is_same_v<typename R::Partial, T>) {
     return load<T>(p);
   } else {
-    typedef T Half __attribute__((vector_size(R::kWidth * sizeof(T)), aligned(alignof(T)), may_alias));
+    typedef T Half
+        __attribute__((vector_size(R::kWidth * sizeof(T)), aligned(alignof(T)), may_alias));
     return __builtin_convertvector(*reinterpret_cast<const Half*>(p), Vec<typename R::Partial>);
   }
 }
@@ -87,20 +88,23 @@ typename R::Partial fold_array(typename R::Partial sum, const T* p, int64_t n) {
 }
 
 template <class R, class T>
-typename R::Partial fold_strided(typename R::Partial sum, const char* p, int64_t stride, int64_t n) {
+typename R::Partial fold_strided(typename R::Partial sum, const char* p, int64_t stride,
+                                 int64_t n) {
   for (int64_t i = 0; i < n; ++i) sum = R::combine(sum, load_one<T>(p + i * stride));
   return sum;
 }
 
 // Folds `rows` rows of n elements, `stride` bytes apart, into n partial results, one a column.
 template <class R, class T>
-void fold_across(typename R::Partial* sums, const char* p, int64_t stride, int64_t rows, int64_t n) {
+void fold_across(typename R::Partial* sums, const char* p, int64_t stride, int64_t rows,
+                 int64_t n) {
   using Partial = typename R::Partial;
   constexpr int kWidth = R::kWidth;
   const auto row = [&](int64_t j) { return reinterpret_cast<const T*>(p + j * stride); };
   int64_t j = 0;
   for (; j + 4 <= rows; j += 4) {  // four at a time: a quarter of the traffic to `sums`
-    const T *const r0 = row(j), *const r1 = row(j + 1), *const r2 = row(j + 2), *const r3 = row(j + 3);
+    const T *const r0 = row(j), *const r1 = row(j + 1), *const r2 = row(j + 2),
+                   *const r3 = row(j + 3);
     int64_t i = 0;
 #pragma GCC unroll 2
     for (; i + kWidth <= n; i += kWidth) {

@@ -112,7 +112,8 @@ GS_INLINE bool is_aligned(const StridedLoop<N>& loop, int k, const char* p) {
 // Whether a row of operand k is a T array: neighbours, aligned.
 template <class T, int N>
 GS_INLINE bool rows_are_arrays(const StridedLoop<N>& loop, int k, const char* p) {
-  return loop.stride[k][loop.ndim - 1] == static_cast<int64_t>(sizeof(T)) && is_aligned<T>(loop, k, p);
+  return loop.stride[k][loop.ndim - 1] == static_cast<int64_t>(sizeof(T)) &&
+         is_aligned<T>(loop, k, p);
 }
 
 // One element at any address.

@@ -52,32 +52,32 @@ struct MathConstants<double> {
 // lesser: a < b ? a : b; greater: a > b ? a : b; so b where either is NaN. The compiler makes two
 // instructions of the expression.
 #if defined(__AVX512F__)
-#define GS_PICK(name, op, compare)                                                        \
-  GS_INLINE Vec<float> name(Vec<float> a, Vec<float> b) {                                 \
-    return (Vec<float>)_mm512_maskz_##op##_ps(0xffff, (__m512)a, (__m512)b);              \
-  }                                                                                       \
-  GS_INLINE Vec<double> name(Vec<double> a, Vec<double> b) {                              \
-    return (Vec<double>)_mm512_maskz_##op##_pd(0xff, (__m512d)a, (__m512d)b);             \
+#define GS_PICK(name, op, compare)                                            \
+  GS_INLINE Vec<float> name(Vec<float> a, Vec<float> b) {                     \
+    return (Vec<float>)_mm512_maskz_##op##_ps(0xffff, (__m512)a, (__m512)b);  \
+  }                                                                           \
+  GS_INLINE Vec<double> name(Vec<double> a, Vec<double> b) {                  \
+    return (Vec<double>)_mm512_maskz_##op##_pd(0xff, (__m512d)a, (__m512d)b); \
   }
 #elif defined(__AVX__)
-#define GS_PICK(name, op, compare)                                                        \
-  GS_INLINE Vec<float> name(Vec<float> a, Vec<float> b) {                                 \
-    return (Vec<float>)_mm256_##op##_ps((__m256)a, (__m256)b);                            \
-  }                                                                                       \
-  GS_INLINE Vec<double> name(Vec<double> a, Vec<double> b) {                              \
-    return (Vec<double>)_mm256_##op##_pd((__m256d)a, (__m256d)b);                         \
+#define GS_PICK(name, op, compare)                                \
+  GS_INLINE Vec<float> name(Vec<float> a, Vec<float> b) {         \
+    return (Vec<float>)_mm256_##op##_ps((__m256)a, (__m256)b);    \
+  }                                                               \
+  GS_INLINE Vec<double> name(Vec<double> a, Vec<double> b) {      \
+    return (Vec<double>)_mm256_##op##_pd((__m256d)a, (__m256d)b); \
   }
 #elif defined(__x86_64__)
-#define GS_PICK(name, op, compare)                                                        \
-  GS_INLINE Vec<float> name(Vec<float> a, Vec<float> b) {                                 \
-    return (Vec<float>)_mm_##op##_ps((__m128)a, (__m128)b);                               \
-  }                                                                                       \
-  GS_INLINE Vec<double> name(Vec<double> a, Vec<double> b) {                              \
-    return (Vec<double>)_mm_##op##_pd((__m128d)a, (__m128d)b);                            \
+#define GS_PICK(name, op, compare)                             \
+  GS_INLINE Vec<float> name(Vec<float> a, Vec<float> b) {      \
+    return (Vec<float>)_mm_##op##_ps((__m128)a, (__m128)b);    \
+  }                                                            \
+  GS_INLINE Vec<double> name(Vec<double> a, Vec<double> b) {   \
+    return (Vec<double>)_mm_##op##_pd((__m128d)a, (__m128d)b); \
   }
 #else
-#define GS_PICK(name, op, compare)                                                        \
-  GS_INLINE Vec<float> name(Vec<float> a, Vec<float> b) { return a compare b ? a : b; }   \
+#define GS_PICK(name, op, compare)                                                      \
+  GS_INLINE Vec<float> name(Vec<float> a, Vec<float> b) { return a compare b ? a : b; } \
   GS_INLINE Vec<double> name(Vec<double> a, Vec<double> b) { return a compare b ? a : b; }
 #endif
 GS_PICK(lesser, min, <)
@@ -98,9 +98,10 @@ GS_INLINE Vec<double> exp_tail(Vec<double> r) {
   const Vec<double> r2 = r * r;
   const Vec<double> r4 = r2 * r2;
   const Vec<double> low = (r * (1.0 / 6) + 0.5) + (r * (1.0 / 120) + 1.0 / 24) * r2;
-  const Vec<double> middle = (r * (1.0 / 5040) + 1.0 / 720) + (r * (1.0 / 362880) + 1.0 / 40320) * r2;
-  const Vec<double> high = (r * (1.0 / 39916800) + 1.0 / 3628800) +
-                           (r * (1.0 / 6227020800.0) + 1.0 / 479001600) * r2;
+  const Vec<double> middle =
+      (r * (1.0 / 5040) + 1.0 / 720) + (r * (1.0 / 362880) + 1.0 / 40320) * r2;
+  const Vec<double> high =
+      (r * (1.0 / 39916800) + 1.0 / 3628800) + (r * (1.0 / 6227020800.0) + 1.0 / 479001600) * r2;
   return low + (middle + high * r4) * r4;
 }
 
@@ -173,12 +174,11 @@ GS_INLINE Vec<float> log_series(Vec<float> z) {
 
 GS_INLINE Vec<double> log_series(Vec<double> z) {
   const Vec<double> w = z * z;
-  const Vec<double> odd = 3.999999999940941908e-01 +
-                          w * (2.222219843214978396e-01 + w * 1.531383769920937332e-01);
-  const Vec<double> even =
-      6.666666666666735130e-01 +
-      w * (2.857142874366239149e-01 +
-           w * (1.818357216161805012e-01 + w * 1.479819860511658591e-01));
+  const Vec<double> odd =
+      3.999999999940941908e-01 + w * (2.222219843214978396e-01 + w * 1.531383769920937332e-01);
+  const Vec<double> even = 6.666666666666735130e-01 +
+                           w * (2.857142874366239149e-01 +
+                                w * (1.818357216161805012e-01 + w * 1.479819860511658591e-01));
   return w * odd + z * even;
 }
 
@@ -189,7 +189,8 @@ GS_INLINE Vec<T> vlog(Vec<T> x) {
   const IVec<T> small = x < C::kSmallestNormal;
   const Vec<T> normal = small ? x * C::kTwoToMantissa : x;
   // Adding 1 - sqrt(1/2) to the bits carries into the exponent where m >= sqrt(2).
-  const IVec<T> bits = bit_cast<IVec<T>>(normal) + ((C::kBias << C::kMantissaBits) - C::kSqrtHalfBits);
+  const IVec<T> bits =
+      bit_cast<IVec<T>>(normal) + ((C::kBias << C::kMantissaBits) - C::kSqrtHalfBits);
   IVec<T> n = (bits >> C::kMantissaBits) - C::kBias;
   n = small ? n - C::kMantissaBits : n;
   const Vec<T> m = bit_cast<Vec<T>>((bits & kMantissaMask) + C::kSqrtHalfBits);
@@ -219,8 +220,8 @@ GS_INLINE void tanh_ratio(Vec<float> x, Vec<float>& p, Vec<float>& q) {
 
 GS_INLINE void tanh_ratio(Vec<double> x, Vec<double>& p, Vec<double>& q) {
   const Vec<double> z = x * x;
-  const Vec<double> c = (z * -9.64399179425052238628e-1 - 9.92877231001918586564e1) * z -
-                        1.61468768441708447952e3;
+  const Vec<double> c =
+      (z * -9.64399179425052238628e-1 - 9.92877231001918586564e1) * z - 1.61468768441708447952e3;
   p = c * (z * x);
   q = ((z + 1.12811678491632931402e2) * z + 2.23548839060100448583e3) * z +
       4.84406305325125486048e3;
@@ -294,8 +295,8 @@ GS_INLINE Vec<double> vsqrt(Vec<double> x) {
 GS_INLINE void vcos_sin_turns(Vec<double> u, Vec<double>& cosine, Vec<double>& sine) {
   const Vec<double> rounded = u * 4.0 + MathConstants<double>::kRound;
   const Vec<double> q = rounded - MathConstants<double>::kRound;
-  const IVec<double> quarter =
-      bit_cast<IVec<double>>(rounded) - bit_cast<IVec<double>>(splat<double>(MathConstants<double>::kRound));
+  const IVec<double> quarter = bit_cast<IVec<double>>(rounded) -
+                               bit_cast<IVec<double>>(splat<double>(MathConstants<double>::kRound));
   const Vec<double> a = (u - q * 0.25) * 6.283185307179586;
   const Vec<double> z = a * a;
   Vec<double> s = z * (-1.0 / 1307674368000.0) + 1.0 / 6227020800.0;

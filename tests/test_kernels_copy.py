@@ -1,0 +1,182 @@
+"""CPU copies: casts, overlaps, fills, slices and concatenation, against NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from gradsmith import _cpu
+from gradsmith.kernels import table
+from layouts import LAYOUTS, lay_out, same_bits, unchanged
+
+K = table("cpu")
+DTYPES = tuple(np.dtype(d) for d in (np.float32, np.float64, np.int32, np.int64, np.bool_))
+
+
+def draw(rng, shape, dtype):
+    return rng.integers(-4, 5, shape).astype(dtype) + (
+        np.asarray(0.5, dtype) if dtype.kind == "f" else np.zeros((), dtype)
+    )
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_copy_casts_every_layout(dtype, isa):
+    rng = np.random.default_rng(0)
+    for shape in ((), (1,), (37,), (5, 33), (34, 65), (3, 40, 5), (2, 3, 4, 19), (0, 3)):
+        for layout in LAYOUTS:
+            for source in DTYPES:
+                x = lay_out(draw(rng, shape, source), layout)
+                same = unchanged(x)
+                y = K.copy(x, dtype)
+                same()
+                assert y.dtype == dtype and y.flags.c_contiguous and y.shape == x.shape
+                assert not np.shares_memory(x, y)
+                np.testing.assert_array_equal(y, x.astype(dtype))
+
+
+def test_casts_of_what_does_not_fit(isa):
+    for source in (np.float32, np.float64):
+        x = np.array([np.nan, np.inf, -np.inf, 1e30, -1e30, -0.0, 2.0**31, -(2.0**31)], source)
+        for target in (np.int32, np.int64):
+            info = np.iinfo(target)
+            got = K.copy(x, np.dtype(target))
+            want = [info.min, info.max, info.min, info.max, info.min, 0]
+            assert got[:6].tolist() == want
+            assert got[7] == -(2**31)
+            assert got[6] == (2**31 if target is np.int64 else info.max)
+        top = np.nextafter(source(2) ** 63, source(0))
+        assert K.copy(np.array([top]), np.dtype(np.int64))[0] == int(top)
+        assert K.copy(x, np.dtype(bool)).tolist() == [True] * 5 + [False, True, True]
+    wide = np.array([2**40 + 3, -(2**33)])
+    assert K.copy(wide, np.dtype(np.int32)).tolist() == wide.astype(np.int32).tolist()
+    over = np.array([1e300, -1e300, 1e-300, np.nan])
+    np.testing.assert_array_equal(
+        K.copy(over, np.dtype(np.float32)), np.array([np.inf, -np.inf, 0, np.nan], np.float32)
+    )
+
+
+def test_copies_large_enough_for_threads(isa):
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((5, 311, 263)).astype(np.float32)
+    for view in (x, x.T, x.transpose(0, 2, 1), x.transpose(1, 2, 0), x[:, ::-1, ::2], x[::2].T):
+        for dtype in (np.float32, np.float64):
+            got = same_bits(lambda view=view, dtype=dtype: K.copy(view, np.dtype(dtype)))
+            assert np.array_equal(got, view.astype(dtype))
+
+
+@pytest.mark.parametrize("source", DTYPES, ids=str)
+def test_copy_into_views(source, isa):
+    rng = np.random.default_rng(2)
+    for shape, source_shape in (
+        ((), ()),
+        ((5, 33), (33,)),
+        ((5, 33), (5, 1)),
+        ((5, 33), ()),
+        ((4, 7), (1, 1, 4, 7)),
+        ((2, 3, 40), (3, 40)),
+        ((36, 35), (36, 35)),
+        ((0, 4), (4,)),
+    ):
+        for layout in ("plain", "transposed", "reversed", "stepped", "misaligned"):
+            for dtype in DTYPES:
+                dst = lay_out(np.zeros(shape, dtype), layout)
+                src = lay_out(draw(rng, source_shape, source), LAYOUTS[rng.integers(len(LAYOUTS))])
+                assert K.copy_into(dst, src) is None
+                np.testing.assert_array_equal(
+                    dst,
+                    np.broadcast_to(
+                        src.reshape(src.shape[-dst.ndim :] if dst.ndim else ()), shape
+                    ).astype(dtype),
+                )
+    dst = np.zeros((3, 5), np.float32)
+    K.copy_into(dst, 2.5)
+    assert (dst == 2.5).all()
+
+
+def test_copy_into_overlapping_memory(isa):
+    def expect(make, into, source):
+        ours, theirs = make(), make()
+        K.copy_into(into(ours), source(ours))
+        into(theirs)[...] = source(theirs).copy()
+        assert np.array_equal(ours, theirs)
+
+    for n in (5, 64, 300):
+        square = lambda n=n: np.arange(n * n, dtype=np.float32).reshape(n, n)  # noqa: E731
+        expect(square, lambda x: x, lambda x: x.T)
+        expect(square, lambda x: x, lambda x: x[::-1])
+        expect(square, lambda x: x, lambda x: x[:, ::-1])
+        expect(square, lambda x: x[1:], lambda x: x[:-1])
+        expect(square, lambda x: x[:-1], lambda x: x[1:])
+        expect(square, lambda x: x[:, 1:], lambda x: x[:, :-1])
+        expect(square, lambda x: x, lambda x: x[2:3])
+        expect(square, lambda x: x, lambda x: x[:, 3:4])
+        expect(square, lambda x: x[::2], lambda x: x[: (n + 1) // 2])
+        expect(square, lambda x: x, lambda x: x)
+        # another dtype in the same memory
+        expect(
+            square,
+            lambda x: x[: n // 2 * 2].reshape(-1),
+            lambda x: x[: n // 2 * 2].reshape(-1).view(np.int32),
+        )
+
+
+def test_copy_into_refuses(isa):
+    x = np.zeros((3, 4), np.float32)
+    for source in (np.zeros((4, 3), np.float32), np.zeros((2, 3, 4), np.float32), np.zeros(5)):
+        with pytest.raises(_cpu.Fault):
+            K.copy_into(x, source)
+    x.flags.writeable = False
+    with pytest.raises(_cpu.Fault):
+        K.copy_into(x, 1.0)
+    assert not x.any()
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_full(dtype, isa):
+    for shape in ((), (1,), (0, 3), (37,), (300, 301)):
+        for value in (0.0, 1.0, -3.0, 2.75, -0.0):
+            got = K.full(shape, value, dtype)
+            want = np.full(shape, np.float64(value).astype(dtype))
+            assert got.dtype == dtype and got.tobytes() == want.tobytes()
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_slice_bwd(dtype, isa):
+    rng = np.random.default_rng(3)
+    for _ in range(60):
+        shape = tuple(int(n) for n in rng.integers(1, 9, rng.integers(1, 5)))
+        start = tuple(int(rng.integers(0, n)) for n in shape)
+        step = tuple(int(rng.choice([1, 1, 2, 3, -1, -2])) for _ in shape)
+        window = tuple(slice(a, None, s) for a, s in zip(start, step, strict=True))
+        want = np.zeros(shape, dtype)
+        part = want[window]
+        keep = tuple(slice(0, int(rng.integers(0, n + 1))) for n in part.shape)
+        grad = lay_out(draw(rng, part[keep].shape, dtype), "transposed")
+        part[keep] = grad
+        np.testing.assert_array_equal(K.slice_bwd(grad, shape, start, step), want)
+    big = draw(rng, (70, 900), dtype)
+    want = np.zeros((140, 901), dtype)
+    want[1::2, 1:] = big
+    np.testing.assert_array_equal(
+        same_bits(lambda: K.slice_bwd(big, (140, 901), (1, 1), (2, 1))), want
+    )
+    for start, step in (((-1,), (1,)), ((0,), (3,)), ((1,), (-1,)), ((3,), (1,))):
+        with pytest.raises(_cpu.Fault):
+            K.slice_bwd(draw(rng, (3,), dtype), (5,), start, step)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_cat(dtype, isa):
+    rng = np.random.default_rng(4)
+    for shape in ((3,), (2, 5), (2, 3, 4), (1, 1, 7, 2), (30, 40, 50)):
+        for dim in range(len(shape)):
+            xs = []
+            for _ in range(int(rng.integers(1, 5))):
+                part = list(shape)
+                part[dim] = int(rng.integers(0, 5))
+                xs.append(lay_out(draw(rng, part, dtype), LAYOUTS[rng.integers(len(LAYOUTS))]))
+            want = np.concatenate(xs, dim)
+            np.testing.assert_array_equal(same_bits(lambda: K.cat(xs, dim, want.shape)), want)
+    with pytest.raises(_cpu.Fault):
+        K.cat([np.zeros((2, 3)), np.zeros((2, 4))], 0, (4, 3))
+    with pytest.raises(_cpu.Fault):
+        K.cat([np.zeros((2, 3)), np.zeros((2, 3))], 0, (5, 3))

@@ -1,0 +1,159 @@
+"""Elementwise CPU kernels: every layout, broadcast, special value and ISA against float64."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from gradsmith import _cpu
+from gradsmith.kernels import table
+from gradsmith.testing.reference import elementwise as reference
+from layouts import LAYOUTS, every_place, lay_out, same_bits, unchanged
+
+K = table("cpu")
+FLOATS = (np.float32, np.float64)
+UNARY = ("neg", "exp", "log", "relu", "sigmoid", "tanh")
+BINARY = ("add", "sub", "mul", "div", "relu_bwd", "sigmoid_bwd", "tanh_bwd")
+EXACT = ("neg", "relu", "add", "sub", "mul", "div", "relu_bwd")
+
+
+def check(name, got, *inputs):
+    dtype = inputs[0].dtype
+    # One operation rounded to float64 and then to float32 is rounded rightly; through 80 bits not.
+    wide = np.float64 if dtype == np.float32 or name in EXACT else np.longdouble
+    want = np.asarray(getattr(reference, name)(*(a.astype(wide) for a in inputs)))
+    assert got.dtype == dtype and got.shape == want.shape
+    assert got.flags.c_contiguous
+    with np.errstate(all="ignore"):
+        rounded = want.astype(dtype)
+        if name in EXACT:  # one rounding, the reference's
+            np.testing.assert_array_equal(got, rounded)
+            return
+        unit = np.spacing(np.maximum(np.abs(rounded), np.finfo(dtype).tiny))
+        # The products of a backward lose what 1 - y loses: measured against grad_y.
+        scale = np.abs(inputs[0]) if name.endswith("_bwd") else 0
+        bound = 2 * unit + 4 * np.finfo(dtype).eps * scale
+        good = np.abs(got.astype(wide) - want) <= bound
+        good |= (got == rounded) | (np.isnan(got) & np.isnan(rounded))
+    assert good.all(), (name, got[~good][:3], want[~good][:3])
+
+
+def draw(rng, shape, dtype):
+    return rng.uniform(-3, 3, shape).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("name", UNARY)
+def test_unary_layouts(name, dtype, isa):
+    rng = np.random.default_rng(0)
+    for shape in ((), (1,), (7,), (64,), (131,), (5, 33), (3, 1, 17), (2, 3, 4, 19), (1, 0, 4)):
+        for layout in LAYOUTS:
+            x = lay_out(draw(rng, shape, dtype), layout)
+            same = unchanged(x)
+            check(name, getattr(K, name)(x), x)
+            same()
+
+
+SHAPES = (
+    ((), ()),
+    ((1,), (7,)),
+    ((33,), ()),
+    ((5, 33), (33,)),
+    ((5, 33), (5, 1)),
+    ((4, 1), (1, 37)),
+    ((2, 3, 17), (3, 1)),
+    ((2, 1, 17), (1, 3, 1)),
+    ((19, 2), (2,)),
+    ((0, 3), (3,)),
+    ((1, 3), (0, 1)),
+    ((2, 3, 1, 5), (4, 5)),
+    ((130,), (130,)),
+)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("name", BINARY)
+def test_binary_broadcast_and_layouts(name, dtype, isa):
+    rng = np.random.default_rng(1)
+    for shapes in SHAPES:
+        pairs = list(itertools.product(LAYOUTS, LAYOUTS))
+        for i in rng.choice(len(pairs), 9, replace=False):
+            a, b = (
+                lay_out(draw(rng, s, dtype), layout)
+                for s, layout in zip(shapes, pairs[i], strict=True)
+            )
+            if rng.integers(2):
+                a, b = b, a
+            same = unchanged(a, b)
+            check(name, getattr(K, name)(a, b), a, b)
+            same()
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_numbers_as_operands(dtype, isa):
+    x = draw(np.random.default_rng(2), (3, 21), dtype)
+    for name in ("add", "sub", "mul", "div"):
+        check(name, getattr(K, name)(x, 2.5), x, np.asarray(2.5, dtype))
+        check(name, getattr(K, name)(2, x), np.asarray(2, dtype), x)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_special_values_in_every_place(dtype, isa):
+    tiny = float(np.finfo(dtype).smallest_subnormal)
+    values = (np.nan, np.inf, -np.inf, 0.0, -0.0, tiny, -3 * tiny, float(np.finfo(dtype).max))
+    for x, _ in every_place(dtype, values, (5, 19)):
+        for name in UNARY:
+            check(name, getattr(K, name)(x), x)
+        other = np.full(x.shape, 0.5, dtype)
+        for name in BINARY:
+            check(name, getattr(K, name)(x, other), x, other)
+            check(name, getattr(K, name)(other, x), other, x)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_signs_of_zero(dtype, isa):
+    x = np.array([0.0, -0.0] * 17, dtype)
+    assert np.array_equal(np.signbit(K.neg(x)), ~np.signbit(x))
+    assert np.array_equal(np.signbit(K.add(x, x)), np.signbit(x + x))
+    assert np.array_equal(np.signbit(K.mul(x, -1.0)), ~np.signbit(x))
+    assert np.array_equal(np.signbit(K.tanh(x)), np.signbit(x))
+    assert not np.signbit(K.relu(x)).any()
+
+
+@pytest.mark.parametrize("name", ["add", "exp", "tanh_bwd"])
+def test_same_bits_on_any_threads(name, isa):
+    rng = np.random.default_rng(3)
+    x = draw(rng, (3, 70001), np.float32)
+    kernel = getattr(K, name)
+    if name in UNARY:
+        same_bits(lambda: kernel(x))
+        got = same_bits(lambda: kernel(x.T))
+        assert np.array_equal(got, kernel(x).T)
+    else:
+        same_bits(lambda: kernel(x, x[:1]))
+        same_bits(lambda: kernel(x[:, ::2], x[:, 1::2].copy()[:, : (70001 + 1) // 2][:, :1]))
+
+
+def test_results_beyond_the_cache(isa):
+    # Large results take stores of their own kind; 5M elements and a tail.
+    n = 5_000_003
+    x = K.uniform((n,), -2.0, 2.0, 0, 0, np.dtype(np.float32))
+    y = K.uniform((n,), -2.0, 2.0, 1, 0, np.dtype(np.float32))
+    for got, want in (
+        (K.relu(x), np.maximum(x, 0)),
+        (K.add(x, y), x + y),
+        (K.mul(x, 3.0), x * np.float32(3)),
+        (K.sub(1.0, x), np.float32(1) - x),
+    ):
+        assert np.array_equal(got, want)
+
+
+def test_integers_and_mixed_dtypes_are_refused():
+    i = np.arange(4)
+    f, d = np.ones(4, np.float32), np.ones(4)
+    for inputs in ((i, i), (i, f), (f, d), (f > 0, f > 0)):
+        with pytest.raises(_cpu.Fault):
+            K.add(*inputs)
+    with pytest.raises(_cpu.Fault):
+        K.exp(i)
