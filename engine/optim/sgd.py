@@ -86,7 +86,7 @@ class SGD(Optimizer):
             sgd_step(params, [p.grad for p in params], [], *options, False)
             return
         state = self.state
-        buffers = [state[p].get("momentum_buffer") for p in params]
+        buffers: list[Any] = [state[p].get("momentum_buffer") for p in params]
         if all(buffer is not None for buffer in buffers):
             sgd_step(params, [p.grad for p in params], buffers, *options, False)
             return

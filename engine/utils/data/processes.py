@@ -105,18 +105,19 @@ class Workers:
                 self.end(why, grace=0.0)
                 raise RuntimeError(f"DataLoader: {why}")
             if connection not in ready and not connection.poll(0):
-                self._died(worker)
+                raise self._died(worker) from None
             try:
                 number, kind, content = receive(connection)
             except (EOFError, ConnectionResetError):
-                self._died(worker)
+                raise self._died(worker) from None
             except BaseException:  # Ctrl-C, say: half a message may have been read
                 self.end("receiving a batch was interrupted")
                 raise
             if number == epoch:
                 return kind, content
 
-    def _died(self, worker: int) -> None:
+    def _died(self, worker: int) -> RuntimeError:
+        """Ends the others; the error that says how this one ended."""
         process = self.processes[worker]
         process.join(_GRACE)
         code = process.exitcode
@@ -127,7 +128,7 @@ class Workers:
                 how += " (as the system does when memory runs out)"
         why = f"worker {worker} (pid {process.pid}) {how}"
         self.end(why)
-        raise RuntimeError(f"DataLoader: {why}")
+        return RuntimeError(f"DataLoader: {why}")
 
     def end(self, why: str = "they were shut down", grace: float = _GRACE) -> None:
         """Ends the workers: asks them to, then makes them."""
