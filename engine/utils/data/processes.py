@@ -105,7 +105,7 @@ class Workers:
                 self.end(why, grace=0.0)
                 raise RuntimeError(f"DataLoader: {why}")
             if connection not in ready and not connection.poll(0):
-                raise self._died(worker) from None
+                raise self._died(worker)
             try:
                 number, kind, content = receive(connection)
             except (EOFError, ConnectionResetError):
