@@ -36,7 +36,7 @@ def draw(rng, shape, dtype):
 
 
 def padded_only(size, kernel, stride, padding, dilation, out):
-    """Whether a window has no element of the input (a dilation over it): its index means nothing."""
+    """Whether a window has no element of the input (its dilation skips it): no index is right."""
     for n, count in zip(size, out, strict=True):
         for o in range(count):
             q = o * stride - padding + np.arange(kernel) * dilation

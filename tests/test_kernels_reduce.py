@@ -124,7 +124,7 @@ def test_empty(dtype, isa):
 
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_special_values_in_every_place(dtype, isa):
-    for x, place in every_place(dtype, (np.nan, np.inf, -np.inf), (1, 6, 41)):
+    for x, _ in every_place(dtype, (np.nan, np.inf, -np.inf), (1, 6, 41)):
         with np.errstate(invalid="ignore"):
             for view, dims in ((x, (0,)), (x[:, None] + np.zeros((1, 3), dtype), (0,))):
                 kept = out_shape(view.shape, dims)
