@@ -63,11 +63,7 @@ constexpr size_t kCanary = 64;           // poisoned bytes behind a shared array
 constexpr long kSpinLimit = 200000;      // fruitless spins before a livelock is reported
 constexpr long kAtomicsBeforeYield = 256;
 
-#ifdef GS_TSAN
-constexpr size_t kStackBytes = 256 << 10;
-#else
 constexpr size_t kStackBytes = 64 << 10;
-#endif
 
 // ---- ThreadSanitizer ----------------------------------------------------------------------------
 
@@ -323,14 +319,17 @@ class Stacks {
   }
 #ifdef GS_TSAN
   // Blocks are concurrent: a stack that the last block used must be new memory to the sanitizer.
-  void renew() {
-    if (memory_ != nullptr) munmap(memory_, kMaxThreads * kStackBytes);
-    memory_ = nullptr;
-    const int count = count_;
-    count_ = 0;
-    if (!reserve(count)) std::abort();
+  // (Without guard pages: setting them would take longer than the block.)
+  bool renew(int count) {
+    if (memory_ != nullptr) munmap(memory_, count_ * kStackBytes);
+    void* p = mmap(nullptr, count * kStackBytes, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    memory_ = p == MAP_FAILED ? nullptr : static_cast<unsigned char*>(p);
+    count_ = p == MAP_FAILED ? 0 : count;
+    return memory_ != nullptr;
   }
-#endif
+  bool reserve(int) { return true; }
+#else
   bool reserve(int count) {
     if (count <= count_) return true;
     if (memory_ == nullptr) {
@@ -343,6 +342,7 @@ class Stacks {
     count_ = count;
     return true;
   }
+#endif
 
  private:
   unsigned char* memory_ = nullptr;
@@ -641,6 +641,8 @@ void land(const PendingCopy& copy) {
 
 // ---- faults and the clock: reported as errors of the thread that runs ---------------------------
 
+#ifndef GS_TSAN  // which has handlers of its own
+
 // Where a signal met the program, as an offset in its library; Python turns it into file and line.
 uintptr_t code_offset(const void* context) {
   const auto* c = static_cast<const ucontext_t*>(context);
@@ -680,6 +682,8 @@ void on_tick(int, siginfo_t*, void*) {
          settings.timeout_seconds);
   progress_at_tick = progress;
 }
+
+#endif
 
 // Catches faults and runs the clock while a launch lasts, then puts everything back.
 class Watch {
@@ -793,7 +797,10 @@ bool run_block(size_t dynamic_bytes) {
     ready.reset(static_cast<size_t>(n));
     std::memset(barriers, 0, sizeof(barriers));
 #ifdef GS_TSAN
-    stacks.renew();
+    if (!stacks.renew(n)) {
+      std::snprintf(error, sizeof(error), "out of memory for the threads' stacks");
+      return false;
+    }
 #endif
     collectives.clear();
     collectives.resize(static_cast<size_t>((n + 31) / 32));
