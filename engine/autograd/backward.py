@@ -7,6 +7,7 @@ from heapq import heappop, heappush
 from typing import Any
 
 from ..errors import Fault, word
+from ..kernels import TABLE_OF_ARRAY
 from ..tensor import Tensor
 from .dispatch import RECORDING, Node
 from .grad_mode import mode
@@ -237,8 +238,6 @@ def _run(
 
 def _add(a: Any, b: Any) -> Any:
     """The sum of two gradients, arrays or tensors."""
-    from ..kernels import TABLE_OF_ARRAY
-
     return a + b if isinstance(a, Tensor) else TABLE_OF_ARRAY[type(a)].add(a, b)
 
 
@@ -282,8 +281,8 @@ def _saved_tensors(node: Node) -> tuple[Any, ...]:
     result = []
     for value, origin in zip(node.saved, node.origins, strict=True):
         if origin is None:
-            array = value is not None and not isinstance(value, (int, float, tuple))
-            result.append(Tensor._make(value) if array else value)
+            # Shapes, dtypes and devices are saved too.
+            result.append(Tensor._make(value) if type(value) in TABLE_OF_ARRAY else value)
             continue
         if origin >= 0:
             edge = node.edges[origin]

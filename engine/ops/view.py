@@ -332,6 +332,8 @@ def _expand_as(input: Tensor, other: Tensor) -> Tensor:
 def _getitem(input: Tensor, key: Any) -> Tensor:
     """A view of the elements that ints, slices, None and ... choose."""
     start, step, sliced, result = shapes.index("index", tuple(input._data.shape), key)
+    if not sliced:  # indexing a 0-dim array gives a scalar, not a view
+        return apply(reshape_, (input,), (result,))
     y = apply(slice_, (input,), (start, step, sliced))
     return y if sliced == result else apply(reshape_, (y,), (result,))
 

@@ -271,6 +271,11 @@ def check_gradients(
     return run.result(seed)
 
 
+def _dot(a: Array, b: Array) -> float:
+    with np.errstate(invalid="ignore", over="ignore"):
+        return float(np.sum(a * b))
+
+
 def _scale(x: Array) -> Array:
     return np.maximum(1.0, np.abs(x))
 
@@ -321,7 +326,7 @@ class _Run:
         slope = self.problem.slope(v, self.y, self.eps)
         self.kinks += bool(slope.kinks)
         u, g = self.weights[0], self.analytic[0]
-        outside, low, high, noise = self._outside(u, float(g @ v), slope)
+        outside, low, high, noise = self._outside(u, _dot(g, v), slope)
         # A typical element's share: one wrong element among many is still seen.
         size = float(np.sqrt(np.mean(np.square(g * v))))
         tolerance = self.atol + self.rtol * size + noise
@@ -342,7 +347,7 @@ class _Run:
                 part = np.zeros(v.size)
                 part[a:b] = v[a:b]
                 slope = self.problem.slope(part, self.y, self.eps)
-                found = self._outside(u, float(g[a:b] @ v[a:b]), slope)
+                found = self._outside(u, _dot(g[a:b], v[a:b]), slope)
                 off = np.inf if np.isnan(found[0]) else abs(found[0])
                 if off > best:
                     best, outside, low, high = off, *found[:3]

@@ -107,10 +107,11 @@ def _nll_samples() -> list[Sample]:
     ]
     for reduction in ("mean", "sum", "none"):
         empty = (Arr((0, 5)), Arr((0,), ("classes", 5), dtype="int64"))
-        samples.append(Sample(empty, {"reduction": reduction}, _tags("empty")))
+        # the mean of nothing is NaN, and so is its gradient
+        tags = _tags("empty", "special") if reduction == "mean" else _tags("empty")
+        samples.append(Sample(empty, {"reduction": reduction}, tags))
         ignored = (Arr((4, 5)), Arr((4,), ("values", 3.0), dtype="int64"))
         options = {"reduction": reduction, "ignore_index": 3}
-        # the mean of nothing is NaN, and so is its gradient
         samples.append(Sample(ignored, options, _tags("special"), "all_ignored"))
     for value in ("nan", "inf", "-inf"):
         x = Arr((LANES, 10), ("diagonal", float(value)))
@@ -138,11 +139,15 @@ def _cross_entropy_terms(x: Any, target: Any, weight: Any = None, **options: Any
 
 def _nll_bwd_samples() -> list[Sample]:
     samples = []
+    weights = np.array([1.0, 0.5, 2.0, 1.5, 0.25])
     for reduction, weighted in product((0, 1, 2), (False, True)):
         grad_y = Arr((6, 3) if reduction == 0 else ())
-        target = Arr((6, 3), ("classes", 5, -100), dtype="int64")
-        weight = Arr((5,), "positive", grad=False) if weighted else None
-        total = Arr((), ("values", 7.5), grad=False)
+        target = Sample((Arr((6, 3), ("classes", 5, -100), dtype="int64"),)).build()[0]
+        # What forward hands over: the weights of the targets that take part.
+        part = target[target != -100]
+        sum_of_weights = weights[part].sum() if weighted else float(part.size)
+        total = Arr((), ("values", sum_of_weights), grad=False)
+        weight = Arr((5,), ("values", *weights), grad=False) if weighted else None
         options = {"x_shape": (6, 5, 3), "ignore_index": -100, "reduction": reduction}
         samples.append(Sample((grad_y, target, weight, total), options))
     return samples

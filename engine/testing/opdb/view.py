@@ -129,7 +129,6 @@ def _slice_bwd_samples() -> list[Sample]:
         ((5, 6), (0, 3), (0, 1), (1, 1)),
         ((2, 3, 4), (1, 3, 2), (1, 0, 1), (1, 1, 2)),
         ((3, 37), (2, 18), (1, 1), (1, 2)),
-        ((), (), (), ()),
     )
     return [
         Sample(
@@ -321,6 +320,10 @@ def infos() -> list[OpInfo]:
                 Sample((Arr((4, 5, 6), "normal", layout),), {"key": key}, _tag(layout))
                 for key in _KEYS
                 for layout in ("c", "f", "strided", "reversed", "expanded")
+            ]
+            + [
+                Sample((Arr(()),), {"key": key}, frozenset({"size1"}))
+                for key in ((), Ellipsis, None, (None, Ellipsis, None))
             ],
             _index_errors(),
         ),

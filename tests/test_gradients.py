@@ -1,0 +1,361 @@
+"""Every differentiable op on its samples: first and second derivatives, float32 against float64."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradsmith as gs
+import numpy as np
+import pytest
+import tolerances
+from gradsmith.testing import (
+    GradcheckError,
+    assert_close,
+    check_gradients,
+    gradcheck,
+    gradgradcheck,
+)
+from gradsmith.testing.opdb import OpInfo, Sample, op_infos
+from test_ops import outputs_of, place_all
+
+#: Tighter than gradcheck's defaults: central differences of these ops are right to about 1e-9.
+ATOL, RTOL = 1e-6, 1e-6
+
+CASES = [
+    pytest.param(info, sample, id=f"{info.name}-{sample.id}")
+    for info in op_infos()
+    for sample in info.samples()
+    if info.differentiable and "special" not in sample.tags
+]
+
+
+def _flat(values: list[Any]) -> list[Any]:
+    return [u for v in values for u in (_flat(v) if isinstance(v, list) else [v])]
+
+
+def flattened(info: OpInfo, sample: Sample, device: str, dtype: str = "float64") -> Any:
+    """The sample as a function of tensors in one list, with the tensors; those to check require
+    a gradient."""
+    nested = place_all(sample.build(dtype), device)
+    flags = sample.gradient_flags()
+    tensors = _flat(nested)
+    for t, flag in zip(tensors, _flat(flags), strict=True):
+        if flag:
+            t.requires_grad_()
+    sizes = [len(v) if isinstance(v, list) else -1 for v in nested]
+
+    def function(*args: Any) -> Any:
+        args_left = list(args)
+        inputs = []
+        for n in sizes:
+            if n < 0:
+                inputs.append(args_left.pop(0))
+            else:
+                inputs.append([args_left.pop(0) for _ in range(n)])
+        return info.call(gs, *inputs, **sample.options)
+
+    return function, tensors
+
+
+def check_first(info: OpInfo, sample: Sample, device: str, directions: int | None) -> None:
+    """The first derivative of a sample."""
+    function, tensors = flattened(info, sample, device)
+    result = check_gradients(function, tensors, atol=ATOL, rtol=RTOL, directions=directions)
+    assert result.passed, result.message
+    if "kink" not in sample.tags:
+        assert result.kinks == 0, "a kink where the sample has none: choose values apart"
+
+
+def check_second(info: OpInfo, sample: Sample, device: str, directions: int | None) -> None:
+    """The second derivative of a sample."""
+    function, tensors = flattened(info, sample, device)
+    gradgradcheck(function, tensors, atol=ATOL, rtol=RTOL, directions=directions)
+
+
+@pytest.mark.parametrize("info,sample", CASES)
+def test_gradient(info: OpInfo, sample: Sample) -> None:
+    check_first(info, sample, "cpu", None)
+
+
+@pytest.mark.parametrize(
+    "info,sample", [c for c in CASES if c.values[0].second and "large" not in c.values[1].tags]
+)
+def test_second_derivative(info: OpInfo, sample: Sample, full: bool) -> None:
+    check_second(info, sample, "cpu", None if full else 3)
+
+
+@pytest.mark.parametrize("info,sample", CASES)
+def test_float32_gradient_follows_float64(info: OpInfo, sample: Sample) -> None:
+    check_float32(info, sample, "cpu")
+
+
+def check_float32(info: OpInfo, sample: Sample, device: str) -> None:
+    """The gradient in float32 against the one in float64, from the same inputs."""
+    arrays = sample.build("float32")
+    flags = _flat(sample.gradient_flags())
+    found: list[list[Any]] = []
+    seen: list[Any] = []
+    largest = 1
+    for dtype in ("float32", "float64"):
+        nested = place_all(_cast(arrays, dtype), device)
+        tensors = _flat(nested)
+        leaves = [t.requires_grad_() for t, flag in zip(tensors, flags, strict=True) if flag]
+        outputs = outputs_of(info.call(gs, *nested, **sample.options))
+        outputs = [y for y in outputs if y.requires_grad]
+        if not seen:
+            rng = np.random.default_rng(5)
+            seen = [rng.standard_normal(tuple(y.shape)).astype(np.float32) for y in outputs]
+        grads = place_all([u.astype(dtype) for u in seen], device)
+        found.append(list(gs.autograd.grad(outputs, leaves, grads, allow_unused=True)))
+        largest = max(t.numel() for t in [*leaves, *outputs])
+    upstream = max(float(np.max(np.abs(u), initial=0.0)) for u in seen)
+    for i, (narrow, wide) in enumerate(zip(*found, strict=True)):
+        assert (narrow is None) == (wide is None)
+        if narrow is None or wide is None:
+            continue  # piecewise constant in this input
+        expected = wide.cpu().numpy()
+        atol = tolerances.gradient("float32", expected, upstream, largest)
+        assert_close(narrow, expected, atol=atol, check_dtype=False, name=f"gradient {i}")
+        assert narrow.dtype is gs.float32
+
+
+def _cast(value: Any, dtype: str) -> Any:
+    if isinstance(value, list):
+        return [_cast(v, dtype) for v in value]
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+        # astype keeps a negative or zero stride only by chance, and the layout is not the point.
+        return value.astype(dtype)
+    return value
+
+
+def test_gradient_of_a_cast_has_the_inputs_dtype() -> None:
+    x = gs.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    (x.double() * 2.0).sum().backward()
+    assert x.grad.dtype is gs.float32
+    assert x.grad.tolist() == [2.0, 2.0, 2.0]
+
+
+# ---- gradcheck itself: what it must find, and what it must not ----
+
+
+def wrong(forward: Any, backward: Any) -> Any:
+    """An op with this forward, and this as its gradient."""
+
+    class Wrong(gs.Function):
+        @staticmethod
+        def forward(ctx: Any, *inputs: Any) -> Any:
+            ctx.save_for_backward(*inputs)
+            return forward(*inputs)
+
+        @staticmethod
+        def backward(ctx: Any, grad_y: Any) -> Any:
+            return backward(grad_y, *ctx.saved_tensors)
+
+    return Wrong.apply
+
+
+def normal(*shape: int, seed: int = 0) -> Any:
+    """A float64 leaf of normal numbers."""
+    array = np.random.default_rng(seed).standard_normal(shape)
+    return gs.from_numpy(array).requires_grad_()
+
+
+def _one_wrong(grad_y: Any, x: Any) -> Any:
+    grad = (grad_y * x * 2.0).numpy().copy()
+    grad.reshape(-1)[grad.size // 2] *= 1.01
+    return gs.from_numpy(grad)
+
+
+def _one_nan(grad_y: Any, x: Any) -> Any:
+    grad = (grad_y * x * 2.0).numpy().copy()
+    grad.reshape(-1)[3] = np.nan
+    return gs.from_numpy(grad)
+
+
+def _square(x: Any) -> Any:
+    return x * x
+
+
+BROKEN = {
+    "sign": (wrong(gs.exp, lambda g, x: -(g * x.exp())), lambda n: (normal(n, n),)),
+    "factor": (wrong(_square, lambda g, x: g * x), lambda n: (normal(n, n),)),
+    "slightly off": (wrong(_square, lambda g, x: g * x * 2.01), lambda n: (normal(n, n),)),
+    "missing term": (
+        wrong(lambda a, b: a * b + a, lambda g, a, b: (g * b, g * a)),
+        lambda n: (normal(n, n), normal(n, n, seed=1)),
+    ),
+    "missing input": (
+        wrong(lambda a, b: a * b, lambda g, a, b: (g * b, None)),
+        lambda n: (normal(n, n), normal(n, n, seed=1)),
+    ),
+    "transposed": (
+        wrong(lambda a, b: a @ b, lambda g, a, b: ((b @ g).t(), a.t() @ g)),
+        lambda n: (normal(n, n), normal(n, n, seed=1)),
+    ),
+    "swapped": (
+        wrong(lambda a, b: a / b, lambda g, a, b: (g * a, g * b)),
+        lambda n: (normal(n, n), normal(n, n, seed=1)),
+    ),
+    "one element": (wrong(_square, _one_wrong), lambda n: (normal(n, n),)),
+    "one NaN": (wrong(_square, _one_nan), lambda n: (normal(n, n),)),
+    "all NaN": (wrong(_square, lambda g, x: g * float("nan")), lambda n: (normal(n, n),)),
+    "infinite": (wrong(_square, lambda g, x: g * float("inf")), lambda n: (normal(n, n),)),
+    "zero": (wrong(gs.tanh, lambda g, x: g * 0.0), lambda n: (normal(n, n),)),
+    "detached": (lambda x: x * x.detach(), lambda n: (normal(n, n),)),
+    "constant": (lambda x: gs.from_numpy(x.detach().numpy() * 2.0), lambda n: (normal(n, n),)),
+    "shifted": (
+        wrong(_square, lambda g, x: gs.cat([(g * x * 2.0)[1:], (g * x * 2.0)[:1]])),
+        lambda n: (normal(n, n),),
+    ),
+}
+
+
+@pytest.mark.parametrize("size", [4, 20], ids=["elements", "directions"])
+@pytest.mark.parametrize("kind", BROKEN)
+def test_gradcheck_finds_a_wrong_gradient(kind: str, size: int) -> None:
+    function, inputs = BROKEN[kind]
+    with pytest.raises(GradcheckError, match=r"worst at input \d \[\d+, \d+\]: analytic"):
+        gradcheck(function, inputs(size))
+    assert not gradcheck(function, inputs(size), raise_exception=False)
+    if size == 4:
+        with pytest.raises(GradcheckError, match=r"for output element \d+: analytic"):
+            gradcheck(function, inputs(size), full_jacobian=True)
+
+
+@pytest.mark.parametrize("size", [4, 20], ids=["elements", "directions"])
+@pytest.mark.parametrize("index", [0, 7, 15])
+def test_gradcheck_names_the_wrong_element(size: int, index: int) -> None:
+    def backward(grad_y: Any, x: Any) -> Any:
+        grad = (grad_y * x * 2.0).numpy().copy()
+        grad.reshape(-1)[index] += 3.0
+        return gs.from_numpy(grad)
+
+    result = check_gradients(wrong(_square, backward), normal(size, size))
+    place = ", ".join(map(str, divmod(index, size)))
+    assert f"worst at input 0 [{place}]: analytic" in result.message
+    assert "off by 3," in result.message
+
+
+def test_gradcheck_finds_a_wrong_second_derivative() -> None:
+    class Cube(gs.Function):
+        """The gradient is right, but detached from x: no second derivative."""
+
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            ctx.save_for_backward(x)
+            return x * x * x
+
+        @staticmethod
+        def backward(ctx: Any, grad_y: Any) -> Any:
+            (x,) = ctx.saved_tensors
+            return grad_y * (x.detach() * x.detach() * 3.0)
+
+    x = normal(3, 3)
+    assert gradcheck(Cube.apply, x)
+    with pytest.raises(GradcheckError, match="worst at input 0"):
+        gradgradcheck(Cube.apply, x)
+
+
+def test_gradcheck_finds_results_that_change() -> None:
+    calls = []
+
+    def drifting(x: Any) -> Any:
+        calls.append(1)
+        return x * float(len(calls))
+
+    with pytest.raises(GradcheckError, match="two calls differ"):
+        gradcheck(drifting, normal(3))
+
+
+def test_gradcheck_finds_a_gradient_that_changes() -> None:
+    calls = []
+
+    def drifting(grad_y: Any, x: Any) -> Any:
+        calls.append(1)
+        return grad_y * (1.0 + 1e-9 * len(calls))
+
+    function = wrong(lambda x: x * 1.0, drifting)
+    with pytest.raises(GradcheckError, match="two passes differ by"):
+        gradcheck(function, normal(3))
+    assert gradcheck(function, normal(3), nondet_tol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "function,values",
+    [
+        (gs.relu, [0.0, -0.0, 1.0, -1.0, 1e-7, -1e-7, 1e-9]),
+        (gs.amax, [2.0, 2.0, 2.0, -1.0]),
+        (gs.amax, [1.0, 1.0 + 1e-8, 0.0]),
+        (lambda x: gs.max(x, 0), [1.0, 1.0, 0.0]),
+        (lambda x: gs.nn.functional.max_pool1d(x.reshape(1, 1, -1), 3, 1), [0.0] * 7),
+    ],
+    ids=["relu", "amax", "near tie", "max", "max_pool"],
+)
+@pytest.mark.parametrize("directions", [None, 5])
+def test_gradcheck_at_a_kink(function: Any, values: list[float], directions: int | None) -> None:
+    """A subgradient passes; the count says that kinks were met."""
+    x = gs.tensor(values, dtype=gs.float64, requires_grad=True)
+    result = check_gradients(function, x, directions=directions)
+    assert result.passed, result.message
+
+
+@pytest.mark.parametrize("directions", [None, 5])
+@pytest.mark.parametrize("slope", [-0.2, 1.2, float("nan")])
+def test_gradcheck_refuses_what_is_no_subgradient(slope: float, directions: int | None) -> None:
+    def backward(grad_y: Any, x: Any) -> Any:
+        kept = np.where(x.numpy() == 0.0, slope, (x.numpy() > 0) * 1.0)
+        return grad_y * gs.from_numpy(kept)
+
+    x = gs.tensor([0.0, 1.0, -1.0], dtype=gs.float64, requires_grad=True)
+    assert not gradcheck(wrong(gs.relu, backward), x, raise_exception=False, directions=directions)
+
+
+def test_gradcheck_needs_something_to_check() -> None:
+    with pytest.raises(ValueError, match="at least one input must require a gradient"):
+        gradcheck(gs.exp, gs.tensor([1.0], dtype=gs.float64))
+    with pytest.raises(ValueError, match="must be float64; got input 0 gradsmith.float32"):
+        gradcheck(gs.exp, gs.tensor([1.0], requires_grad=True))
+    with pytest.raises(ValueError, match="must return tensors; got float"):
+        gradcheck(lambda x: 1.0, normal(2))
+    with pytest.raises(GradcheckError, match="worst"):
+        gradcheck(gs.log, gs.tensor([-1.0, 2.0], dtype=gs.float64, requires_grad=True))
+
+
+def test_gradcheck_takes_modules_functions_and_parameters() -> None:
+    model = gs.nn.Sequential(gs.nn.Linear(4, 3), gs.nn.ReLU(), gs.nn.Linear(3, 2)).double()
+    parameters = list(model.parameters())
+    before = [p.detach().numpy().copy() for p in parameters]
+    x = normal(5, 4)
+    result = check_gradients(model, x, parameters=parameters)
+    assert result.passed, result.message
+    assert result.checked == 20 + sum(p.numel() for p in parameters)
+    for p, b in zip(parameters, before, strict=True):
+        assert np.array_equal(p.detach().numpy(), b), "gradcheck left a parameter changed"
+        assert p.grad is None
+    assert gradgradcheck(lambda x: model(x).tanh(), x, parameters=parameters)
+
+
+def test_gradcheck_along_directions_is_as_sharp() -> None:
+    """A large input is checked along directions: one element in 400 being 1 % off is found."""
+    function, inputs = BROKEN["one element"]
+    x = inputs(20)
+    assert gradcheck(_square, x, fast_mode=True)
+    assert not gradcheck(function, x, fast_mode=True, raise_exception=False)
+
+
+@pytest.mark.parametrize("number", [0.0, 2, -1.5])
+def test_gradient_with_numbers(number: float) -> None:
+    """Arithmetic with Python numbers on either side."""
+    x = gs.tensor([0.5, -1.25, 3.0], dtype=gs.float64, requires_grad=True)
+    for function in (
+        lambda x: x + number,
+        lambda x: number + x,
+        lambda x: x - number,
+        lambda x: number - x,
+        lambda x: x * number,
+        lambda x: number * x,
+        lambda x: number / x,
+        lambda x: x / (number or 3),
+    ):
+        assert gradcheck(function, x)
+        assert gradgradcheck(function, x)
