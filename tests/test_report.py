@@ -1,6 +1,7 @@
 """The demo's HTML report: everything in it, nothing outside it."""
 
 import base64
+import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -194,3 +195,9 @@ def test_json_has_the_same_numbers():
     assert data["torch"]["ratio"] == pytest.approx(2.0)
     assert data["timing"]["images_per_second"] == pytest.approx(9216)
     assert len(data["epochs"]) == 8
+
+
+def test_json_knows_no_nan():
+    data = made_up(gradients=[GradientCheck("conv", 1, float("nan"), 1e-5, False)]).to_json()
+    assert data["gradient_checks"][0]["error"] is None
+    json.dumps(data, allow_nan=False)

@@ -38,11 +38,10 @@ def print_result(result: DemoResult) -> None:
             ("test accuracy", f"{100 * result.test.accuracy:.2f} %  ({right} of "
              f"{len(result.test.labels)} images never seen in training)")
         )  # fmt: skip
-    if history.epochs and history.epochs[-1].validation_accuracy is not None:
-        last = history.epochs[-1]
-        rows.append(
-            ("validation", f"{100 * last.validation_accuracy:.2f} %  after epoch {last.number}")
-        )
+    for last in history.epochs[-1:]:
+        if last.validation_accuracy is not None:
+            share = f"{100 * last.validation_accuracy:.2f} %"
+            rows.append(("validation", f"{share}  after epoch {last.number}"))
     if timing.steps:
         rows.append(
             ("training", f"{history.seconds:.1f} s, {timing.steps} steps, "

@@ -11,6 +11,7 @@ from .. import manual_seed, optim
 from ..models import DigitsNet
 from ..nn import functional as F
 from ..train import digits_loader, training_step
+from .result import finite
 
 __all__ = ["losses_of_steps", "run_following"]
 
@@ -63,7 +64,7 @@ def run_following(
             "tolerance": tolerance,
             "follows": follows,
         }
-        print(json.dumps(result))
+        print(json.dumps(finite(result), allow_nan=False))
         return 0 if follows else 1
     print("step   loss, CUDA kernels   loss, CPU kernels   difference")
     for i, (a, b, d) in enumerate(zip(losses["cuda"], losses["cpu"], differences, strict=True), 1):

@@ -23,7 +23,7 @@ TOLERANCE = 1e-6
 
 def ops_behind(tensor: Tensor) -> list[str]:
     """Names of the ops that made a tensor and have a gradient, first to last, each once."""
-    found: dict[str, int] = {}
+    found: dict[str, Any] = {}
     seen = set()
     pending = [tensor._node]
     while pending:
@@ -33,8 +33,8 @@ def ops_behind(tensor: Tensor) -> list[str]:
         if node is None or node in seen:
             continue
         seen.add(node)
-        name = node.op.name
-        found[name] = min(found.get(name, node.number), node.number)
+        name, number = node.op.name, node.number
+        found[name] = min(found.get(name, number), number)
         pending += node.edges
     return sorted(found, key=lambda name: found[name])
 
@@ -94,18 +94,21 @@ def _check(
     x = x.requires_grad_()
     result = check_gradients(function, (x,), atol=TOLERANCE, rtol=TOLERANCE, parameters=parameters)
     for name in ops_behind(function(x)):
-        before = checks.get(name)
         check = GradientCheck(
             name, result.checked, result.error, TOLERANCE, result.passed, result.message
         )
-        if before is not None:
-            worse = check if not (check.error <= before.error) else before
-            check = GradientCheck(
-                name,
-                before.samples + check.samples,
-                worse.error,
-                TOLERANCE,
-                before.passed and check.passed,
-                before.note or check.note,
-            )
-        checks[name] = check
+        before = checks.get(name)
+        checks[name] = check if before is None else _both(before, check)
+
+
+def _both(first: GradientCheck, second: GradientCheck) -> GradientCheck:
+    """Two checks of one op as one: the larger error, and whether both passed."""
+    errors = [check.error for check in (first, second) if check.error is not None]
+    return GradientCheck(
+        first.op,
+        first.samples + second.samples,
+        float(np.max(errors)),  # NaN wins
+        TOLERANCE,
+        first.passed and second.passed,
+        first.note or second.note,
+    )

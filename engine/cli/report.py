@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import io
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..train import Evaluation
 from .result import DemoResult
 
 __all__ = ["render"]
@@ -77,18 +78,19 @@ def render(result: DemoResult) -> str:
     Raises:
         ValueError: The run has no finished epoch or no test evaluation.
     """
-    if result.test is None or not result.history.epochs:
+    test, images, epochs = result.test, result.test_images, _epochs(result)
+    if test is None or images is None or not epochs:
         raise ValueError("render: the run must have finished an epoch and its test; got neither")
-    accuracy = f"{100 * result.test.accuracy:.2f} %"
+    accuracy = f"{100 * test.accuracy:.2f} %"
     parts = [
         _head(result, accuracy),
-        _tiles(result, accuracy),
-        _curves(result),
+        _tiles(result, test, accuracy),
+        _curves(epochs),
         '<div class="two">',
-        _confusion(result),
+        _confusion(test),
         _timing(result),
         "</div>",
-        _answers(result),
+        _answers(result, test, images),
         '<div class="two">',
         _filters(result),
         _gradients(result),
@@ -116,11 +118,11 @@ def _head(result: DemoResult, accuracy: str) -> str:
     )
 
 
-def _tiles(result: DemoResult, accuracy: str) -> str:
+def _tiles(result: DemoResult, test: Evaluation, accuracy: str) -> str:
     history = result.history
-    right = round(result.test.accuracy * len(result.test.labels))
+    right = round(test.accuracy * len(test.labels))
     tiles = [
-        ("", accuracy, "test accuracy", f"{right} of {len(result.test.labels)} right"),
+        ("", accuracy, "test accuracy", f"{right} of {len(test.labels)} right"),
         ("", f"{history.seconds:.1f} s", "training", f"{history.timing.steps:,} steps"),
         (
             "",
@@ -150,10 +152,31 @@ def _tiles(result: DemoResult, accuracy: str) -> str:
     return f'<div class="tiles">{cells}</div>'
 
 
-def _curves(result: DemoResult) -> str:
-    epochs = result.history.epochs
+class _Epoch(NamedTuple):
+    """The numbers of an epoch that are drawn."""
+
+    number: int
+    train_loss: float
+    validation_loss: float
+    train_accuracy: float
+    validation_accuracy: float
+    lr: float
+
+
+def _epochs(result: DemoResult) -> list[_Epoch]:
+    """The finished epochs; the demo validates after each."""
+    return [
+        _Epoch(
+            e.number, e.train_loss, e.validation_loss, e.train_accuracy, e.validation_accuracy, e.lr
+        )
+        for e in result.history.epochs
+        if e.validation_loss is not None and e.validation_accuracy is not None
+    ]
+
+
+def _curves(epochs: list[_Epoch]) -> str:
     last = epochs[-1]
-    best = max(epochs, key=lambda e: e.validation_accuracy or 0.0)
+    best = max(epochs, key=lambda e: e.validation_accuracy)
     rows = "".join(
         f"<tr><td>{e.number}</td><td>{e.train_loss:.4f}</td><td>{e.validation_loss:.4f}</td>"
         f"<td>{100 * e.train_accuracy:.2f} %</td><td>{100 * e.validation_accuracy:.2f} %</td>"
@@ -179,8 +202,8 @@ def _curves(result: DemoResult) -> str:
         f"(best {100 * best.validation_accuracy:.2f} % in epoch {best.number}). Training numbers "
         "are those of the batches as learned from, rotated, scaled, shifted and with dropout: "
         "they may well be worse than validation.</p>"
-        f'<div class="plots">{_img(_loss_svg(result), loss_alt)}'
-        f"{_img(_accuracy_svg(result), accuracy_alt)}</div>"
+        f'<div class="plots">{_img(_loss_svg(epochs), loss_alt)}'
+        f"{_img(_accuracy_svg(epochs), accuracy_alt)}</div>"
         "<details><summary>The numbers of every epoch</summary><table class=wide><thead><tr>"
         "<th scope=col>epoch</th><th scope=col>training loss</th><th scope=col>validation loss</th>"
         "<th scope=col>training accuracy</th><th scope=col>validation accuracy</th>"
@@ -189,8 +212,7 @@ def _curves(result: DemoResult) -> str:
     )
 
 
-def _loss_svg(result: DemoResult) -> bytes:
-    epochs = result.history.epochs
+def _loss_svg(epochs: list[_Epoch]) -> bytes:
     figure, axes = _curve_axes("Loss (logarithmic)")
     _curve(axes, [e.train_loss for e in epochs], BLUE, "training")
     _curve(axes, [e.validation_loss for e in epochs], ORANGE, "validation")
@@ -199,8 +221,7 @@ def _loss_svg(result: DemoResult) -> bytes:
     return _svg(figure)
 
 
-def _accuracy_svg(result: DemoResult) -> bytes:
-    epochs = result.history.epochs
+def _accuracy_svg(epochs: list[_Epoch]) -> bytes:
     figure, axes = _curve_axes("Accuracy (%)")
     _curve(axes, [100 * e.train_accuracy for e in epochs], BLUE, "training")
     _curve(axes, [100 * e.validation_accuracy for e in epochs], ORANGE, "validation")
@@ -229,8 +250,8 @@ def _curve(axes: Any, values: list[float], colour: str, label: str) -> None:
     axes.plot(x, values, color=colour, label=label, linewidth=2, marker="o", markersize=size)
 
 
-def _confusion(result: DemoResult) -> str:
-    counts = result.test.confusion()
+def _confusion(test: Evaluation) -> str:
+    counts = test.confusion()
     largest = max(1, int(counts.max()))
     head = "".join(f"<th scope=col>{digit}</th>" for digit in range(len(counts)))
     body = []
@@ -327,25 +348,25 @@ def _timing_svg(rows: list[tuple[str, dict[str, float]]]) -> bytes:
     return _svg(figure)
 
 
-def _answers(result: DemoResult) -> str:
+def _answers(result: DemoResult, test: Evaluation, images: np.ndarray) -> str:
     mistakes = result.mistakes()
     shown = mistakes[:MAX_MISTAKES]
     if mistakes:
-        words = f"{len(mistakes)} of {len(result.test.labels)} test images got a wrong answer"
+        words = f"{len(mistakes)} of {len(test.labels)} test images got a wrong answer"
         words += f"; the {len(shown)} most confident:" if len(shown) < len(mistakes) else ":"
     else:
-        words = f"None: all {len(result.test.labels)} test images got the right answer."
+        words = f"None: all {len(test.labels)} test images got the right answer."
     unsure = result.least_sure()[:MAX_LEAST_SURE]
     return (
         "<section><h2>Most confident mistakes</h2>"
-        f"<p class=soft>{words}</p>{_gallery(result, shown)}"
+        f"<p class=soft>{words}</p>{_gallery(images, shown)}"
         '<h2 style="margin-top:18px">Right, but least sure</h2>'
         "<p class=soft>The right answers that were given with the lowest probability:</p>"
-        f"{_gallery(result, unsure)}</section>"
+        f"{_gallery(images, unsure)}</section>"
     )
 
 
-def _gallery(result: DemoResult, answers: list[dict[str, Any]]) -> str:
+def _gallery(images: np.ndarray, answers: list[dict[str, Any]]) -> str:
     figures = []
     for a in answers:
         percent = f"{100 * a['probability']:.1f} %"
@@ -356,7 +377,7 @@ def _gallery(result: DemoResult, answers: list[dict[str, Any]]) -> str:
             if right
             else f"is a <b>{a['label']}</b><br>read as <b>{a['answer']}</b><br>{percent} sure"
         )
-        picture = _png(result.test_images[a["image"]], "gray_r", 0.0, 1.0)
+        picture = _png(images[a["image"]], "gray_r", 0.0, 1.0)
         figures.append(
             f'<figure><img src="{picture}" alt="{escape(alt)}" width="104" height="104">'
             f"<figcaption>{says}</figcaption></figure>"

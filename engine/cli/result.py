@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from ..train import DigitsRecipe, Evaluation, History
 
-__all__ = ["Comparison", "DemoResult", "GradientCheck", "Machine"]
+__all__ = ["Comparison", "DemoResult", "GradientCheck", "Machine", "finite"]
 
 
 @dataclass
@@ -108,9 +109,9 @@ class DemoResult:
         ]
 
     def to_json(self) -> dict[str, Any]:
-        """The run as plain data, for `--json`."""
+        """The run as plain data, for `--json`; a number that is not finite is null."""
         timing = self.history.timing
-        return {
+        data = {
             "version": self.machine.version,
             "device": self.machine.device,
             "cpu": self.machine.cpu,
@@ -177,3 +178,15 @@ class DemoResult:
             ],
             "report": self.report,
         }
+        return finite(data)
+
+
+def finite(data: Any) -> Any:
+    """The same data with None for NaN and infinities, which JSON does not know."""
+    if isinstance(data, dict):
+        return {key: finite(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [finite(value) for value in data]
+    if isinstance(data, float) and not math.isfinite(data):
+        return None
+    return data
