@@ -107,11 +107,9 @@ __global__ void __launch_bounds__(gs::kTeamThreads, 2)
     const Row<T, kHeld> row(grad_y + start, is_row ? extent : 0, inner, team);
     double sum = 0;
     row.for_each([&](int64, T g) { sum += static_cast<double>(g); });
-    const T total =
-        static_cast<T>(gs::fold_team<gs::AddPartials<double>>(team, sum, sums));
-    row.for_each([&](int64 at, T g) {
-      grad_x[start + at] = g - exponential(y[start + at]) * total;
-    });
+    const T total = static_cast<T>(gs::fold_team<gs::AddPartials<double>>(team, sum, sums));
+    row.for_each(
+        [&](int64 at, T g) { grad_x[start + at] = g - exponential(y[start + at]) * total; });
   }
 }
 
@@ -136,7 +134,8 @@ __device__ __forceinline__ LossAndWeight shuffle_partial(LossAndWeight v, int la
 }
 
 template <class T>
-__device__ __forceinline__ void store_loss(LossAndWeight all, T* y, T* total_weight, int reduction) {
+__device__ __forceinline__ void store_loss(LossAndWeight all, T* y, T* total_weight,
+                                           int reduction) {
   *total_weight = static_cast<T>(all.weight);
   if (reduction == kMean) *y = static_cast<T>(all.loss / all.weight);
   if (reduction == kSum) *y = static_cast<T>(all.loss);
@@ -146,9 +145,10 @@ __device__ __forceinline__ void store_loss(LossAndWeight all, T* y, T* total_wei
 // is one block, the result to y and total_weight.
 template <class T>
 __global__ void __launch_bounds__(gs::kTeamThreads)
-    nll_loss(const T* __restrict__ x, const int64* __restrict__ target, const T* __restrict__ weight,
-             T* __restrict__ y, T* __restrict__ total_weight, double* __restrict__ partials, int64 n,
-             int64 classes, int64 inner, int64 ignore_index, int reduction, gs::IndexError* error) {
+    nll_loss(const T* __restrict__ x, const int64* __restrict__ target,
+             const T* __restrict__ weight, T* __restrict__ y, T* __restrict__ total_weight,
+             double* __restrict__ partials, int64 n, int64 classes, int64 inner, int64 ignore_index,
+             int reduction, gs::IndexError* error) {
   GS_SHARED(LossAndWeight[gs::kTeamThreads], shared);
   LossAndWeight sum{0, 0};
   for (int64 i = gs::grid_thread(); i < n; i += gs::grid_threads()) {

@@ -64,7 +64,8 @@ struct Sgd {
 
 template <class T>
 struct Adam {
-  T step_size, one_minus_beta1, beta2, one_minus_beta2, inverse_root, eps, weight_decay, shrink, sign;
+  T step_size, one_minus_beta1, beta2, one_minus_beta2, inverse_root, eps, weight_decay, shrink,
+      sign;
   int decoupled;
   static constexpr int kStates = 2;
 
@@ -88,8 +89,8 @@ struct Adam {
 
 // kCount elements from i on.
 template <int kCount, class T, class Rule>
-__device__ __forceinline__ void step_at(const Rule& rule, T* p, const T* grad, T* const (&states)[2],
-                                        int64 i) {
+__device__ __forceinline__ void step_at(const Rule& rule, T* p, const T* grad,
+                                        T* const (&states)[2], int64 i) {
   using Lanes = gs::Vector<T, kCount>;
   Lanes value = *reinterpret_cast<const Lanes*>(p + i);
   const Lanes g = *reinterpret_cast<const Lanes*>(grad + i);

@@ -56,7 +56,8 @@ __device__ __forceinline__ Reach windows_of_element(const Window<kSpatial>& w, i
 // Calls f(place, at) for the places of a box in a plane of `extent`, in C order, with their
 // coordinates `at`; `place` is the flat index so far, of the dimensions before kDim.
 template <int kDim, int kSpatial, class F>
-__device__ __forceinline__ void for_box(const Reach (&box)[kSpatial], const int64 (&extent)[kSpatial],
+__device__ __forceinline__ void for_box(const Reach (&box)[kSpatial],
+                                        const int64 (&extent)[kSpatial],
                                         const int64 (&step)[kSpatial], int64 place,
                                         int64 (&at)[kSpatial], const F& f) {
   for (at[kDim] = box[kDim].first; at[kDim] < box[kDim].end; at[kDim] += step[kDim]) {
@@ -69,7 +70,8 @@ __device__ __forceinline__ void for_box(const Reach (&box)[kSpatial], const int6
   }
 }
 template <int kSpatial, class F>
-__device__ __forceinline__ void for_box(const Reach (&box)[kSpatial], const int64 (&extent)[kSpatial],
+__device__ __forceinline__ void for_box(const Reach (&box)[kSpatial],
+                                        const int64 (&extent)[kSpatial],
                                         const int64 (&step)[kSpatial], const F& f) {
   int64 at[kSpatial];
   for_box<0>(box, extent, step, 0, at, f);
@@ -154,7 +156,8 @@ __global__ void max_pool_gather(const T* __restrict__ x, const int* __restrict__
 
 // How many places of output o's window count, along one dimension.
 template <int kSpatial>
-__device__ __forceinline__ int64 counted(const Window<kSpatial>& w, int d, int64 o, bool include_pad) {
+__device__ __forceinline__ int64 counted(const Window<kSpatial>& w, int d, int64 o,
+                                         bool include_pad) {
   const int64 start = o * w.stride[d] - w.padding[d];
   const int64 end = start + w.kernel[d];
   if (include_pad) return min(end, w.in[d] + w.padding[d]) - start;
@@ -183,8 +186,8 @@ __global__ void avg_pool(const T* __restrict__ x, T* __restrict__ y, Window<kSpa
 }
 
 template <class T, int kSpatial>
-__global__ void avg_pool_bwd(const T* __restrict__ grad_y, T* __restrict__ grad_x, Window<kSpatial> w,
-                             int include_pad, int64 divisor, int64 n) {
+__global__ void avg_pool_bwd(const T* __restrict__ grad_y, T* __restrict__ grad_x,
+                             Window<kSpatial> w, int include_pad, int64 divisor, int64 n) {
   for (int64 i = gs::grid_thread(); i < n; i += gs::grid_threads()) {
     int64 at[kSpatial];
     const T* const plane = grad_y + coordinates(i, w.in, at) * w.out_plane;
@@ -196,7 +199,7 @@ __global__ void avg_pool_bwd(const T* __restrict__ grad_y, T* __restrict__ grad_
       ones[d] = 1;
     }
     T sum = 0;
-    for_box(box, w.out, ones, [&](int64 place, const int64 (&o)[kSpatial]) {
+    for_box(box, w.out, ones, [&](int64 place, const int64(&o)[kSpatial]) {
       int64 count = 1;
 #pragma unroll
       for (int d = 0; d < kSpatial; ++d) count *= counted(w, d, o[d], include_pad);

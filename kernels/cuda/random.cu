@@ -51,7 +51,8 @@ __device__ __forceinline__ double fraction53(unsigned a, unsigned b) {
 
 // Writes the kCount elements of one counter at y[i..], those below n.
 template <class T, int kCount>
-__device__ __forceinline__ void store(T* y, int64 i, int64 n, const T (&values)[kCount], int aligned) {
+__device__ __forceinline__ void store(T* y, int64 i, int64 n, const T (&values)[kCount],
+                                      int aligned) {
   constexpr int kLanes = kVectorBytes / sizeof(T);
   using Lanes = gs::Vector<T, kLanes>;
   if (aligned && i + kCount <= n) {
@@ -72,7 +73,8 @@ __device__ __forceinline__ void store(T* y, int64 i, int64 n, const T (&values)[
 
 // Reads the kCount elements of one counter at x[i..], those below n.
 template <class T, int kCount>
-__device__ __forceinline__ void load(const T* x, int64 i, int64 n, T (&values)[kCount], int aligned) {
+__device__ __forceinline__ void load(const T* x, int64 i, int64 n, T (&values)[kCount],
+                                     int aligned) {
   constexpr int kLanes = kVectorBytes / sizeof(T);
   using Lanes = gs::Vector<T, kLanes>;
   if (aligned && i + kCount <= n) {

@@ -45,7 +45,9 @@ struct Max : gs::MaxPartials<T> {
   static __device__ __forceinline__ void add(T& best, T x, const void*, int64, int64, int64) {
     best = Max::combine(best, x);
   }
-  static __device__ __forceinline__ void store(T* y, int64*, int64 i, T best, double) { y[i] = best; }
+  static __device__ __forceinline__ void store(T* y, int64*, int64 i, T best, double) {
+    y[i] = best;
+  }
 };
 
 // How many elements equal aux[output].
@@ -54,8 +56,8 @@ struct Ties : gs::AddPartials<double> {
   using In = T;
   using Aux = T;
   using Out = To;
-  static __device__ __forceinline__ void add(double& ties, T x, const T* maxima, int64 output, int64,
-                                             int64) {
+  static __device__ __forceinline__ void add(double& ties, T x, const T* maxima, int64 output,
+                                             int64, int64) {
     ties += x == maxima[output] ? 1.0 : 0.0;
   }
   static __device__ __forceinline__ void store(To* y, int64*, int64 i, double ties, double) {
@@ -93,8 +95,8 @@ struct MaxPlace {
     const bool b_wins = equal ? b.place < a.place : !a_nan && (b_nan || b.value > a.value);
     return b_wins ? b : a;
   }
-  static __device__ __forceinline__ void add(Partial& best, T x, const int64* places, int64, int64 at,
-                                             int64 place) {
+  static __device__ __forceinline__ void add(Partial& best, T x, const int64* places, int64,
+                                             int64 at, int64 place) {
     best = combine(best, {x, kFolded ? places[at] : place});
   }
   static __device__ __forceinline__ void store(T* y, int64* places, int64 i, Partial best, double) {
@@ -179,8 +181,8 @@ __global__ void amax_weight(const T* x, const T* y, const T* ties, T* w, gs::Str
 // grad_x = grad_y where the place along the dimension is the index, else 0. The loop is over
 // (outer, max(extent, 1), inner): operand 0 is the place in grad_y, 1 the place along the dimension.
 template <class T>
-__global__ void max_dim_bwd(const T* grad_y, const int64* indices, T* grad_x, gs::StridedLoop<2> loop,
-                            int64 extent, int64 n, gs::IndexError* error) {
+__global__ void max_dim_bwd(const T* grad_y, const int64* indices, T* grad_x,
+                            gs::StridedLoop<2> loop, int64 extent, int64 n, gs::IndexError* error) {
   for (int64 i = gs::grid_thread(); i < n; i += gs::grid_threads()) {
     int64 at[2];
     gs::locate(loop, i, at);
