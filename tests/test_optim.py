@@ -264,6 +264,15 @@ def test_closure_and_zero_grad():
     assert w.grad is None
 
 
+@pytest.mark.parametrize("lr", [0.5, np.float32(0.5), gs.tensor(0.5), gs.tensor([0.5])])
+def test_the_learning_rate_may_be_any_number(lr):
+    w = nn.Parameter(gs.ones(1))
+    optimizer = optim.SGD([w], lr=lr)
+    w.grad = gs.ones(1)
+    optimizer.step()
+    assert w.item() == 0.5
+
+
 def test_momentum_may_begin_and_end_along_the_way():
     w = nn.Parameter(gs.tensor([0.0]))
     optimizer = optim.SGD([w], lr=1.0)

@@ -81,7 +81,7 @@ class Adam(Optimizer):
             raise NotImplementedError(f"{self._name}: no kernel for amsgrad yet")
 
     def _step_group(self, group: dict[str, Any], hyper: Any) -> None:
-        hyper[0] = group["lr"]
+        hyper[0] = float(group["lr"])
         state = self.state
         params = [p for p in group["params"] if p.grad is not None]
         states = [state[p] or self._started(p) for p in params]

@@ -71,7 +71,7 @@ class SGD(Optimizer):
             )
 
     def _step_group(self, group: dict[str, Any], hyper: Any) -> None:
-        hyper[0] = group["lr"]
+        hyper[0] = float(group["lr"])
         momentum = group["momentum"]
         params = [p for p in group["params"] if p.grad is not None]
         options = (
