@@ -21,22 +21,21 @@ namespace {
 struct TileShape {
 #if defined(__AVX512F__) || defined(__aarch64__)
   static constexpr int kRows = 8, kVectors = 3;
+  static constexpr int kWidths[kRows] = {8, 8, 6, 6, 5, 4, 3, 3};
   static constexpr int kDotRows = 6, kDotColumns = 4;
 #elif defined(__AVX__)
   static constexpr int kRows = 6, kVectors = 2;
+  static constexpr int kWidths[kRows] = {8, 5, 3, 3, 2, 2};
   static constexpr int kDotRows = 4, kDotColumns = 3;
 #else
   static constexpr int kRows = 4, kVectors = 2;
+  static constexpr int kWidths[kRows] = {6, 4, 3, 2};
   static constexpr int kDotRows = 4, kDotColumns = 2;
 #endif
-  static constexpr int kMaxVectors = 8;  // of a tile of one row
+  static constexpr int kMaxVectors = 8;
 
-  // Flat tiles are wider, to have as many accumulators.
-  static constexpr int vectors(int rows) {
-    if (rows == 1) return kMaxVectors;
-    if (rows == 2 && kRows > 4) return kRows == 8 ? kMaxVectors : 4;
-    return kVectors;
-  }
+  // Flatter tiles are wider, to have as many accumulators; never narrower than a taller one.
+  static constexpr int vectors(int rows) { return kWidths[rows - 1]; }
 };
 
 constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -64,7 +63,7 @@ struct Panels {
   }
   int64_t begin(int64_t panel) const { return panel * height - max(0, panel - tall); }
   int rows(int64_t panel) const { return panel < tall ? height : height - 1; }
-  // The same for tall and short panels: several panels are never as flat as the wide tiles.
+  // The same for tall and short panels: a short one's tiles are at least as wide.
   int vectors() const { return TileShape::vectors(height); }
 };
 
@@ -292,7 +291,7 @@ using Tile = void (*)(int64_t K, const T* a, Rows rows, T* c, int64_t c_stride, 
 
 template <class T, class Rows, int MR, int NV>
 constexpr Tile<T, Rows> tile_or_none() {
-  if constexpr (NV <= TileShape::vectors(MR) || NV <= TileShape::kVectors) {
+  if constexpr (NV <= TileShape::vectors(MR)) {
     return &tile<T, MR, NV, Rows>;
   } else {
     return nullptr;
