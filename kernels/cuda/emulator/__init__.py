@@ -16,7 +16,7 @@ from . import build
 
 __all__ = ["COPIES", "ORDERS", "SCHEDULES", "runtime", "schedule"]
 
-#: Who runs next among a block's threads; see `Schedule` in runtime.cpp.
+#: Who runs next among a block's threads; see `Schedule` in block.h.
 ORDERS = ("forward", "reverse", "random", "skewed")
 #: When an asynchronous copy lands: when it is waited for, at once, or either.
 COPIES = ("late", "early", "either")

@@ -74,8 +74,7 @@ def _compile(arguments: Sequence[str], what: str) -> None:
 @functools.cache
 def _runtime_sources() -> tuple[tuple[str, str], ...]:
     return tuple(
-        (str(HERE / name), (HERE / name).read_text())
-        for name in ("runtime.cpp", "runtime.h", "cuda_language.h", "ptx_models.h")
+        (path.name, path.read_text()) for path in sorted([*HERE.glob("*.h"), *HERE.glob("*.cpp")])
     )
 
 
@@ -96,7 +95,8 @@ def runtime_library() -> Path:
     extra = ["-DGS_TSAN"] if sanitizer == "thread" else []
 
     def build(path: Path) -> None:
-        _compile([*extra, str(HERE / "runtime.cpp"), "-o", str(path), "-lrt"], "runtime.cpp")
+        sources = [str(source) for source in sorted(HERE.glob("*.cpp"))]
+        _compile([*extra, *sources, "-o", str(path), "-lrt"], "its runtime")
 
     key = cache.key_of(_runtime_sources(), compiler(), _flags(), _machine(), extra)
     return cache.fetch("runtime", key, ".so", build)

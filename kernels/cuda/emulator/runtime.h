@@ -3,7 +3,7 @@
 //
 // One block runs at a time; its threads are fibers that run until they wait (a barrier, a warp
 // function, a spin). The schedule decides who runs next, so that one kernel can be seen under
-// several interleavings: see `Schedule` in runtime.cpp.
+// several interleavings: see `Schedule` in block.h.
 #pragma once
 
 #include <cstddef>
