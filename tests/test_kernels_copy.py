@@ -33,6 +33,16 @@ def test_copy_casts_every_layout(dtype, isa):
                 np.testing.assert_array_equal(y, x.astype(dtype))
 
 
+def test_copies_keep_every_bit(isa):
+    # int32 and int64 whose bits are those of NaN with a payload, through every path
+    rng = np.random.default_rng(5)
+    for bits, dtypes in ((0x7F800001, "<i4 <f4"), (0x7FF0000000000001, "<i8 <f8")):
+        for dtype in dtypes.split():
+            x = (bits + rng.integers(0, 1000, (70, 67))).astype("<i" + dtype[2:]).view(dtype)
+            for view in (x, x.T, x[::-1, ::2], x.T[3:]):
+                assert K.copy(view, np.dtype(dtype)).tobytes() == view.tobytes()
+
+
 def test_casts_of_what_does_not_fit(isa):
     for source in (np.float32, np.float64):
         x = np.array([np.nan, np.inf, -np.inf, 1e30, -1e30, -0.0, 2.0**31, -(2.0**31)], source)
@@ -128,8 +138,9 @@ def test_copy_into_refuses(isa):
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_full(dtype, isa):
+    # the last value's bits, as int32, are a signalling NaN's
     for shape in ((), (1,), (0, 3), (37,), (300, 301)):
-        for value in (0.0, 1.0, -3.0, 2.75, -0.0):
+        for value in (0.0, 1.0, -3.0, 2.75, -0.0, float(0x7F800001)):
             got = K.full(shape, value, dtype)
             want = np.full(shape, np.float64(value).astype(dtype))
             assert got.dtype == dtype and got.tobytes() == want.tobytes()

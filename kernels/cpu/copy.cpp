@@ -97,6 +97,57 @@ GS_INLINE int fastest_dim(const StridedLoop<2>& loop, int k) {
   return best;
 }
 
+// What a tile's rows and columns are apart: the source runs fast along rows, the destination along
+// columns.
+struct TileStrides {
+  int64_t dst_row, dst_column, src_row, src_column;
+};
+
+template <class D, class S>
+GS_INLINE void copy_tile(const TileStrides& t, char* dst, const char* src, int64_t rows,
+                         int64_t columns) {
+  for (int64_t r = 0; r < rows; ++r) {
+    copy_row<D, S>(dst + r * t.dst_row, t.dst_column, src + r * t.src_row, t.src_column, columns);
+  }
+}
+
+// kLanes x kLanes elements of either side's neighbours. log2(kLanes) perfect shuffles of the rows are
+// the transpose.
+template <class T>
+GS_INLINE void transpose_block(const TileStrides& t, char* dst, const char* src) {
+  constexpr int kN = kLanes<T>;
+  Vec<T> a[kN], b[kN];
+#pragma GCC unroll 64
+  for (int i = 0; i < kN; ++i) a[i] = load<T>(reinterpret_cast<const T*>(src + i * t.src_column));
+#pragma GCC unroll 8
+  for (int step = 1; step < kN; step *= 2) {
+#pragma GCC unroll 64
+    for (int i = 0; i < kN / 2; ++i) interleave<T>(a[i], a[i + kN / 2], b[2 * i], b[2 * i + 1]);
+#pragma GCC unroll 64
+    for (int i = 0; i < kN; ++i) a[i] = b[i];
+  }
+#pragma GCC unroll 64
+  for (int i = 0; i < kN; ++i) store<T>(reinterpret_cast<T*>(dst + i * t.dst_row), a[i]);
+}
+
+// A tile both of whose sides are aligned neighbours (19 against 6 G elements/s for a 51 MB matrix).
+template <class T, class Element>
+void transpose_tile(const TileStrides& t, char* dst, const char* src, int64_t rows,
+                    int64_t columns) {
+  constexpr int64_t kN = kLanes<T>;
+  int64_t r = 0;
+  for (; r + kN <= rows; r += kN) {
+    char* const d = dst + r * t.dst_row;
+    const char* const q = src + r * t.src_row;
+    int64_t c = 0;
+    for (; c + kN <= columns; c += kN) {
+      transpose_block<T>(t, d + c * t.dst_column, q + c * t.src_column);
+    }
+    copy_tile<Element, Element>(t, d + c * t.dst_column, q + c * t.src_column, kN, columns - c);
+  }
+  copy_tile<Element, Element>(t, dst + r * t.dst_row, src + r * t.src_row, rows - r, columns);
+}
+
 // dst (operand 0) = src (operand 1) over the loop.
 template <class D, class S>
 void copy_loop(StridedLoop<2> loop, char* dst, const char* src) {
@@ -114,14 +165,21 @@ void copy_loop(StridedLoop<2> loop, char* dst, const char* src) {
       loop.shape[across] >= 4 && loop.shape[last] >= 4) {
     swap_dims(loop, across, last - 1);
     const int64_t rows = loop.shape[last - 1], columns = loop.shape[last];
-    const int64_t dst_row = loop.stride[0][last - 1], dst_column = loop.stride[0][last];
-    const int64_t src_row = loop.stride[1][last - 1], src_column = loop.stride[1][last];
+    const TileStrides t{loop.stride[0][last - 1], loop.stride[0][last], loop.stride[1][last - 1],
+                        loop.stride[1][last]};
+    auto tile = copy_tile<D, S>;
+    if constexpr (std::is_same_v<D, S> && sizeof(D) >= 4) {
+      if (t.dst_column == sizeof(D) && t.src_row == sizeof(D) && is_aligned<D>(loop, 0, dst) &&
+          is_aligned<D>(loop, 1, src)) {
+        tile = transpose_tile<std::conditional_t<sizeof(D) == 4, float, double>, D>;
+      }
+    }
     const int64_t strips = (rows + kTile - 1) / kTile;
     StridedLoop<2> outer = loop;  // the planes, as one row of strips each
     outer.shape[last - 1] = strips;
     outer.shape[last] = 1;
-    outer.stride[0][last - 1] = dst_row * kTile;
-    outer.stride[1][last - 1] = src_row * kTile;
+    outer.stride[0][last - 1] = t.dst_row * kTile;
+    outer.stride[1][last - 1] = t.src_row * kTile;
     outer.ndim = last;
     const int64_t all_strips = total / (rows * columns) * strips;
     parallel_for(all_strips, max64(1, kBlock / (kTile * columns)), [&](int64_t begin, int64_t end) {
@@ -129,14 +187,10 @@ void copy_loop(StridedLoop<2> loop, char* dst, const char* src) {
       for_rows<2>(outer, base, begin, end, [&](int64_t at, const char* const* p, int64_t n) {
         for (int64_t s = 0; s < n; ++s) {
           const int64_t height = min64(kTile, rows - (at + s) % strips * kTile);
-          char* const d = const_cast<char*>(p[0]) + s * dst_row * kTile;
-          const char* const q = p[1] + s * src_row * kTile;
+          char* const d = const_cast<char*>(p[0]) + s * t.dst_row * kTile;
+          const char* const q = p[1] + s * t.src_row * kTile;
           for (int64_t c = 0; c < columns; c += kTile) {
-            const int64_t width = min64(kTile, columns - c);
-            for (int64_t r = 0; r < height; ++r) {
-              copy_row<D, S>(d + r * dst_row + c * dst_column, dst_column,
-                             q + r * src_row + c * src_column, src_column, width);
-            }
+            tile(t, d + c * t.dst_column, q + c * t.src_column, height, min64(kTile, columns - c));
           }
         }
       });
@@ -259,9 +313,27 @@ Status fill(const Array& y, double value) {
     return kDone;
   }
   T* const out = reinterpret_cast<T*>(y.data);
-  parallel_for(y.size, kBlock, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) out[i] = x;
-  });
+  if constexpr (sizeof(T) >= 4) {
+    using Bits = std::conditional_t<sizeof(T) == 4, float, double>;
+    // As integers: arithmetic on an integer's bits as a float could change them (signalling NaN).
+    const auto v = bit_cast<Vec<Bits>>(bit_cast<IntOf<Bits>>(x) - IVec<Bits>{});
+    const bool stream = beyond_cache(y.size * int64_t{sizeof(T)}) &&
+                        reinterpret_cast<uintptr_t>(out) % GS_VECTOR_BYTES == 0;
+    parallel_for(y.size, kBlock, [&](int64_t begin, int64_t end) {
+      Bits* const p = reinterpret_cast<Bits*>(out);
+      int64_t i = begin;
+      if (stream) {
+        for (; i + kLanes<Bits> <= end; i += kLanes<Bits>) store_stream<Bits>(p + i, v);
+        stream_fence();
+      }
+      for (; i + kLanes<Bits> <= end; i += kLanes<Bits>) store<Bits>(p + i, v);
+      for (; i < end; ++i) out[i] = x;
+    });
+  } else {
+    parallel_for(y.size, kBlock, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) out[i] = x;
+    });
+  }
   return kDone;
 }
 
