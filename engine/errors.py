@@ -21,6 +21,10 @@ def _described(names: Sequence[str], inputs: Sequence[Any]) -> str:
         name = names[i] if i < len(names) else f"{names[-1] if names else 'input'}[{i}]"
         if hasattr(value, "shape"):
             parts.append(f"{name} {tuple(value.shape)} {value.dtype}")
+        elif isinstance(value, list):
+            listed = [f"{tuple(a.shape)} {a.dtype}" for a in value[:8]]
+            listed += ["..."] * (len(value) > 8)
+            parts.append(f"{name} [{', '.join(listed)}]")
         elif value is not None:
             parts.append(f"{name} {value!r}")
     return ", ".join(parts)
@@ -52,7 +56,8 @@ def word(fault: Fault, name: str, input_names: Sequence[str], inputs: Sequence[A
             f"{name}: inputs must be of one dtype; got {got} (convert with .to(dtype))"
         )
     if kind == "dtype":
-        dtypes = sorted({str(a.dtype) for a in inputs if hasattr(a, "dtype")})
+        flat = [a for v in inputs for a in (v if isinstance(v, list) else [v])]
+        dtypes = sorted({str(a.dtype) for a in flat if hasattr(a, "dtype")})
         which = f" for {', '.join(dtypes)}" if dtypes else " for this dtype"
         return NotImplementedError(f"{name}: kernel {kernel} has no version{which}; got {got}")
     if kind == "index":

@@ -4,7 +4,8 @@
 devices have the same names with the same meanings, so an op's body is written once. Arrays are
 NumPy arrays (CPU), CuPy arrays (CUDA) or the emulator's opaque device arrays. A kernel allocates
 its results, never changes an input (but for the in-place ones, which return None), accepts any
-strides, and returns freshly allocated C-contiguous arrays.
+strides (but contiguous parameters and states in the optimizer steps), and returns freshly allocated
+C-contiguous arrays.
 
 Arguments, in this order: arrays first, then options. `name?` is an array or None. `a|` is an array
 or a Python number. `xs*` is a list of arrays. Shapes and per-dimension options are tuples of ints,

@@ -128,6 +128,8 @@ def nll_loss(
         ignore_index: a target value that takes no part.
         reduction: 'mean', 'sum' or 'none'.
 
+    Unlike PyTorch's, options behind `weight` are keywords only: there is no size_average or reduce.
+
     Raises:
         ValueError: another reduction.
         RuntimeError: shapes or dtypes that do not fit.
@@ -187,6 +189,8 @@ def cross_entropy(
         weight: (C,), a factor for each class.
         ignore_index: a target value that takes no part.
         reduction: 'mean', 'sum' or 'none'.
+
+    Unlike PyTorch's, options behind `weight` are keywords only: there is no size_average or reduce.
 
     Raises:
         ValueError: another reduction.

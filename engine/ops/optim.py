@@ -64,6 +64,7 @@ def _step(kernel: str, lists: list[Sequence[Tensor]], options: tuple[Any, ...]) 
         return
     arrays = [[t._data for t in tensors] for tensors in lists]
     k = TABLE_OF_ARRAY[type(arrays[0][0])]
-    call(kernel, getattr(k, kernel), ("params",), *arrays, *options)
+    names = ("params", "grads", *(["state"] * (len(arrays) - 2)))
+    call(kernel, getattr(k, kernel), names, *arrays, *options)
     for p in params:
         p._version[0] += 1
