@@ -172,6 +172,13 @@ def test_one_epoch_and_no_pytorch():
     assert "PyTorch is not installed" in text and "gradsmith, step alone" not in text
 
 
+@pytest.mark.parametrize("spread, trusted", [(1.1, True), (3.0, False), (float("nan"), False)])
+def test_a_ratio_from_a_busy_machine_is_marked(spread, trusted):
+    comparison = replace(made_up().comparison, spread=spread)
+    text = Checker(render(made_up(comparison=comparison))).text
+    assert ("kept the machine busy" not in text) == trusted
+
+
 def test_a_failed_gradient_check_is_seen():
     checks = [
         GradientCheck("conv", 3, 0.5, 1e-5, False, "input 1 <differs>"),

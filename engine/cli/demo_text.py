@@ -64,6 +64,8 @@ def print_result(result: DemoResult) -> None:
              f"{1e3 * c.torch['total']:.2f} ms, here {1e3 * c.gradsmith['total']:.2f} ms: "
              f"gradsmith is {speed(c.ratio)}")
         )  # fmt: skip
+        if c.disturbed:
+            rows.append(("", "(other programs kept the machine busy: do not trust this ratio)"))
     elif result.comparison_note:
         rows.append(("PyTorch", result.comparison_note))
     width = max((len(name) for name, _ in rows), default=0)

@@ -293,6 +293,7 @@ def _timing(result: DemoResult) -> str:
             "The lower two are medians of the same step taken in turns, without data; the losses "
             f"of the first step differ by {c.loss_difference:.1e}. "
             f"PyTorch's time over gradsmith's: {c.ratio:.2f}."
+            + (" Other programs kept the machine busy: do not trust it." if c.disturbed else "")
         )
     head = "".join(f"<th scope=col>{name}</th>" for name, _ in PARTS)
     body = "".join(

@@ -12,6 +12,9 @@ from ..train import DigitsRecipe, Evaluation, History
 
 __all__ = ["Comparison", "DemoResult", "GradientCheck", "Machine", "finite"]
 
+#: Steps alone on a machine vary by less than this factor.
+BUSY = 1.5
+
 
 @dataclass
 class Machine:
@@ -53,12 +56,19 @@ class Comparison:
         torch_version: PyTorch's version.
         gradsmith, torch: Seconds of "forward", "backward", "step" and "total".
         loss_difference: Between the losses of the first step, from the same weights.
+        spread: The median step over a fast one, of the library where that is larger.
     """
 
     torch_version: str
     gradsmith: dict[str, float]
     torch: dict[str, float]
     loss_difference: float
+    spread: float = 1.0
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether other programs took so much of the machine that the times mean little."""
+        return not self.spread <= BUSY
 
     @property
     def ratio(self) -> float:
@@ -164,6 +174,7 @@ class DemoResult:
                 "torch_seconds": self.comparison.torch,
                 "ratio": self.comparison.ratio,
                 "loss_difference": self.comparison.loss_difference,
+                "disturbed": self.comparison.disturbed,
             },
             "gradient_checks": [
                 {
