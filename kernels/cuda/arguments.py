@@ -28,6 +28,7 @@ __all__ = [
     "contiguous",
     "element_strides",
     "extent",
+    "grid_for",
     "merge_dims",
     "operand_strides",
     "size_of",
@@ -187,3 +188,9 @@ def strided_loop(shape: tuple[int, ...], *strides: tuple[int, ...]) -> bytes:
 def blocks_for(work: int, threads: int = THREADS) -> int:
     """Blocks of a grid-stride loop over `work` items."""
     return max(1, min(MAX_BLOCKS, -(-work // threads)))
+
+
+def grid_for(work: int) -> tuple[tuple[int], tuple[int]]:
+    """Grid and block of a grid-stride loop over `work` items; small work gets few threads."""
+    threads = min(THREADS, -(-work // 32) * 32)
+    return (blocks_for(work, threads),), (threads,)

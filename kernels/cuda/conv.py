@@ -10,12 +10,11 @@ import numpy as np
 
 from . import memory
 from .arguments import (
-    THREADS,
     Fault,
-    blocks_for,
     check_floats,
     contiguous,
     extent,
+    grid_for,
     size_of,
 )
 from .launch import Module, launch
@@ -254,7 +253,7 @@ def conv_bwd_weight(
     if splits > 1:
         n = grad_weight.size
         sums = (partial, grad_weight, np.int64(n), np.int64(splits))
-        launch(MODULE, f"sum_splits<{t}>", (blocks_for(n),), (THREADS,), 0, sums)
+        launch(MODULE, f"sum_splits<{t}>", *grid_for(n), 0, sums)
     return grad_weight
 
 

@@ -13,12 +13,11 @@ from . import memory
 from .arguments import (
     CXX_NAME,
     MAX_DIMS,
-    THREADS,
     Fault,
     address,
-    blocks_for,
     check_arrays,
     element_strides,
+    grid_for,
     merge_dims,
     operand_strides,
     size_of,
@@ -78,8 +77,8 @@ def _move(kernel: str, dst: Any, src: Any, shape: tuple[int, ...]) -> None:
         and src.flags.c_contiguous
         and not (address(dst) | address(src)) % 16
     ):
-        grid = (blocks_for(dst.nbytes // 16 + 1),)
-        launch(MODULE, "copy_bytes", grid, (THREADS,), 0, (dst, src, np.int64(dst.nbytes)))
+        grid, block = grid_for(dst.nbytes // 16 + 16)  # and the bytes behind the last 16
+        launch(MODULE, "copy_bytes", grid, block, 0, (dst, src, np.int64(dst.nbytes)))
         return
     strides = element_strides(dst), operand_strides(src, shape)
     if dst.dtype == src.dtype and (found := _transpose(shape, *strides)) is not None:
@@ -88,7 +87,7 @@ def _move(kernel: str, dst: Any, src: Any, shape: tuple[int, ...]) -> None:
         launch(MODULE, name, (blocks,), (_TILE_THREADS,), 0, (dst, src, description, batches))
         return
     loop = strided_loop(shape, *strides)
-    launch(MODULE, name, (blocks_for(n),), (THREADS,), 0, (dst, src, loop, np.int64(n)))
+    launch(MODULE, name, *grid_for(n), 0, (dst, src, loop, np.int64(n)))
 
 
 @functools.lru_cache(maxsize=1024)
@@ -118,8 +117,7 @@ def _fill(dst: Any, value: Any) -> None:
     launch(
         MODULE,
         f"fill<{bits}>",
-        (blocks_for(dst.size),),
-        (THREADS,),
+        *grid_for(dst.size),
         0,
         (dst, np.frombuffer(value.tobytes(), scalar)[0], np.int64(dst.size)),
     )

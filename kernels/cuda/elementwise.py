@@ -13,11 +13,10 @@ import numpy as np
 
 from . import memory
 from .arguments import (
-    THREADS,
     address,
-    blocks_for,
     broadcast,
     check_floats,
+    grid_for,
     operand_strides,
     size_of,
     strided_loop,
@@ -68,6 +67,11 @@ def _aligned(x: Any) -> bool:
     return x.flags.c_contiguous and address(x) % _VECTOR_BYTES == 0
 
 
+def _vectors(y: Any) -> tuple[tuple[int], tuple[int]]:
+    """Grid and block of a *_whole kernel: a vector a thread, and one thread each for the tail."""
+    return grid_for(y.nbytes // _VECTOR_BYTES + _VECTOR_BYTES // y.itemsize)
+
+
 def _is_number(x: Any) -> bool:
     return isinstance(x, (float, int))
 
@@ -80,12 +84,12 @@ def _unary_entry(name: str, op: str) -> Callable[..., Any]:
         if n == 0:
             return y
         if _aligned(x):
-            grid = (blocks_for(n * y.itemsize // _VECTOR_BYTES + 1),)
-            launch(MODULE, f"unary_whole<{op}, {t}>", grid, (THREADS,), 0, (x, y, np.int64(n)))
+            args = (x, y, np.int64(n))
+            launch(MODULE, f"unary_whole<{op}, {t}>", *_vectors(y), 0, args)
         else:
             loop = strided_loop(x.shape, operand_strides(x, x.shape))
             args = (x, y, loop, np.int64(n))
-            launch(MODULE, f"unary_strided<{op}, {t}>", (blocks_for(n),), (THREADS,), 0, args)
+            launch(MODULE, f"unary_strided<{op}, {t}>", *grid_for(n), 0, args)
         return y
 
     entry.__name__ = name
@@ -113,9 +117,8 @@ def _binary_entry(name: str, op: str, numbers: bool) -> Callable[..., Any]:
         value = y.dtype.type(number)
         pair = _pair(a, b, n)
         if pair == "Whole, Whole" or (pair and numbers):
-            grid = (blocks_for(n * y.itemsize // _VECTOR_BYTES + 1),)
             kernel = f"binary_whole<{op}, {t}, {pair}>"
-            launch(MODULE, kernel, grid, (THREADS,), 0, (a, b, value, y, np.int64(n)))
+            launch(MODULE, kernel, *_vectors(y), 0, (a, b, value, y, np.int64(n)))
         else:
             nowhere = (0,) * len(shape)
             loop = strided_loop(
@@ -125,7 +128,7 @@ def _binary_entry(name: str, op: str, numbers: bool) -> Callable[..., Any]:
             )
             kernel = f"binary_strided<{op}, {t}>"
             args = (a, b, value, y, loop, np.int64(n))
-            launch(MODULE, kernel, (blocks_for(n),), (THREADS,), 0, args)
+            launch(MODULE, kernel, *grid_for(n), 0, args)
         return y
 
     entry.__name__ = name
