@@ -6,6 +6,7 @@ PyTorch is imported when `compare` is called, never before.
 from __future__ import annotations
 
 import gc
+import resource
 import time
 from collections.abc import Callable
 from importlib import util
@@ -57,7 +58,8 @@ def compare(
         ``torch_version``; ``gradsmith`` and ``torch``: median seconds of forward, backward, step
         and total; ``loss_difference``: between the losses of the first step without dropout;
         ``spread``: the larger of both libraries' median step over their tenth fastest in a hundred,
-        near 1 on a quiet machine.
+        near 1 on a quiet machine; ``preemptions``: how many times a second another program took a
+        core from this one.
 
     Raises:
         ImportError: PyTorch cannot be imported.
@@ -89,6 +91,7 @@ def compare(
         )
         gc.disable()
         times: dict[str, list[dict[str, float]]] = {"gradsmith": [], "torch": []}
+        preempted = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
         begin = time.perf_counter()
         for done in range(rounds):
             if done and time.perf_counter() - begin > seconds:
@@ -99,6 +102,8 @@ def compare(
                     parts = step()
                     if i >= WARM_UP_STEPS:
                         times[name].append(parts)
+        preempted = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - preempted
+        elapsed = time.perf_counter() - begin
     finally:
         torch.set_num_threads(threads_before)
         if collecting:
@@ -106,6 +111,7 @@ def compare(
     result: dict[str, Any] = {
         "torch_version": str(torch.__version__),
         "loss_difference": loss_difference,
+        "preemptions": preempted / elapsed,
     }
     spreads = []
     for name, taken in times.items():

@@ -172,9 +172,12 @@ def test_one_epoch_and_no_pytorch():
     assert "PyTorch is not installed" in text and "gradsmith, step alone" not in text
 
 
-@pytest.mark.parametrize("spread, trusted", [(1.1, True), (3.0, False), (float("nan"), False)])
-def test_a_ratio_from_a_busy_machine_is_marked(spread, trusted):
-    comparison = replace(made_up().comparison, spread=spread)
+@pytest.mark.parametrize(
+    "spread, preemptions, trusted",
+    [(1.1, 20, True), (3.0, 20, False), (1.1, 400, False), (float("nan"), 20, False)],
+)
+def test_a_ratio_from_a_busy_machine_is_marked(spread, preemptions, trusted):
+    comparison = replace(made_up().comparison, spread=spread, preemptions=preemptions)
     text = Checker(render(made_up(comparison=comparison))).text
     assert ("kept the machine busy" not in text) == trusted
 
