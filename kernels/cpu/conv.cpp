@@ -7,9 +7,10 @@
 // Layout     x (N, C, *in), weight (K, C / groups, *kernel), y (N, K, *out), all contiguous.
 // Method     implicit GEMM over planes (conv.h): rows of the register tile are output channels,
 //            lanes are output positions (or images, for small ones: conv_image_lanes.h), the
-//            reduction runs over (channel, tap) through a table of offsets. conv_bwd_input is a gather too: the inputs whose index has the same remainder
-//            modulo the stride read the same taps, at step 1 of grad_y, so each remainder is one
-//            such gemm and no inserted zero is multiplied.
+//            reduction runs over (channel, tap) through a table of offsets. conv_bwd_input is a
+//            gather too: the inputs whose index has the same remainder modulo the stride read the
+//            same taps, at step 1 of grad_y, so each remainder is one such gemm and no inserted
+//            zero is multiplied.
 // Split      boxes of positions (several small images, or some rows of one) times groups, times
 //            parts of the output channels where boxes are few. Tiny work stays on one thread.
 // Cache      the planes of a box: kPlaneBytes, in L2; packed weights are streamed.
