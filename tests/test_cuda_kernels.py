@@ -22,12 +22,17 @@ from gradsmith.kernels.cuda import (
 from gradsmith.kernels.cuda.emulator import SCHEDULES, tsan
 
 
-@pytest.fixture(scope="module", autouse=True)
-def connected():
+DEVICES = ["emulator"] + (["gpu"] if cuda.gpu_problem() is None else [])
+
+
+@pytest.fixture(scope="module", autouse=True, params=DEVICES)
+def connected(request):
     before = cuda.is_emulated()
-    cuda.use_emulator()
-    memory.guard()
-    launch.use("emulator", checked=True)
+    cuda.use_emulator(request.param == "emulator")
+    cuda.connect()
+    if request.param == "emulator":
+        memory.guard()
+        launch.use("emulator", checked=True)
     yield
     memory.guard(False)
     cuda.use_emulator(before)

@@ -334,6 +334,14 @@ def test_index_error_flag():
     launch.raise_index_error("gather")  # reported once
 
 
+def test_late_index_error():
+    """A GPU is not waited for at each op: the error comes with the next call that waits."""
+    run(BEHAVIOUR, "bad_index", 1, 1, device([7], np.int64), np.int64(4), launch.index_flag())
+    with pytest.raises(IndexError, match=r"cuda: .* must be in \[0, 4\); got 7 \(.*BLOCKING=1"):
+        launch.raise_late_index_error()
+    launch.raise_late_index_error()
+
+
 def test_indices_are_64_bits_wide():
     n = 5 << 30
     host = np.frombuffer(mmap.mmap(-1, n), np.int8)  # reserved, not used, but for one page

@@ -1,9 +1,13 @@
-"""The models of ptx.cuh against the layouts of the PTX ISA, written out in NumPy."""
+"""The functions of ptx.cuh against the layouts of the PTX ISA, written out in NumPy.
+
+In the emulator these are the models; where there is a GPU, the instructions are held to the same.
+"""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
+from gradsmith.kernels import cuda
 from gradsmith.kernels.cuda import emulator, launch, memory
 from gradsmith.kernels.cuda.launch import Module
 
@@ -23,11 +27,18 @@ LANES = np.arange(32)
 G, T = LANES // 4, LANES % 4  # the ISA's groupID and threadID_in_group
 
 
-@pytest.fixture(autouse=True)
-def emulated():
+DEVICES = ["emulator"] + (["gpu"] if cuda.gpu_problem() is None else [])
+
+
+@pytest.fixture(autouse=True, params=DEVICES)
+def device(request):
     before = (launch._target, memory._memory)
-    memory.select(memory.EmulatorMemory())
-    launch.use("emulator")
+    if request.param == "emulator":
+        memory.select(memory.EmulatorMemory())
+        launch.use("emulator")
+    else:
+        memory.select(memory.CupyMemory())
+        launch.use("cupy")
     yield
     launch.use(*before[0])
     if before[1] is not None:

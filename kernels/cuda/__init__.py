@@ -15,6 +15,7 @@ from ... import environment
 __all__ = [
     "connect",
     "from_host",
+    "gpu_problem",
     "is_available",
     "is_emulated",
     "synchronize",
@@ -40,7 +41,7 @@ def is_emulated() -> bool:
 
 def is_available() -> bool:
     """Whether device "cuda" can be used: the emulator is on, or there is a GPU with CuPy."""
-    return _emulated or _gpu_problem() is None
+    return _emulated or gpu_problem() is None
 
 
 def connect() -> Any:
@@ -56,7 +57,7 @@ def connect() -> Any:
     if _emulated:
         device_memory: Any = memory.EmulatorMemory()
     else:
-        problem = _gpu_problem()
+        problem = gpu_problem()
         if problem is not None:
             raise RuntimeError(f"cuda: {problem}")
         device_memory = memory.CupyMemory()
@@ -76,10 +77,16 @@ def from_host(x: np.ndarray[Any, Any]) -> Any:
 
 
 def to_host(x: Any) -> np.ndarray[Any, Any]:
-    """A contiguous copy of a device array as a NumPy array."""
-    from . import memory
+    """A contiguous copy of a device array as a NumPy array; waits for the device.
 
-    return memory.to_host(x)
+    Raises:
+        IndexError: if a kernel met a bad index since the device was last waited for.
+    """
+    from . import launch, memory
+
+    result: np.ndarray[Any, Any] = memory.to_host(x)
+    launch.raise_late_index_error()
+    return result
 
 
 def synchronize() -> None:
@@ -90,7 +97,7 @@ def synchronize() -> None:
         import cupy
 
         cupy.cuda.Device().synchronize()
-    launch.raise_index_error("cuda", synchronising=True)
+    launch.raise_late_index_error()
 
 
 def _entries() -> dict[str, Any]:
@@ -100,7 +107,7 @@ def _entries() -> dict[str, Any]:
     return launchers.entries()
 
 
-def _gpu_problem() -> str | None:
+def gpu_problem() -> str | None:
     """Why no GPU can be used, with what to do, or None."""
     emulate = "or set GRADSMITH_CUDA_EMULATOR=1 to run on the CPU"
     try:

@@ -21,7 +21,16 @@ import numpy as np
 from ... import environment
 from . import memory
 
-__all__ = ["KernelFault", "Module", "count", "index_flag", "launch", "raise_index_error", "use"]
+__all__ = [
+    "KernelFault",
+    "Module",
+    "count",
+    "index_flag",
+    "launch",
+    "raise_index_error",
+    "raise_late_index_error",
+    "use",
+]
 
 HERE = Path(__file__).resolve().parent
 
@@ -387,20 +396,38 @@ def index_flag() -> Any:
     return _flag
 
 
-def raise_index_error(kernel: str, synchronising: bool = False) -> None:
-    """Raises what kernels reported to the flag, if it may be read now.
+def raise_index_error(kernel: str) -> None:
+    """Raises what `kernel`, just launched, reported, if the device may be waited for.
 
     Raises:
         Fault: kind "index" with (index, limit).
     """
-    global _flag
-    if _flag is None or _flag_backend != _backend:
-        return
-    if not (synchronising or _backend == "emulator" or environment.CUDA_LAUNCH_BLOCKING):
-        return
-    reported, index, limit = memory.to_host(_flag).tolist()
-    if reported:
+    if (_backend == "emulator" or environment.CUDA_LAUNCH_BLOCKING) and (bad := _reported()):
         from ..._cpu import Fault
 
-        _flag = None
-        raise Fault(kernel, "index", (index, limit))
+        raise Fault(kernel, "index", bad)
+
+
+def raise_late_index_error() -> None:
+    """Raises what kernels reported since the last call that waited for the device.
+
+    Raises:
+        IndexError: for the first bad index.
+    """
+    if bad := _reported():
+        raise IndexError(
+            f"cuda: a kernel met an index out of range: must be in [0, {bad[1]}); got {bad[0]} "
+            "(GRADSMITH_CUDA_LAUNCH_BLOCKING=1 raises it at the op)"
+        )
+
+
+def _reported() -> tuple[int, int] | None:
+    """The bad index and its limit, once."""
+    global _flag
+    if _flag is None or _flag_backend != _backend:
+        return None
+    reported, index, limit = memory.to_host(_flag).tolist()
+    if not reported:
+        return None
+    _flag = None
+    return index, limit

@@ -29,6 +29,7 @@ __all__ = [
 
 _POISON = 0xFF  # floats read NaN, integers -1
 _ALIGNMENT = 64
+_POISONED = 64 << 20  # bytes at an array's start: more would only take time, and memory not used
 #: Item size -> signalling NaN of that size.
 _SLACK = {4: bytes.fromhex("a1a1a17f"), 8: bytes.fromhex("a1a1a1a1a1a1f17f")}
 
@@ -225,7 +226,7 @@ class EmulatorMemory:
             buffer.owner = pages  # type: ignore[attr-defined]  # lives as long as its views
             return DeviceArray(np.ndarray(shape, dtype, buffer))
         memory = np.empty(nbytes + _ALIGNMENT, np.uint8)
-        memory.fill(_POISON)
+        memory[:_POISONED].fill(_POISON)
         offset = -memory.__array_interface__["data"][0] % _ALIGNMENT
         return DeviceArray(np.ndarray(shape, dtype, memory, offset))
 
