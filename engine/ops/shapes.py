@@ -38,7 +38,8 @@ def dim(name: str, value: Any, ndim: int) -> int:
 def dims(name: str, value: Any, ndim: int) -> tuple[int, ...]:
     """Dimensions, sorted and counted from the front; None or () is all of them."""
     if type(value) is int:
-        return (dim(name, value, ndim),) if ndim else ()
+        found_one = dim(name, value, ndim)
+        return (found_one,) if ndim else ()
     if value is None or len(value) == 0:
         return tuple(range(ndim))
     found = sorted(dim(name, v, ndim) for v in value)

@@ -166,9 +166,11 @@ def _errors(name: str) -> tuple[ErrorSample, ...]:
         match: str,
         torch: bool = True,
     ) -> ErrorSample:
-        return ErrorSample(inputs, options, error, f"{name}: .*{match}", torch)
+        named = f"({name}|nll_loss)" if error is IndexError else name
+        return ErrorSample(inputs, options, error, f"{named}: .*{match}", torch)
 
     return (
+        # cross_entropy's classes are read by nll_loss's kernel.
         row((x, classes((4,), 0, 5)), {}, IndexError, r"must be in \[0, 5\); got 5"),
         row((x, classes((4,), 0, -1)), {}, IndexError, r"must be in \[0, 5\); got -1"),
         row((x, classes((4,), 2.0**62)), {}, IndexError, r"must be in \[0, 5\); got 4611686018"),

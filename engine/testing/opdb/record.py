@@ -195,7 +195,8 @@ class Sample:
         options: keyword arguments.
         tags: what it is a sample of: empty, size1, odd, strided, negative, expanded, special (NaN,
             infinities, subnormals: no gradient check), grid, exact (integers: tolerance zero),
-            kink (ties: a subgradient), large, slow (not under the emulator).
+            kink (ties: a subgradient), large, slow (not under the emulator),
+            torch_differs (PyTorch's result has the wrong shape).
         name: a word for test ids, where shapes and options do not say it.
     """
 

@@ -1,0 +1,119 @@
+"""The whole opdb on device "cuda": on a GPU, else on the emulator, which runs the same kernels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradsmith as gs
+import pytest
+from conftest import sampled
+from gradsmith.kernels import KERNELS, table
+from gradsmith.testing.opdb import OpInfo, Sample, op_infos
+from gradsmith.testing.opdb import conv as conv_samples
+from test_errors import check_error
+from test_gradients import check_first, check_second
+from test_ops import check_conv_exactly, check_forward
+
+#: Under the emulator a kernel costs milliseconds, a large one seconds.
+LIMIT = 4000
+
+
+def size_of(sample: Sample) -> int:
+    """The elements of the largest input."""
+    flat: list[Any] = []
+    for spec in sample.inputs:
+        flat += spec if isinstance(spec, (list, tuple)) else [spec]
+    sizes = [1]
+    for spec in flat:
+        n = 1
+        for s in getattr(spec, "shape", ()):
+            n *= s
+        sizes.append(n)
+    return max(sizes)
+
+
+def samples_of(info: OpInfo, count: int) -> list[Sample]:
+    """The first samples of each tag, and more of them by a seeded choice; all with --full."""
+    small = [s for s in info.samples() if "slow" not in s.tags and size_of(s) <= LIMIT]
+    chosen: dict[str, Sample] = {}
+    seen: set[str] = set()
+    for sample in small:
+        if not sample.tags <= seen:
+            seen |= sample.tags
+            chosen[sample.id] = sample
+    for sample in sampled(small, count, seed=len(small)):
+        chosen[sample.id] = sample
+    return list(chosen.values())
+
+
+def each(infos: Any) -> Any:
+    return pytest.mark.parametrize("info", infos, ids=lambda info: info.name)
+
+
+def test_no_kernel_is_missing(cuda: str) -> None:
+    assert table(cuda).missing == ()
+    assert set(dir(table(cuda))) >= set(KERNELS)
+
+
+@each(op_infos())
+def test_forward(info: OpInfo, cuda: str) -> None:
+    """Every sample, in float32 and in float64."""
+    for dtype, count in (("float32", 1000), ("float64", 1000)):
+        for sample in samples_of(info, count):
+            try:
+                check_forward(info, sample, dtype, cuda)
+            except Exception as error:
+                raise AssertionError(f"{dtype} {sample.id}: {error!r}") from error
+
+
+@each([info for info in op_infos() if info.differentiable])
+def test_gradient(info: OpInfo, cuda: str) -> None:
+    for sample in samples_of(info, 1000):
+        if "special" not in sample.tags:
+            try:
+                check_first(info, sample, cuda, 2)
+            except Exception as error:
+                raise AssertionError(f"{sample.id}: {error!r}") from error
+
+
+@each([info for info in op_infos() if info.differentiable and info.second])
+def test_second_derivative(info: OpInfo, cuda: str) -> None:
+    for sample in samples_of(info, 30):
+        if "special" not in sample.tags and size_of(sample) <= 1200:
+            try:
+                check_second(info, sample, cuda, 1)
+            except Exception as error:
+                raise AssertionError(f"{sample.id}: {error!r}") from error
+
+
+@each([info for info in op_infos() if info.errors])
+def test_errors(info: OpInfo, cuda: str) -> None:
+    """The errors are the CPU's, word for word where the sample says so."""
+    for sample in info.errors:
+        try:
+            check_error(info, sample, cuda)
+        except BaseException as error:
+            raise AssertionError(f"{sample.id}: {error!r}") from error
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_conv_grid_is_exact(n: int, cuda: str) -> None:
+    for sample in sampled(list(conv_samples.grid(n)), 12, seed=10 + n):
+        check_conv_exactly(n, sample, "float32", cuda)
+
+
+def test_training_step_follows_the_cpu(cuda: str) -> None:
+    """Forward and backward of a small network, device against device."""
+    F = gs.nn.functional
+    results = []
+    for device in ("cpu", cuda):
+        gs.manual_seed(0)
+        x = gs.randn(4, 2, 8, 8, device=device)
+        w = gs.randn(5, 2, 3, 3, device=device, requires_grad=True)
+        v = gs.randn(3, 5 * 16, device=device, requires_grad=True)
+        h = F.dropout(F.max_pool2d(F.relu(F.conv2d(x, w, padding=1)), 2), 0.25)
+        loss = F.cross_entropy(F.linear(h.flatten(1), v), gs.tensor([0, 2, 1, 0], device=device))
+        loss.backward()
+        results.append([t.cpu().numpy() for t in (loss.detach(), w.grad, v.grad)])
+    for a, b in zip(*results, strict=True):
+        assert abs(a - b).max() <= 1e-5 * max(1.0, abs(a).max())

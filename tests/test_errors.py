@@ -1,0 +1,92 @@
+"""Every error sample: the exception's type, and a message that names the rule and the values."""
+
+from __future__ import annotations
+
+import gradsmith as gs
+import pytest
+from gradsmith.testing.opdb import ErrorSample, OpInfo, op_infos
+from test_ops import place_all
+
+CASES = [
+    pytest.param(info, sample, id=f"{info.name}-{i}-{sample.id}")
+    for info in op_infos()
+    for i, sample in enumerate(info.errors)
+]
+
+
+@pytest.mark.parametrize("info,sample", CASES)
+def test_error(info: OpInfo, sample: ErrorSample) -> None:
+    check_error(info, sample, "cpu")
+
+
+def check_error(info: OpInfo, sample: ErrorSample, device: str) -> None:
+    """The call is refused as the sample says."""
+    inputs = place_all(sample_arrays(sample), device)
+    with pytest.raises(sample.error, match=sample.match) as caught:
+        info.call(gs, *inputs, **sample.options)
+    assert type(caught.value) is sample.error
+    assert str(caught.value).strip()
+
+
+def sample_arrays(sample: ErrorSample) -> list[object]:
+    """The sample's inputs as arrays."""
+    from gradsmith.testing.opdb import Sample
+
+    return Sample(sample.inputs).build("float64")
+
+
+def test_every_op_with_errors_has_some() -> None:
+    """Every op that users call has error samples."""
+    without = {info.name for info in op_infos() if info.torch and not info.errors}
+    assert without == {"clone", "contiguous", "strides_kept"}, without
+
+
+# ---- what is not an op's call ----
+
+X = gs.tensor([[1.0, 2.0], [3.0, 4.0]])
+
+
+@pytest.mark.parametrize(
+    "call,error,match",
+    [
+        (lambda: gs.zeros(-1), RuntimeError, r"zeros: sizes must be >= 0; got \(-1,\)"),
+        (lambda: gs.zeros(2.5), TypeError, "zeros: size must be an int; got 2.5"),
+        (lambda: gs.zeros(2**40, 2**40), RuntimeError, "63 bits"),
+        (lambda: gs.full((2,), 1.0, dtype="nonsense"), TypeError, "nonsense"),
+        (lambda: gs.tensor([[1, 2], [3]]), ValueError, "tensor: data must be numbers in a regular"),
+        (lambda: gs.tensor(["a"]), TypeError, "gradsmith has"),
+        (lambda: gs.tensor([1], requires_grad=True), RuntimeError, "only floating-point tensors"),
+        (lambda: gs.from_numpy([1.0]), TypeError, "from_numpy: needs a numpy.ndarray; got list"),
+        (lambda: gs.from_dlpack(3), TypeError, "from_dlpack: needs an object with __dlpack__"),
+        (lambda: X.item(), RuntimeError, r"item: the tensor must have one element; got shape"),
+        (lambda: bool(X), RuntimeError, "ambiguous"),
+        (lambda: len(gs.tensor(1.0)), TypeError, "len: a 0-dim tensor has no length"),
+        (lambda: range(gs.tensor(1.5)), TypeError, "needs an integer tensor"),
+        (lambda: X.size(2), IndexError, r"size: dim must be in \[-2, 2\)"),
+        (lambda: X.to("nowhere"), RuntimeError, "type must be 'cpu' or 'cuda'; got 'nowhere'"),
+        (lambda: X.to("cuda:7"), RuntimeError, "one cuda device, number 0"),
+        (lambda: X.to(3), TypeError, "to: takes a dtype, a device or a tensor; got 3"),
+        (lambda: gs.device("cpu:x"), RuntimeError, "wants 'type' or 'type:index'"),
+        (lambda: gs.set_default_dtype(gs.int32), TypeError, "needs a floating-point dtype"),
+        (lambda: gs.manual_seed(1.5), TypeError, "seed must be an int"),
+        (lambda: gs.set_num_threads(0), ValueError, "n must be at least 1; got 0"),
+        (lambda: gs.nn.functional.dropout(X, 1.5), ValueError, r"p must be in \[0, 1\]; got 1.5"),
+        (lambda: gs.nn.functional.dropout(X, -0.1), ValueError, r"p must be in \[0, 1\]"),
+        (lambda: gs.nn.functional.dropout(X, float("nan")), ValueError, r"p must be in \[0, 1\]"),
+        (lambda: X.view(3), RuntimeError, r"view: shape \(3,\) has 3 elements"),
+        (lambda: X + gs.tensor([1.0, 2.0, 3.0]), RuntimeError, "add: shapes must match or broad"),
+        (lambda: gs.exp(X.long()), NotImplementedError, "exp: kernel exp has no version for int64"),
+        (lambda: gs.Parameter([1.0]), TypeError, "Parameter: data must be a tensor; got list"),
+        (lambda: X.__deepcopy__({}).requires_grad_().numpy(), RuntimeError, "detach"),
+    ],
+)
+def test_other_errors(call: object, error: type[Exception], match: str) -> None:
+    with pytest.raises(error, match=match):
+        call()  # type: ignore[operator]
+
+
+def test_mixed_devices_are_named(cuda: str) -> None:
+    x = gs.tensor([1.0, 2.0])
+    for call in (lambda: x + x.to(cuda), lambda: x.to(cuda) * x, lambda: x.to(cuda) @ x):
+        with pytest.raises(RuntimeError, match="on one device.*'cpu', 'cuda'"):
+            call()
