@@ -21,7 +21,6 @@ from gradsmith.kernels.cuda import (
 )
 from gradsmith.kernels.cuda.emulator import SCHEDULES, tsan
 
-
 DEVICES = ["emulator"] + (["gpu"] if cuda.gpu_problem() is None else [])
 
 
@@ -36,6 +35,8 @@ def connected(request):
     yield
     memory.guard(False)
     cuda.use_emulator(before)
+    if cuda.is_available():
+        cuda.connect()
 
 
 @pytest.fixture
