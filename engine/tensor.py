@@ -198,7 +198,7 @@ class Tensor:
         retain_graph: bool | None = None,
         create_graph: bool = False,
     ) -> None:
-        """Accumulates the gradients of this tensor into the leaves' .grad; see autograd.backward."""
+        """Accumulates this tensor's gradients into the leaves' .grad; see autograd.backward."""
         from .autograd.backward import backward
 
         backward(self, gradient, retain_graph, create_graph)

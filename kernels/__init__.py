@@ -10,7 +10,7 @@ C-contiguous arrays.
 Arguments, in this order: arrays first, then options. `name?` is an array or None. `a|` is an array
 or a Python number. `xs*` is a list of arrays. Shapes and per-dimension options are tuples of ints,
 already normalised (no negative dims, one entry per spatial dimension). The output shape is decided
-once, in `gradsmith.ops.shapes`, and handed in, except for broadcasting, which the kernel entry does.
+once, in `gradsmith.ops.shapes`, and handed in; but for broadcasting, which the kernel entry does.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ KERNELS: dict[str, tuple[str, str]] = {
     "sigmoid_bwd": ("grad_y y", "grad_x"),  # grad_y * y * (1 - y)
     "tanh_bwd": ("grad_y y", "grad_x"),  # grad_y * (1 - y * y)
     # copy
-    "copy": ("x dtype", "y"),  # contiguous copy in `dtype` (a NumPy dtype): float32/64, int32/64, bool
+    # contiguous copy in `dtype` (a NumPy dtype): float32/64, int32/64, bool
+    "copy": ("x dtype", "y"),
     "copy_into": ("dst src|", ""),  # dst[...] = src: broadcasts, casts, right when they overlap
     "full": ("shape value dtype", "y"),
     "slice_bwd": ("grad_y x_shape start step", "grad_x"),  # zeros, with x[start::step] = grad_y

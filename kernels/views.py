@@ -72,7 +72,9 @@ def make_views(copy: Callable[..., Any], strided: Callable[..., Any]) -> dict[st
         )
         return strided(x, shape, strides)
 
-    def slice_(x: Any, start: tuple[int, ...], step: tuple[int, ...], shape: tuple[int, ...]) -> Any:
+    def slice_(
+        x: Any, start: tuple[int, ...], step: tuple[int, ...], shape: tuple[int, ...]
+    ) -> Any:
         # An end below zero would count from the back; None is "to the end" for a negative step.
         ends = [a + s * n for a, s, n in zip(start, step, shape, strict=True)]
         return x[

@@ -157,7 +157,7 @@ def _run(
     pending: dict[Node, Any] = {}  # node -> gradient of its output (a list for several outputs)
     by_number: dict[int, Node] = {}
     heap: list[int] = []
-    useful = None if targets is None else _leading_to(roots, targets)
+    useful = set() if targets is None else _leading_to(roots, targets)
 
     def send(edge: Any, g: Any, shared: Any) -> None:
         """Adds g to what has come for edge. `shared`: an array that g may be, or be a view of."""
@@ -214,12 +214,13 @@ def _run(
             if node.shapes is not None:
                 grad_y = _fill(node, grad_y, create_graph)
             edges = node.edges
+            op_backward: Any = node.op.backward
             try:
                 if create_graph:
                     saved = _saved_tensors(node)
-                    grads = node.op.backward(RECORDING, saved, grad_y, edges, *node.options)
+                    grads = op_backward(RECORDING, saved, grad_y, edges, *node.options)
                 else:
-                    grads = node.op.backward(node.k, saved, grad_y, edges, *node.options)
+                    grads = op_backward(node.k, saved, grad_y, edges, *node.options)
             except Fault as fault:
                 name = f"backward of {node.op.name}"
                 raise word(fault, name, ("grad_y",), (grad_y,)) from None
@@ -242,7 +243,7 @@ def _add(a: Any, b: Any) -> Any:
 
 
 def _accumulate(leaf: Tensor, g: Any, shared: Any, create_graph: bool) -> None:
-    """leaf.grad += g. The first time g is taken over, or copied where others may hold its memory."""
+    """leaf.grad += g. The first g is taken over, or copied where others may hold its memory."""
     if create_graph:
         leaf.grad = g if leaf.grad is None else leaf.grad + g
     elif leaf.grad is not None:
@@ -268,7 +269,8 @@ def _capture(node: Node, grad_y: Any, targets: dict[Any, Any]) -> None:
 def _fill(node: Node, parts: list[Any], create_graph: bool) -> list[Any]:
     """Zeros for the outputs that no gradient has come for."""
     filled = []
-    for part, (shape, dtype) in zip(parts, node.shapes or (), strict=True):
+    shapes: Any = node.shapes
+    for part, (shape, dtype) in zip(parts, shapes, strict=True):
         if part is None:
             part = node.k.full(shape, 0.0, dtype)
             part = Tensor._make(part) if create_graph else part
@@ -279,7 +281,8 @@ def _fill(node: Node, parts: list[Any], create_graph: bool) -> list[Any]:
 def _saved_tensors(node: Node) -> tuple[Any, ...]:
     """What the node saved, as tensors that stand where they stood in the graph."""
     result = []
-    for value, origin in zip(node.saved, node.origins, strict=True):
+    saved: Any = node.saved
+    for value, origin in zip(saved, node.origins, strict=True):
         if origin is None:
             # Shapes, dtypes and devices are saved too.
             result.append(Tensor._make(value) if type(value) in TABLE_OF_ARRAY else value)

@@ -32,10 +32,10 @@ class Node:
     Attributes:
         number: grows with every node; an op's inputs have smaller numbers than its output, so going
             down the numbers is going backward.
-        edges: for each input None (no gradient wanted), the Node that made it, (tensor,) for a leaf,
-            or (node, i) for output i of an op with several differentiable outputs.
+        edges: for each input None (no gradient wanted), the Node that made it, (tensor,) for a
+            leaf, or (node, i) for output i of an op with several differentiable outputs.
         saved: the arrays that forward saved; None once they are freed.
-        origins: for each of them the index of the input it is, -1 - i for output i, None for neither.
+        origins: for each of them the index of the input it is, -1 - i for output i, or None.
         versions: (counter, value) of each saved input or output; a changed value means it was
             changed in place since.
     """
@@ -288,15 +288,14 @@ class _Recording:
         if op is None:
             raise NotImplementedError(f"no second derivative of {name} yet")
         n = len(op.inputs)
-        if op.variadic:
 
-            def entry(xs: Any, *options: Any) -> Any:
-                return apply(op, tuple(xs), options)
-        else:
+        def of_list(xs: Any, *options: Any) -> Any:
+            return apply(op, tuple(xs), options)
 
-            def entry(*args: Any) -> Any:
-                return apply(op, args[:n], args[n:])
+        def of_inputs(*args: Any) -> Any:
+            return apply(op, args[:n], args[n:])
 
+        entry = of_list if op.variadic else of_inputs
         setattr(self, name, entry)
         return entry
 

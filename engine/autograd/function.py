@@ -75,8 +75,8 @@ class _UserOp:
             if g is not None and (not isinstance(g, Tensor) or g._data.shape != shape):
                 got = tuple(g.shape) if isinstance(g, Tensor) else type(g).__name__
                 raise RuntimeError(
-                    f"{self.name}: backward's gradient {i} must be a tensor of its argument's shape "
-                    f"{tuple(shape)}; got {got}"
+                    f"{self.name}: backward's gradient {i} must be a tensor of its argument's "
+                    f"shape {tuple(shape)}; got {got}"
                 )
         if recorded:
             return tuple(picked)

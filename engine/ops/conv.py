@@ -1,7 +1,7 @@
 """Convolution and its transpose: one N-D op behind conv1d, conv2d, conv3d.
 
-conv_fwd, conv_bwd_input and conv_bwd_weight are linear in each operand, and each one's gradients are
-the other two: they close over one another, to any order.
+conv_fwd, conv_bwd_input and conv_bwd_weight are linear in each operand, and each one's gradients
+are the other two: they close over one another, to any order.
 """
 
 from __future__ import annotations

@@ -172,7 +172,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         )
     if bias is not None and bias._data.shape != (w[0],):
         raise RuntimeError(
-            f"linear: bias must have shape ({w[0]},); got {tuple(bias.shape)} with weight {tuple(w)}"
+            f"linear: bias must have shape ({w[0]},); got {tuple(bias.shape)} "
+            f"with weight {tuple(w)}"
         )
     if len(x) == 1:
         return apply(linear_, (input.unsqueeze(0), weight, bias), ((1, w[0]),)).reshape((w[0],))
