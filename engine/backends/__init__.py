@@ -1,5 +1,5 @@
 """Settings of the devices' kernels."""
 
-from . import cpu
+from . import cpu, cuda
 
-__all__ = ["cpu"]
+__all__ = ["cpu", "cuda"]
