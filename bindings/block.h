@@ -81,10 +81,10 @@ inline PyObject* new_array(int type_number, int ndim, const int64_t* shape, int6
   block->memory = memory;
   block->bytes = static_cast<size_t>(bytes);
   static_assert(sizeof(npy_intp) == sizeof(int64_t), "gradsmith needs a 64-bit platform");
-  PyObject* array = PyArray_NewFromDescr(
-      &PyArray_Type, PyArray_DescrFromType(type_number), ndim,
-      const_cast<npy_intp*>(reinterpret_cast<const npy_intp*>(shape)), nullptr, memory,
-      NPY_ARRAY_CARRAY, nullptr);
+  PyObject* array =
+      PyArray_NewFromDescr(&PyArray_Type, PyArray_DescrFromType(type_number), ndim,
+                           const_cast<npy_intp*>(reinterpret_cast<const npy_intp*>(shape)), nullptr,
+                           memory, NPY_ARRAY_CARRAY, nullptr);
   if (!array) {
     Py_DECREF(block);
     return nullptr;

@@ -67,8 +67,8 @@ PyMethodDef kernel_methods[] = {
    METH_FASTCALL, nullptr},
     GS_KERNELS(GS_METHOD)
 #undef GS_METHOD
-    {"strided", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(strided)),
-     METH_FASTCALL, nullptr},
+        {"strided", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(strided)),
+         METH_FASTCALL, nullptr},
     {nullptr, nullptr, 0, nullptr}};
 
 const char* kind_name(Kind kind) {
@@ -129,41 +129,53 @@ PYBIND11_MODULE(_cpu, m) {
       PyExc_Exception, nullptr);
   m.attr("Fault") = py::reinterpret_borrow<py::object>(fault_type);
 
-  m.def("kernels", [] {
-    py::dict list;
-    for (const KernelInfo& info : kernel_infos) {
-      py::list fields;
-      for (const FieldInfo& f : info.fields) {
-        fields.append(py::make_tuple(f.field.name, kind_name(f.field.kind)));
-      }
-      list[info.name] = fields;
-    }
-    return list;
-  }, "The compiled kernels: {name: [(field, kind), ...]}.");
-  m.def("isas", [] {
-    std::vector<std::string> names;
-    for (int i = 0; i < isa_count(); ++i) names.emplace_back(isa(i).name);
-    return names;
-  }, "The ISA builds that this processor can run, least first.");
+  m.def(
+      "kernels",
+      [] {
+        py::dict list;
+        for (const KernelInfo& info : kernel_infos) {
+          py::list fields;
+          for (const FieldInfo& f : info.fields) {
+            fields.append(py::make_tuple(f.field.name, kind_name(f.field.kind)));
+          }
+          list[info.name] = fields;
+        }
+        return list;
+      },
+      "The compiled kernels: {name: [(field, kind), ...]}.");
+  m.def(
+      "isas",
+      [] {
+        std::vector<std::string> names;
+        for (int i = 0; i < isa_count(); ++i) names.emplace_back(isa(i).name);
+        return names;
+      },
+      "The ISA builds that this processor can run, least first.");
   m.def("isa", [] { return std::string(isa(isa_in_use).name); }, "The ISA build in use.");
   m.def("set_isa", &set_isa, py::arg("name"), "Uses the kernels of this ISA build.");
   m.def("num_threads", &num_threads, "How many threads the kernels use.");
-  m.def("set_num_threads", [](int n) {
-    if (n < 1) {
-      throw py::value_error("set_num_threads: n must be at least 1; got " + std::to_string(n));
-    }
-    set_num_threads(n);
-  }, py::arg("n"), "Sets how many threads the kernels use.");
-  m.def("memory_stats", [] {
-    const MemoryStats s = memory_stats();
-    py::dict d;
-    d["in_use"] = s.in_use;
-    d["cached"] = s.cached;
-    d["peak"] = s.peak;
-    d["allocations"] = s.allocations;
-    d["system_allocations"] = s.system_allocations;
-    return d;
-  }, "Bytes in use, cached and at the peak, and counts of allocations.");
+  m.def(
+      "set_num_threads",
+      [](int n) {
+        if (n < 1) {
+          throw py::value_error("set_num_threads: n must be at least 1; got " + std::to_string(n));
+        }
+        set_num_threads(n);
+      },
+      py::arg("n"), "Sets how many threads the kernels use.");
+  m.def(
+      "memory_stats",
+      [] {
+        const MemoryStats s = memory_stats();
+        py::dict d;
+        d["in_use"] = s.in_use;
+        d["cached"] = s.cached;
+        d["peak"] = s.peak;
+        d["allocations"] = s.allocations;
+        d["system_allocations"] = s.system_allocations;
+        return d;
+      },
+      "Bytes in use, cached and at the peak, and counts of allocations.");
   m.def("empty_cache", &empty_cache, "Gives cached memory back to the system.");
   m.def("fail_allocation", &fail_allocation, py::arg("nth"),
         "For tests: the nth allocation from now fails; 0 for none.");

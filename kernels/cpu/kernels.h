@@ -6,6 +6,9 @@
 
 namespace gradsmith {
 
+// One field a line, which clang-format would put in columns.
+// clang-format off
+
 struct BinaryArgs {
   Array a, b, y;
   static FieldList fields() {
@@ -515,7 +518,6 @@ struct AdamStepArgs {
   }
 };
 
-// clang-format off
 #define GS_KERNELS(X)                       \
   X(add, BinaryArgs)                        \
   X(sub, BinaryArgs)                        \
@@ -564,9 +566,9 @@ struct AdamStepArgs {
 
 // Each ISA build defines all kernels in its own namespace (GS_ISA: v2, v3, v4 or neon).
 #define GS_DECLARE_KERNEL(name, Args) Status name(const Args& args);
-#define GS_DECLARE_ISA(isa)            \
-  namespace isa {                      \
-  GS_KERNELS(GS_DECLARE_KERNEL)        \
+#define GS_DECLARE_ISA(isa)     \
+  namespace isa {               \
+  GS_KERNELS(GS_DECLARE_KERNEL) \
   }
 
 // The kernels of one ISA, in the order of GS_KERNELS.

@@ -228,13 +228,14 @@ void normal_typed(const RandomArgs& args) {
                       // words 0 and 1 of each pair of elements, and words 2 and 3
                       const U64 a = load_pairs(words + 2 * i);
                       const U64 b = load_pairs(words + 2 * i + 2 * kLanes64);
-                      U64 even, odd;
+                      IVec<uint64_t> even, odd;
+#pragma GCC unroll 64
                       for (int k = 0; k < kLanes64; ++k) {
-                        even[k] = static_cast<uint64_t>(2 * k);
-                        odd[k] = static_cast<uint64_t>(2 * k + 1);
+                        even[k] = 2 * k;
+                        odd[k] = 2 * k + 1;
                       }
-                      u1 = fraction53(__builtin_shuffle(a, b, even), 1);
-                      u2 = fraction53(__builtin_shuffle(a, b, odd), 0);
+                      u1 = fraction53(shuffle<uint64_t>(a, b, even), 1);
+                      u2 = fraction53(shuffle<uint64_t>(a, b, odd), 0);
                     }
                     box_muller(u1, u2, args.first, args.second, z);
                     T values[2 * kLanes64];

@@ -1,10 +1,10 @@
 // Reductions: sum mean amax amax_weight max_dim max_dim_bwd gather_dim.
 //
 // sum, mean, amax: y = reduction of x over any set of dimensions, any strides, float32 and float64.
-//   The reduced index space (in C order) is cut into chunks, the kept one into strips; a block is
-//   one strip of one chunk, whose partial results combine in the chunks' order. The borders follow
-//   from the shape alone. Lanes run along the reduced dimensions where those are contiguous, along
-//   the kept ones where those are, and over gathered elements otherwise.
+// Split: the reduced index space (in C order) is cut into chunks, the kept one into strips; a block
+//   is one strip of one chunk, whose partial results combine in the chunks' order. The borders
+//   follow from the shape alone. Lanes run along the reduced dimensions where those are contiguous,
+//   along the kept ones where those are, and over gathered elements otherwise.
 // Working set: one chunk of x (64 K elements) or a strip of kStrip float64 accumulators (32 KB).
 // Cost: reads x once.
 // Accuracy: sums accumulate in float64, over kLanes lanes and chunks: float32 results are within

@@ -55,15 +55,13 @@ GS_INLINE Vec<T> splat(T x) {
 
 template <class T>
 GS_INLINE Vec<T> load(const T* p) {
-  typedef T Unaligned
-      __attribute__((vector_size(GS_VECTOR_BYTES), aligned(alignof(T)), may_alias));
+  typedef T Unaligned __attribute__((vector_size(GS_VECTOR_BYTES), aligned(alignof(T)), may_alias));
   return *reinterpret_cast<const Unaligned*>(p);
 }
 
 template <class T>
 GS_INLINE void store(T* p, Vec<T> v) {
-  typedef T Unaligned
-      __attribute__((vector_size(GS_VECTOR_BYTES), aligned(alignof(T)), may_alias));
+  typedef T Unaligned __attribute__((vector_size(GS_VECTOR_BYTES), aligned(alignof(T)), may_alias));
   *reinterpret_cast<Unaligned*>(p) = v;
 }
 
@@ -139,8 +137,7 @@ template <class T>
 GS_INLINE void store_n(T* p, Vec<T> v, int64_t n) {
 #if defined(__AVX512F__)
   if constexpr (sizeof(T) == 4) {
-    return _mm512_mask_storeu_epi32(p, static_cast<__mmask16>((1u << n) - 1),
-                                    bit_cast<__m512i>(v));
+    return _mm512_mask_storeu_epi32(p, static_cast<__mmask16>((1u << n) - 1), bit_cast<__m512i>(v));
   } else if constexpr (sizeof(T) == 8) {
     return _mm512_mask_storeu_epi64(p, static_cast<__mmask8>((1u << n) - 1), bit_cast<__m512i>(v));
   }
@@ -183,6 +180,21 @@ GS_INLINE bool any_lane(IVec<T> mask) {
 #endif
 }
 
+// Lane i is element pick[i] of a and b behind one another. Clang has no shuffle by a vector; with
+// constant picks it makes one of the loop.
+template <class T>
+GS_INLINE Vec<T> shuffle(Vec<T> a, Vec<T> b, IVec<T> pick) {
+#if defined(__clang__)
+  constexpr int kN = kLanes<T>;
+  Vec<T> v{};
+#pragma GCC unroll 64
+  for (int i = 0; i < kN; ++i) v[i] = pick[i] < kN ? a[pick[i]] : b[pick[i] - kN];
+  return v;
+#else
+  return __builtin_shuffle(a, b, pick);
+#endif
+}
+
 // n lanes of the elements `stride` apart from p on (1 <= n <= kLanes; the rest are zero). No byte beyond
 // the nth is touched.
 template <class T>
@@ -194,7 +206,7 @@ GS_INLINE Vec<T> load_lanes(const T* p, int64_t stride, int64_t n) {
     IVec<T> pick;
 #pragma GCC unroll 64
     for (int i = 0; i < kN; ++i) pick[i] = 2 * i < kN ? 2 * i : 2 * i + 1;
-    return __builtin_shuffle(load<T>(p), load<T>(p + kN - 1), pick);
+    return shuffle<T>(load<T>(p), load<T>(p + kN - 1), pick);
   }
   if (stride == 2 && sizeof(T) * kN > 16) {  // SSE has no masked loads
     const int64_t count = 2 * n - 1;
@@ -203,7 +215,7 @@ GS_INLINE Vec<T> load_lanes(const T* p, int64_t stride, int64_t n) {
     for (int i = 0; i < kN; ++i) pick[i] = 2 * i;
     const Vec<T> low = count < kN ? load_n<T>(p, count) : load<T>(p);
     const Vec<T> high = count > kN ? load_n<T>(p + kN, count - kN) : Vec<T>{};
-    return __builtin_shuffle(low, high, pick);
+    return shuffle<T>(low, high, pick);
   }
   Vec<T> v{};
 #pragma GCC unroll 64
@@ -223,8 +235,8 @@ GS_INLINE void interleave(Vec<T> a, Vec<T> b, Vec<T>& first, Vec<T>& second) {
     low[i] = i / 2 + (i % 2) * kN;
     high[i] = kN / 2 + i / 2 + (i % 2) * kN;
   }
-  first = __builtin_shuffle(a, b, low);
-  second = __builtin_shuffle(a, b, high);
+  first = shuffle<T>(a, b, low);
+  second = shuffle<T>(a, b, high);
 }
 
 // Splits [0, n) into blocks of `grain` and runs body(begin, end) for each, on the pool. The borders

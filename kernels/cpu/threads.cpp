@@ -34,8 +34,8 @@ struct Pool {
   // A new value: a new region. The low bits are the number of helpers: workers with an index below
   // it take part. In one word, so that the others never read `region`, which may change under them.
   std::atomic<uint64_t> generation{0};
-  std::atomic<int64_t> next{0};         // the next block
-  std::atomic<int> active{0};           // workers still inside the region
+  std::atomic<int64_t> next{0};  // the next block
+  std::atomic<int> active{0};    // workers still inside the region
   std::atomic<int> sleepers{0};
   std::atomic<bool> busy{false};
   int workers = 0;

@@ -4,6 +4,7 @@
 //           (N) or none; y (.., M, N) contiguous. A transposed operand costs no copy: threads walk
 //           along whichever index is contiguous.
 // Split     a block owns one tile of y; tiles of all batches are numbered in blockIdx.x.
+// Memory    shared: two tiles (simt, gemm.cuh); STAGES tiles of both operands (tf32, dynamic).
 // Cost      2 M N K FLOPs; reads a ceil(N / BLOCK_N) times and b ceil(M / BLOCK_M) times.
 //
 // matmul_simt (float32, float64): gemm.cuh; float rounding, one chain of K multiply-adds a result:
