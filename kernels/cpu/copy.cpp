@@ -5,7 +5,7 @@
 //   (a transpose), tiles of kTile x kTile elements are copied, so that both sides use whole cache
 //   lines.
 // Split: a block is kBlock elements of the destination, or a strip of tiles.
-// Working set: kBlock elements of either side; two tiles of 4 to 8 KB.
+// Working set: kBlock elements of either side; two tiles of 64 or 128 KB.
 // Cost: reads the source once, writes the destination once (slice_bwd: plus the zeros).
 // Casts: as NumPy's astype: float to integer truncates; a float beyond the integer's range gives the
 //   nearest end of it, NaN the lowest value; anything but zero (NaN too) is true.
@@ -20,7 +20,7 @@ namespace GS_ISA {
 namespace {
 
 constexpr int64_t kBlock = 32768;
-constexpr int64_t kTile = 32;
+constexpr int64_t kTile = 128;  // bursts of 512 bytes: 27 GB/s for a 51 MB transpose, 9 with 32
 
 // bool in memory: a type of its own, so that conversions to it can differ from uint8's.
 struct Bool {
@@ -130,7 +130,8 @@ GS_INLINE void transpose_block(const TileStrides& t, char* dst, const char* src)
   for (int i = 0; i < kN; ++i) store<T>(reinterpret_cast<T*>(dst + i * t.dst_row), a[i]);
 }
 
-// A tile both of whose sides are aligned neighbours (19 against 6 G elements/s for a 51 MB matrix).
+// A tile both of whose sides are aligned neighbours: in cache 79 GB/s a core, 23 element by element
+// (AVX-512, Zen 5).
 template <class T, class Element>
 void transpose_tile(const TileStrides& t, char* dst, const char* src, int64_t rows,
                     int64_t columns) {
