@@ -515,16 +515,30 @@ def _sub_(input: Tensor, other: Any, *, alpha: float = 1) -> Tensor:
     return _change("sub_", input, input - (other if alpha == 1 else other * alpha))
 
 
+def _old(input: Tensor, other: Any) -> tuple[Tensor, Any]:
+    """The operands of a change in place; where it is recorded, the gradient needs old values."""
+    if not mode.enabled or not (
+        input._requires_grad or (isinstance(other, Tensor) and other._requires_grad)
+    ):
+        return input, other
+    old = Tensor._make(input._table().copy(input._data, input._data.dtype))
+    old._requires_grad = input._requires_grad
+    old._node = input._node
+    return old, old if other is input else other
+
+
 @method("mul_")
 def _mul_(input: Tensor, other: Any) -> Tensor:
     """Multiplies by other in place."""
-    return _change("mul_", input, input * other)
+    old, other = _old(input, other)
+    return _change("mul_", input, old * other)
 
 
 @method("div_")
 def _div_(input: Tensor, other: Any) -> Tensor:
     """Divides by other in place."""
-    return _change("div_", input, input / other)
+    old, other = _old(input, other)
+    return _change("div_", input, old / other)
 
 
 @method("__setitem__")

@@ -1,0 +1,885 @@
+"""The engine: graphs, memory, versions, modes, Function, threads, fork, interchange."""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import weakref
+from typing import Any
+
+import gradsmith as gs
+import numpy as np
+import pytest
+from gradsmith.testing import gradcheck, gradgradcheck
+
+LONG = 100_000
+
+
+def leaf(*values: float) -> Any:
+    """A float64 leaf."""
+    return gs.tensor(list(values), dtype=gs.float64, requires_grad=True)
+
+
+def in_use() -> int:
+    gc.collect()
+    return gs.memory_stats()["in_use"]
+
+
+def run_python(code: str, timeout: float = 120) -> str:
+    """Runs code in a fresh interpreter; fails on a signal, an error or a hang."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+# ---- long graphs ----
+
+
+def long_chain(x: Any, n: int) -> Any:
+    y = x
+    for _ in range(n // 2):
+        y = (y + 1.0) * 0.999
+    return y
+
+
+def test_backward_of_a_long_chain() -> None:
+    """100,000 ops behind one another: no recursion."""
+    x = leaf(1.0, 2.0)
+    y = long_chain(x, LONG)
+    y.sum().backward()
+    assert np.allclose(x.grad.numpy(), 0.999 ** (LONG // 2), rtol=1e-9)
+
+
+def test_grad_of_a_long_chain() -> None:
+    x = leaf(1.0)
+    (g,) = gs.autograd.grad(long_chain(x, LONG), x)
+    assert np.allclose(g.numpy(), 0.999 ** (LONG // 2), rtol=1e-9)
+
+
+@pytest.mark.parametrize("how", ["drop", "backward", "exception"])
+def test_dropping_a_long_chain(how: str) -> None:
+    """A graph that nobody runs backward is freed without recursion too."""
+    run_python(
+        f"""
+        import sys, threading
+        import gradsmith as gs
+        threading.stack_size(1 << 20)  # a recursion of 100,000 frames would not fit
+
+        def work():
+            x = gs.tensor([1.0], requires_grad=True)
+            y = x
+            for _ in range({LONG}):
+                y = y + 1.0
+            if {how!r} == "backward":
+                y.backward()
+            if {how!r} == "exception":
+                try:
+                    raise ValueError(y)
+                except ValueError:
+                    pass
+            del y
+            done.append(1)
+
+        done = []
+        t = threading.Thread(target=work)
+        t.start()
+        t.join()
+        assert done
+        print("ok")
+        """
+    )
+
+
+def test_a_wide_graph() -> None:
+    """Many paths to one leaf, and a diamond that doubles at each step."""
+    x = leaf(2.0)
+    total = x * 0.0
+    for i in range(1000):
+        total = total + x * float(i)
+    total.backward()
+    assert x.grad.item() == sum(range(1000))
+    x.grad = None
+    y = x
+    for _ in range(60):
+        y = y + y  # 2**60 paths
+    y.backward()
+    assert x.grad.item() == 2.0**60
+
+
+def test_memory_is_freed_as_backward_goes() -> None:
+    """A node's saved arrays and gradients are let go as soon as it has run."""
+    x = gs.zeros(1 << 18, requires_grad=True)  # 1 MiB each
+    y = x
+    for _ in range(40):
+        y = y.exp()
+    before = in_use()
+    gs.empty_cache()  # the peak starts anew
+    y.sum().backward()
+    peak = gs.memory_stats()["peak"]
+    # 40 saved arrays stay held by nothing; on the way a few gradients live.
+    assert peak - before <= 8 << 20
+    assert in_use() <= before - (38 << 20)
+
+
+def test_a_dropped_graph_is_freed_at_once() -> None:
+    """By reference counts: no cycle waits for the garbage collector."""
+    gc.collect()
+    gc.disable()
+    try:
+        before = gs.memory_stats()["in_use"]
+        x = gs.zeros(1000, requires_grad=True)
+        y = ((x + 1.0) * x).exp().sum()
+        node = weakref.ref(y)
+        del y
+        assert node() is None
+        z = (x.exp() * 2.0).sum()
+        z.backward()
+        del x, z
+        assert gs.memory_stats()["in_use"] == before
+    finally:
+        gc.enable()
+
+
+# ---- errors of backward ----
+
+
+def test_second_backward_is_refused() -> None:
+    x = leaf(1.0, 2.0)
+    y = (x * x).sum()
+    y.backward()
+    with pytest.raises(RuntimeError, match=r"what sum saved was freed.*retain_graph=True"):
+        y.backward()
+
+
+def test_retain_graph_allows_it() -> None:
+    x = leaf(1.0, 2.0)
+    y = (x * x).sum()
+    y.backward(retain_graph=True)
+    y.backward(retain_graph=True)
+    y.backward()
+    assert x.grad.tolist() == [6.0, 12.0]
+    with pytest.raises(RuntimeError, match="freed"):
+        y.backward()
+
+
+def test_backward_of_several_elements_needs_a_gradient() -> None:
+    x = leaf(1.0, 2.0)
+    with pytest.raises(RuntimeError, match=r"several elements must be given; got shape \(2,\)"):
+        (x * 2.0).backward()
+    (x * 2.0).backward(gs.tensor([1.0, 10.0], dtype=gs.float64))
+    assert x.grad.tolist() == [2.0, 20.0]
+    with pytest.raises(RuntimeError, match=r"shape and dtype \(2,\) float64; got \(3,\) float64"):
+        (x * 2.0).backward(gs.zeros(3, dtype=gs.float64))
+    with pytest.raises(RuntimeError, match=r"got \(2,\) float32"):
+        (x * 2.0).backward(gs.zeros(2))
+
+
+def test_backward_needs_something_recorded() -> None:
+    x = gs.tensor([1.0])
+    with pytest.raises(RuntimeError, match="does not require a gradient"):
+        (x * 2.0).backward()
+    with pytest.raises(RuntimeError, match="does not require a gradient"):
+        (leaf(1.0).detach() * 2.0).backward()
+
+
+def test_backward_of_a_leaf() -> None:
+    x = leaf(3.0)
+    x.backward()
+    assert x.grad.tolist() == [1.0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x: x.add_(1.0),
+        lambda x: x.zero_(),
+        lambda x: x.copy_(gs.zeros(2, dtype=gs.float64)),
+        lambda x: x.fill_(2.0),
+        lambda x: x[0].mul_(2.0),
+        lambda x: x.__setitem__(0, 5.0),
+        lambda x: x.reshape(2, 1).add_(1.0),
+        lambda x: x.detach().add_(1.0),
+        lambda x: x[::2].zero_(),
+        lambda x: x.data.add_(1.0),
+    ],
+)
+def test_a_changed_saved_tensor_is_noticed(change: Any) -> None:
+    """By the tensor itself, by views of it and by what shares its memory."""
+    x = leaf(1.0, 2.0)
+    a = x * 1.0
+    y = (a * a).sum()
+    with gs.no_grad():
+        change(a)
+    with pytest.raises(RuntimeError, match=r"changed in place since: it is at version"):
+        y.backward()
+
+
+def test_a_changed_output_is_noticed() -> None:
+    x = leaf(1.0, 2.0)
+    y = x.exp()
+    with gs.no_grad():
+        y.mul_(2.0)
+    with pytest.raises(RuntimeError, match="a tensor that exp saved.*changed in place"):
+        y.sum().backward()
+
+
+def test_a_change_of_what_was_not_saved_is_fine() -> None:
+    x = leaf(1.0, 2.0)
+    a = x * 1.0
+    y = (a + 1.0).sum()
+    with gs.no_grad():
+        a.zero_()
+    y.backward()
+    assert x.grad.tolist() == [1.0, 1.0]
+
+
+def test_a_change_before_saving_is_fine() -> None:
+    a = gs.ones(3, dtype=gs.float64)
+    a.mul_(3.0)
+    x = leaf(1.0, 1.0, 1.0)
+    (x * a).sum().backward()
+    assert x.grad.tolist() == [3.0, 3.0, 3.0]
+
+
+def test_recorded_changes_in_place() -> None:
+    x = leaf(1.0, 2.0)
+    y = x * 1.0
+    y.mul_(x)  # x^2
+    y.add_(1.0)
+    y.mul_(3.0)
+    y.div_(x)  # 3 x + 3 / x
+    y.mul_(y)
+    y.sum().backward()
+    v = x.detach().numpy()
+    assert np.allclose(x.grad.numpy(), 2 * (3 * v + 3 / v) * (3 - 3 / v**2))
+    z = gs.ones(2, dtype=gs.float64)
+    z.mul_(x)
+    assert gs.autograd.grad(z.sum(), x)[0].tolist() == [1.0, 1.0]
+    with pytest.raises(RuntimeError, match="a leaf that requires a gradient cannot be changed"):
+        x.add_(1.0)
+    with pytest.raises(RuntimeError, match="a recorded change of a view"):
+        (x * 1.0)[0].add_(x[1])
+
+
+def test_a_parameter_update_between_steps() -> None:
+    """The usual loop: no_grad changes of leaves, gradients cleared, graphs made anew."""
+    w = leaf(1.0)
+    for _ in range(3):
+        loss = (w * w).sum()
+        w.grad = None
+        loss.backward()
+        with gs.no_grad():
+            w.sub_(w.grad * 0.25)
+    assert w.item() == 0.125
+
+
+# ---- autograd.grad ----
+
+
+def test_grad_leaves_grad_alone() -> None:
+    x, y = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    gx, gy = gs.autograd.grad((x * y).sum(), (x, y))
+    assert gx.tolist() == [3.0, 4.0] and gy.tolist() == [1.0, 2.0]
+    assert x.grad is None and y.grad is None
+
+
+def test_grad_of_what_is_no_leaf() -> None:
+    x = leaf(1.0, 2.0)
+    a = x * 3.0
+    b = a * a
+    ga, gx = gs.autograd.grad(b.sum(), (a, x))
+    assert ga.tolist() == [6.0, 12.0] and gx.tolist() == [18.0, 36.0]
+
+
+def test_grad_unused() -> None:
+    x, y = leaf(1.0), leaf(2.0)
+    with pytest.raises(RuntimeError, match=r"do not depend on inputs \[1\].*allow_unused"):
+        gs.autograd.grad((x * 2.0).sum(), (x, y))
+    gx, gy = gs.autograd.grad((x * 2.0).sum(), (x, y), allow_unused=True)
+    assert gx.tolist() == [2.0] and gy is None
+    with pytest.raises(RuntimeError, match="input 0 does not"):
+        gs.autograd.grad((x * 2.0).sum(), gs.tensor([1.0]))
+
+
+def test_grad_of_several_outputs() -> None:
+    x = leaf(1.0, 2.0)
+    u = gs.tensor([10.0, 20.0], dtype=gs.float64)
+    (g,) = gs.autograd.grad([x * x, x * 3.0], x, [u, u])
+    assert g.tolist() == [50.0, 140.0]
+    (g,) = gs.autograd.grad([(x * x).sum(), x[0]], [x], [None, None])
+    assert g.tolist() == [3.0, 4.0]
+    with pytest.raises(RuntimeError, match="one gradient a tensor; got 1 for 2"):
+        gs.autograd.grad([x * x, x], x, [u])
+
+
+def test_grad_of_an_input_twice_and_of_the_output() -> None:
+    x = leaf(2.0)
+    y = x * x
+    g, again, of_itself = gs.autograd.grad(y, (x, x, y))
+    assert (g.item(), again.item(), of_itself.item()) == (4.0, 4.0, 1.0)
+
+
+def test_create_graph_to_the_fourth_order() -> None:
+    x = leaf(0.7)
+    y = x.exp() * x * x
+    values = []
+    for _ in range(4):
+        (y,) = gs.autograd.grad(y.sum(), x, create_graph=True)
+        values.append(y.item())
+    e = np.exp(0.7)
+    expected = [e * (0.49 + 2 * k * 0.7 + k * (k - 1)) for k in (1, 2, 3, 4)]
+    assert np.allclose(values, expected, rtol=1e-12)
+
+
+def test_backward_with_create_graph() -> None:
+    x = leaf(1.0, 2.0)
+    (x * x * x).sum().backward(create_graph=True)
+    first = x.grad
+    assert first.requires_grad
+    x.grad = None
+    first.sum().backward()
+    assert x.grad.tolist() == [6.0, 12.0]
+
+
+def test_gradients_accumulate() -> None:
+    x = leaf(1.0, 2.0)
+    (x * 2.0).sum().backward()
+    kept = x.grad
+    (x * 3.0).sum().backward()
+    assert x.grad.tolist() == [5.0, 5.0]
+    assert kept is x.grad
+
+
+def test_gradients_do_not_share_memory() -> None:
+    """x + y sends one gradient to both; changing one .grad must not change the other."""
+    x, y = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    seen = gs.tensor([1.0, 1.0], dtype=gs.float64)
+    (x + y).backward(seen)
+    x.grad.mul_(10.0)
+    assert y.grad.tolist() == [1.0, 1.0]
+    assert seen.tolist() == [1.0, 1.0]
+    x.grad = None
+    (x.reshape(2, 1)).backward(gs.ones(2, 1, dtype=gs.float64))
+    x.sum().backward()
+    assert x.grad.tolist() == [2.0, 2.0]
+
+
+def test_gradients_of_an_expanded_leaf_are_whole() -> None:
+    base = gs.from_numpy(np.broadcast_to(np.ones(1), (4,)).copy()[:1]).expand(4)
+    x = base.detach().requires_grad_()
+    (x * gs.tensor([1.0, 2.0, 3.0, 4.0], dtype=gs.float64)).sum().backward()
+    assert x.grad.tolist() == [1.0, 2.0, 3.0, 4.0]
+
+
+# ---- modes ----
+
+
+def test_no_grad_and_enable_grad() -> None:
+    x = leaf(1.0)
+    with gs.no_grad():
+        assert not gs.is_grad_enabled()
+        assert not (x * 2.0).requires_grad
+        with gs.enable_grad():
+            assert (x * 2.0).requires_grad
+        assert not (x * 2.0).requires_grad
+    assert (x * 2.0).requires_grad
+
+    @gs.no_grad()
+    def evaluate(x: Any) -> Any:
+        """Its docstring."""
+        return x * 2.0
+
+    assert not evaluate(x).requires_grad
+    assert evaluate.__name__ == "evaluate" and evaluate.__doc__ == "Its docstring."
+    with pytest.raises(ValueError), gs.no_grad():
+        raise ValueError
+    assert gs.is_grad_enabled()
+    with gs.set_grad_enabled(False):
+        assert not gs.is_grad_enabled()
+    assert gs.is_grad_enabled()
+
+
+def test_grad_mode_is_a_threads_own() -> None:
+    seen = []
+    with gs.no_grad():
+        t = threading.Thread(target=lambda: seen.append(gs.is_grad_enabled()))
+        t.start()
+        t.join()
+    assert seen == [True]
+
+
+def test_grad_mode_after_a_failed_backward() -> None:
+    x = leaf(1.0)
+    y = (x * x).sum()
+    y.backward()
+    with pytest.raises(RuntimeError):
+        y.backward()
+    assert gs.is_grad_enabled()
+
+
+# ---- Function ----
+
+
+class Cube(gs.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        ctx.save_for_backward(x)
+        return x * x * x
+
+    @staticmethod
+    def backward(ctx: Any, grad_y: Any) -> Any:
+        (x,) = ctx.saved_tensors
+        return grad_y * x * x * 3.0
+
+
+class SinCos(gs.Function):
+    """Two outputs from one saved output; a number among the arguments."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, scale: float, y: Any) -> Any:
+        e = (x * scale).exp()
+        ctx.scale = scale
+        ctx.save_for_backward(e, y)
+        return e, e * y
+
+    @staticmethod
+    def backward(ctx: Any, grad_e: Any, grad_p: Any) -> Any:
+        e, y = ctx.saved_tensors
+        return (grad_e + grad_p * y) * e * ctx.scale, None, grad_p * e
+
+
+def test_function_gradients() -> None:
+    x = leaf(0.5, -1.0, 2.0)
+    assert gradcheck(Cube.apply, x)
+    assert gradgradcheck(Cube.apply, x)
+
+
+def test_function_of_several_outputs() -> None:
+    x, y = leaf(0.5, -1.0), leaf(2.0, 3.0)
+    assert gradcheck(lambda x, y: SinCos.apply(x, 1.5, y), (x, y))
+    e, p = SinCos.apply(x, 1.5, y)
+    (g,) = gs.autograd.grad(p.sum(), x, retain_graph=True)  # only the second output is used
+    assert np.allclose(g.numpy(), 1.5 * e.detach().numpy() * y.detach().numpy())
+    (g,) = gs.autograd.grad(e.sum(), x)
+    assert np.allclose(g.numpy(), 1.5 * e.detach().numpy())
+
+
+def test_function_needs_input_grad_and_none() -> None:
+    seen = []
+
+    class Spy(gs.Function):
+        @staticmethod
+        def forward(ctx: Any, a: Any, b: Any, c: Any) -> Any:
+            return a + b
+
+        @staticmethod
+        def backward(ctx: Any, grad_y: Any) -> Any:
+            seen.append(ctx.needs_input_grad)
+            return grad_y, None, None
+
+    a, b = leaf(1.0), gs.tensor([2.0], dtype=gs.float64)
+    Spy.apply(a, b, "text").backward()
+    assert seen == [(True, False, False)]
+    assert a.grad.item() == 1.0
+
+
+def test_function_under_no_grad_and_inside() -> None:
+    modes = []
+
+    class Spy(gs.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            modes.append(gs.is_grad_enabled())
+            return x * 1.0
+
+        @staticmethod
+        def backward(ctx: Any, grad_y: Any) -> Any:
+            modes.append(gs.is_grad_enabled())
+            return grad_y
+
+    x = leaf(1.0)
+    Spy.apply(x).backward()
+    with gs.no_grad():
+        assert not Spy.apply(x).requires_grad
+    (g,) = gs.autograd.grad(Spy.apply(x), x, create_graph=True)
+    assert modes == [False, False, False, False, True]
+
+
+def test_function_errors() -> None:
+    class Few(gs.Function):
+        @staticmethod
+        def forward(ctx: Any, a: Any, b: Any) -> Any:
+            return a + b
+
+        @staticmethod
+        def backward(ctx: Any, grad_y: Any) -> Any:
+            return grad_y
+
+    class NoTensor(gs.Function):
+        @staticmethod
+        def forward(ctx: Any, a: Any) -> Any:
+            return 1.0
+
+    x = leaf(1.0)
+    with pytest.raises(RuntimeError, match="Few: backward must return.*2 arguments; got 1"):
+        Few.apply(x, x).backward()
+    with pytest.raises(TypeError, match="NoTensor: forward must return tensors; got float"):
+        NoTensor.apply(x)
+    with pytest.raises(NotImplementedError, match="forward must be defined"):
+        gs.Function.apply(x)
+    cubed = Cube.apply(x)
+    cubed.backward()
+    with pytest.raises(RuntimeError, match="freed"):
+        cubed.backward()
+
+
+def test_function_checks_versions() -> None:
+    x = leaf(1.0, 2.0)
+    a = x * 1.0
+    y = Cube.apply(a)
+    with gs.no_grad():
+        a.add_(1.0)
+    with pytest.raises(RuntimeError, match="a tensor that Cube saved.*changed in place"):
+        y.sum().backward()
+
+
+def test_an_exception_in_backward_passes_through() -> None:
+    class Raises(gs.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            return x * 1.0
+
+        @staticmethod
+        def backward(ctx: Any, grad_y: Any) -> Any:
+            raise KeyError("mine")
+
+    x = leaf(1.0)
+    with pytest.raises(KeyError, match="mine"):
+        Raises.apply(x).backward()
+    assert gs.is_grad_enabled() and x.grad is None
+
+
+# ---- interchange ----
+
+
+def test_numpy_shares_memory_both_ways() -> None:
+    array = np.arange(6.0).reshape(2, 3)
+    t = gs.from_numpy(array)
+    array[0, 0] = 100.0
+    assert t[0, 0].item() == 100.0
+    t[1].zero_()
+    assert array[1].tolist() == [0.0, 0.0, 0.0]
+    assert t.numpy() is array or np.shares_memory(t.numpy(), array)
+
+
+def test_dlpack_with_numpy() -> None:
+    before = in_use()
+    t = gs.full((3, 4), 2.0)
+    array = np.from_dlpack(t)
+    assert np.shares_memory(array, t.numpy())
+    del t  # the consumer keeps the memory
+    junk = [gs.zeros(3, 4) for _ in range(8)]
+    assert (array == 2.0).all()
+    del array, junk
+    assert in_use() == before
+    source = np.arange(12.0)[::-2]
+    t = gs.from_dlpack(source)
+    assert t.tolist() == source.tolist()
+    source[0] = -1.0
+    assert t[0].item() == -1.0
+    del source
+    gc.collect()
+    assert t[0].item() == -1.0
+
+
+def test_dlpack_capsules_dropped_and_consumed_twice() -> None:
+    before = in_use()
+    t = gs.zeros(10)
+    for _ in range(10):
+        t.__dlpack__()  # dropped without being consumed
+    capsules = [t.__dlpack__()]
+
+    class Producer:
+        """Hands out the same capsule again."""
+
+        def __dlpack__(self, **kwargs: Any) -> Any:
+            return capsules[0]
+
+        def __dlpack_device__(self) -> tuple[int, int]:
+            return (1, 0)
+
+    first = gs.from_dlpack(Producer())
+    assert first.shape == (10,)
+    with pytest.raises((BufferError, ValueError, RuntimeError)):
+        gs.from_dlpack(Producer())
+    assert first.tolist() == [0.0] * 10
+    capsules.clear()
+    del first, t
+    assert in_use() == before
+
+
+def test_dlpack_refuses_what_requires_a_gradient() -> None:
+    with pytest.raises(BufferError, match="requires a gradient; use tensor.detach"):
+        np.from_dlpack(leaf(1.0))
+    assert np.from_dlpack(leaf(1.0).detach()).tolist() == [1.0]
+
+
+def test_dlpack_of_read_only_memory() -> None:
+    """Never written through: an error, or a tensor that refuses changes in place."""
+    source = np.arange(3.0)
+    source.flags.writeable = False
+    try:
+        t = gs.from_dlpack(source)
+    except (BufferError, ValueError):
+        return
+    with pytest.raises(ValueError, match="read-only"):
+        t.zero_()
+    assert source.tolist() == [0.0, 1.0, 2.0]
+
+
+def test_read_only_numpy_is_never_written() -> None:
+    source = np.arange(3.0)
+    source.flags.writeable = False
+    t = gs.from_numpy(source)
+    assert (t * 2.0).tolist() == [0.0, 2.0, 4.0]
+    with pytest.raises(ValueError, match="read-only"):
+        t.add_(1.0)
+    assert source.tolist() == [0.0, 1.0, 2.0]
+
+
+def test_dlpack_with_torch() -> None:
+    torch = pytest.importorskip("torch")
+    before = in_use()
+    t = gs.full((3, 4), 2.0)
+    theirs = torch.from_dlpack(t)
+    theirs[0, 0] = 7.0
+    assert t[0, 0].item() == 7.0
+    del t
+    junk = [gs.zeros(3, 4) for _ in range(8)]
+    assert theirs[0, 0].item() == 7.0 and theirs[1, 1].item() == 2.0
+    del theirs, junk
+    assert in_use() == before
+    source = torch.arange(12.0).reshape(3, 4).t()
+    ours = gs.from_dlpack(source)
+    assert ours.shape == (4, 3) and ours.stride() == source.stride()
+    ours[0, 0].add_(5.0)
+    assert source[0, 0].item() == 5.0
+    del source
+    gc.collect()
+    assert ours[0, 0].item() == 5.0
+
+
+def test_pickle_and_deepcopy() -> None:
+    import copy
+    import pickle
+
+    x = leaf(1.0, 2.0)
+    for other in (copy.deepcopy(x), pickle.loads(pickle.dumps(x))):
+        assert other.tolist() == [1.0, 2.0] and other.requires_grad and other.is_leaf
+        assert other.data_ptr() != x.data_ptr()
+    with pytest.raises(RuntimeError, match="only leaves can be copied"):
+        copy.deepcopy(x * 2.0)
+
+
+# ---- threads and fork ----
+
+
+def small_step(seed: int) -> Any:
+    """A step of a small network, on its own tensors."""
+    F = gs.nn.functional
+    rng = np.random.default_rng(seed)
+    x = gs.from_numpy(rng.standard_normal((16, 3, 12, 12)).astype(np.float32))
+    w = gs.from_numpy(rng.standard_normal((8, 3, 3, 3)).astype(np.float32)).requires_grad_()
+    v = gs.from_numpy(rng.standard_normal((5, 8 * 25)).astype(np.float32)).requires_grad_()
+    h = F.max_pool2d(F.relu(F.conv2d(x, w)), 2).flatten(1)
+    loss = F.cross_entropy(F.linear(h, v), gs.from_numpy(rng.integers(0, 5, 16)))
+    loss.backward()
+    return [loss.item(), w.grad.numpy().copy(), v.grad.numpy().copy()]
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_threads_run_steps_at_once(count: int) -> None:
+    expected = [small_step(seed) for seed in range(count)]
+    problems: list[Any] = []
+
+    def work(seed: int) -> None:
+        try:
+            for _ in range(15):
+                for a, b in zip(small_step(seed), expected[seed], strict=True):
+                    assert np.array_equal(a, b)
+        except BaseException as error:
+            problems.append(error)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(count)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join(timeout=120)
+        assert not t.is_alive(), "hangs"
+    assert not problems, problems
+
+
+def test_threads_share_inputs() -> None:
+    """Several threads read the same leaves, each with autograd.grad of its own graph."""
+    w = gs.from_numpy(np.random.default_rng(0).standard_normal((64, 64))).requires_grad_()
+    (expected,) = gs.autograd.grad((w @ w).tanh().sum(), w)
+    wrong = []
+
+    def work() -> None:
+        for _ in range(20):
+            (g,) = gs.autograd.grad((w @ w).tanh().sum(), w)
+            if not np.array_equal(g.numpy(), expected.numpy()):
+                wrong.append(1)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join(timeout=120)
+        assert not t.is_alive()
+    assert not wrong
+
+
+def test_large_kernels_release_the_gil() -> None:
+    """While a large kernel runs in one thread, another thread's Python runs; not in a small one."""
+    large, small = gs.ones(700, 700), gs.ones(4)
+    wake = threading.Event()
+    stop: list[int] = []
+    progress: list[int] = []
+
+    def work() -> None:
+        while True:
+            wake.wait()
+            wake.clear()
+            if stop:
+                return
+            progress.append(1)
+
+    t = threading.Thread(target=work)
+    t.start()
+    before = sys.getswitchinterval()
+    # The woken thread now runs only when this one lets go of the lock.
+    sys.setswitchinterval(1000.0)
+    try:
+        wake.set()
+        for _ in range(100):
+            small + small
+        early = len(progress)
+        for _ in range(100):
+            large @ large
+            if progress:
+                break
+        late = len(progress)
+    finally:
+        sys.setswitchinterval(before)
+        stop.append(1)
+        wake.set()
+        t.join(timeout=60)
+    assert not t.is_alive()
+    assert (early, late) == (0, 1)
+
+
+FORK = """
+import os, signal, sys
+import numpy as np
+import gradsmith as gs
+
+gs.set_num_threads(3)
+x = gs.from_numpy(np.random.default_rng(0).standard_normal((300, 300)))
+
+def work():
+    w = x.detach().requires_grad_()
+    ((w @ w).exp() * 1e-30).sum().backward()
+    return w.grad.numpy().tobytes()
+
+expected = work()
+for _ in range(5):
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(60)
+        ok = work() == expected and work() == expected
+        os._exit(0 if ok else 3)
+    assert work() == expected
+    _, status = os.waitpid(pid, 0)
+    assert status == 0, status
+# a child of a child, and many children at once
+children = []
+for _ in range(4):
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(60)
+        inner = os.fork()
+        if inner == 0:
+            os._exit(0 if work() == expected else 3)
+        _, status = os.waitpid(inner, 0)
+        os._exit(0 if status == 0 and work() == expected else 4)
+    children.append(pid)
+for pid in children:
+    _, status = os.waitpid(pid, 0)
+    assert status == 0, status
+print("ok")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_fork_survival() -> None:
+    """Use, fork, use in the child and in the parent: no hang, the same bits."""
+    assert "ok" in run_python(FORK, timeout=180)
+
+
+FORK_WHILE_BUSY = """
+import os, signal, threading
+import numpy as np
+import gradsmith as gs
+
+gs.set_num_threads(2)
+x = gs.from_numpy(np.ones((200, 200)))
+stop = threading.Event()
+
+def busy():
+    while not stop.is_set():
+        (x @ x).exp()
+
+t = threading.Thread(target=busy)
+t.start()
+for _ in range(20):
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(30)
+        y = (x @ x).sum()
+        os._exit(0 if y.item() == 200.0 ** 3 else 3)
+    _, status = os.waitpid(pid, 0)
+    assert status == 0, status
+stop.set()
+t.join()
+print("ok")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_fork_while_another_thread_computes() -> None:
+    """No lock of the allocator or of the thread pool is left held in the child."""
+    assert "ok" in run_python(FORK_WHILE_BUSY, timeout=180)
+
+
+def test_import_brings_in_neither_torch_nor_cupy() -> None:
+    out = run_python(
+        """
+        import sys
+        import gradsmith
+        gradsmith.tensor([1.0]).exp()
+        heavy = {"torch", "jax", "cupy", "numba", "matplotlib", "rich", "ml_dtypes", "scipy"}
+        print(sorted(heavy & set(sys.modules)))
+        """
+    )
+    assert out.strip() == "[]"
