@@ -21,7 +21,7 @@ def _described(names: Sequence[str], inputs: Sequence[Any]) -> str:
         name = names[i] if i < len(names) else f"{names[-1] if names else 'input'}[{i}]"
         if hasattr(value, "shape"):
             parts.append(f"{name} {tuple(value.shape)} {value.dtype}")
-        elif isinstance(value, list):
+        elif isinstance(value, list) and all(hasattr(a, "shape") for a in value):
             listed = [f"{tuple(a.shape)} {a.dtype}" for a in value[:8]]
             listed += ["..."] * (len(value) > 8)
             parts.append(f"{name} [{', '.join(listed)}]")
