@@ -133,7 +133,7 @@ void multiply_box(const WeightGradient<T>& w, const Box& box, const Stretches& s
                   bool finite, const T* planes, const T* rows_of_y, T* useful, int64_t rows,
                   int64_t entries, bool first, T* into, int64_t row_stride) {
   constexpr int MI = TileShape::kDotRows, NJ = TileShape::kDotColumns;
-  alignas(GS_VECTOR_BYTES) T c[MI * NJ];
+  alignas(GS_VECTOR_BYTES) T c[kDotSums<T>];
   const int64_t across = ceil_div(entries, NJ), down = ceil_div(rows, MI);
   // So many stretches at a time that a tile's rows of grad_y stay in L1.
   const int64_t most = max(1, kLaneBytes / static_cast<int64_t>(sizeof(T)) / stretches.length);
@@ -161,10 +161,7 @@ void multiply_box(const WeightGradient<T>& w, const Box& box, const Stretches& s
           const int64_t start = 0;
           run(1, count * stretches.length, left, w.row_pitch, useful, offset, &start, c);
         }
-        for (int a = 0; a < height; ++a) {
-          T* to = into + (row + a) * row_stride + entry;
-          for (int b = 0; b < width; ++b) to[b] = set ? c[a * width + b] : to[b] + c[a * width + b];
-        }
+        put_sums(c, height, width, set, into + row * row_stride + entry, row_stride);
       }
     }
   }
@@ -308,10 +305,18 @@ Status run(const ConvBwdWeightArgs& args, const Geometry& g) {
   if (slices > 1 && enough) {
     const int64_t n = args.grad_weight.size;
     parallel_for(n, 1 << 14, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        T sum = sums[i];
-        for (int64_t s = 1; s < slices; ++s) sum += sums[s * n + i];
-        grad_weight[i] = sum;
+      for (int64_t i = begin; i < end; i += L) {
+        const int64_t count = min(L, end - i);
+        Vec<T> sum{};
+        for (int64_t s = 0; s < slices; ++s) {
+          const T* from = sums + s * n + i;
+          sum += count == L ? load(from) : load_n(from, count);
+        }
+        if (count == L) {
+          store(grad_weight + i, sum);
+        } else {
+          store_n(grad_weight + i, sum, count);
+        }
       }
     });
   }

@@ -368,11 +368,24 @@ __attribute__((noinline)) void dot_tile(int64_t stretches, int64_t K, const T* a
     Vec<T> rows[L];
 #pragma GCC unroll 16
     for (int i = 0; i < L; ++i) rows[i] = first + i < MI * NJ ? sum[first + i] : Vec<T>{};
-    const Vec<T> total = sum_lanes<T>(rows);
-    if (first + L <= MI * NJ) {
-      store(c + first, total);
+    store(c + first, sum_lanes<T>(rows));  // c has room for whole vectors: kDotSums
+  }
+}
+
+// Elements that a dot tile writes at c.
+template <class T>
+constexpr int64_t kDotSums = round_up(TileShape::kDotRows * TileShape::kDotColumns, kLanes<T>);
+
+// Adds a dot tile's sums to the output, or sets it.
+template <class T>
+GS_INLINE void put_sums(const T* c, int rows, int columns, bool set, T* to, int64_t stride) {
+  constexpr int NJ = TileShape::kDotColumns;
+  for (int i = 0; i < rows; ++i, c += columns, to += stride) {
+    if (columns == NJ && !set) {  // the usual case: a loop of known length
+#pragma GCC unroll 8
+      for (int j = 0; j < NJ; ++j) to[j] += c[j];
     } else {
-      store_n(c + first, total, MI * NJ - first);
+      for (int j = 0; j < columns; ++j) to[j] = set ? c[j] : to[j] + c[j];
     }
   }
 }

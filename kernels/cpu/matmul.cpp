@@ -83,7 +83,7 @@ void fill_bias(const Product<T>& p, int64_t m0, int64_t m1, int64_t n0, int64_t 
 template <class T>
 void dot_block(const Product<T>& p, int64_t m0, int64_t m1, int64_t n0, int64_t n1) {
   constexpr int MI = TileShape::kDotRows, NJ = TileShape::kDotColumns;
-  alignas(GS_VECTOR_BYTES) T c[MI * NJ];
+  alignas(GS_VECTOR_BYTES) T c[kDotSums<T>];
   const int64_t down = ceil_div(m1 - m0, MI), across = ceil_div(n1 - n0, NJ), whole = 0;
   for (int64_t k0 = 0; k0 < p.K; k0 += kDotDepth) {
     const int64_t depth = min(kDotDepth, p.K - k0);
