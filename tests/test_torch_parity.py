@@ -14,6 +14,7 @@ from test_errors import sample_arrays
 from test_ops import outputs_of, place_all
 
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # torch's, about its own future
 
 SHARED = [info for info in op_infos() if info.torch]
 CASES = [
@@ -36,7 +37,7 @@ def torch_tensors(value: Any) -> Any:
         return [torch_tensors(v) for v in value]
     if not isinstance(value, np.ndarray):
         return value
-    if any(s < 0 for s in value.strides):
+    if any(s < 0 for s in value.strides) or not value.flags.writeable:
         value = value.copy()
     return torch.from_numpy(value)
 

@@ -37,11 +37,11 @@ def dim(name: str, value: Any, ndim: int) -> int:
 
 def dims(name: str, value: Any, ndim: int) -> tuple[int, ...]:
     """Dimensions, sorted and counted from the front; None or () is all of them."""
-    if type(value) is int:
-        found_one = dim(name, value, ndim)
-        return (found_one,) if ndim else ()
-    if value is None or len(value) == 0:
+    if value is None or (isinstance(value, (tuple, list)) and not value):
         return tuple(range(ndim))
+    if not isinstance(value, (tuple, list)):
+        one = dim(name, value, ndim)
+        return (one,) if ndim else ()
     found = sorted(dim(name, v, ndim) for v in value)
     for a, b in zip(found, found[1:], strict=False):
         if a == b:

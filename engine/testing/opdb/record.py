@@ -130,7 +130,8 @@ def _lay_out(values: Array, layout: str) -> Array:
     if layout == "channels_last":
         return np.moveaxis(np.array(np.moveaxis(values, 1, -1), order="C"), -1, 1)
     if layout == "reversed":
-        every = tuple(slice(None, None, -1) for _ in values.shape)
+        # The ellipsis keeps a 0-dim array an array.
+        every = (*(slice(None, None, -1) for _ in values.shape), ...)
         return np.array(values[every], order="C")[every]
     if layout == "strided":
         buffer = np.full((*values.shape[:-1], 2 * values.shape[-1] + 1), gap, values.dtype)
@@ -155,8 +156,6 @@ def build(spec: Any, rng: np.random.Generator, dtype: Any) -> Any:
         with np.errstate(over="ignore"):
             values = _values(spec, rng, wanted).astype(wanted)
         array = _lay_out(values, spec.layout)
-        if not array.flags.writeable:  # broadcast_to's result; gradsmith takes it as it is
-            array = np.lib.stride_tricks.as_strided(array, array.shape, array.strides)
         return array
     if isinstance(spec, (list, tuple)) and any(isinstance(s, Arr) for s in spec):
         return [build(s, rng, dtype) for s in spec]

@@ -138,8 +138,12 @@ def _dim_errors(name: str, several: bool) -> tuple[ErrorSample, ...]:
         ErrorSample((Arr((2, 3)),), {"dim": 2}, IndexError, rf"{name}: dim must be in \[-2, 2\)"),
         ErrorSample((Arr((2, 3)),), {"dim": -3}, IndexError, rf"{name}: dim .* got -3"),
         ErrorSample((Arr(()),), {"dim": 1}, IndexError, rf"{name}: dim must be in \[-1, 1\)"),
-        ErrorSample((Arr((2, 3)),), {"dim": 1.0}, TypeError, ""),
-        ErrorSample((Arr((2, 3)),), {"dim": "0"}, TypeError, ""),
+        ErrorSample(
+            (Arr((2, 3)),), {"dim": 1.0}, TypeError, f"{name}: dim must be an int; got 1.0"
+        ),
+        ErrorSample(
+            (Arr((2, 3)),), {"dim": "0"}, TypeError, f"{name}: dim must be an int; got '0'"
+        ),
     ]
     if several:
         rows += [
