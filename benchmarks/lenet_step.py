@@ -1,6 +1,6 @@
 """LeNet-5's training step (28x28 images, SGD with momentum) here and in PyTorch.
 
-    python -m gradsmith.benchmarks.lenet_step [--batch-size 32] [--threads N]
+python -m gradsmith.benchmarks.lenet_step [--batch-size 32] [--threads N]
 """
 
 from __future__ import annotations

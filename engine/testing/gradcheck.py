@@ -341,7 +341,7 @@ class _Run:
         left, right = 0, v.size
         outside, low, high = 0.0, 0.0, 0.0
         while True:
-            best = -1.0
+            best, keep = -1.0, (left, right)
             middle = (left + right) // 2
             for a, b in ((left, middle), (middle, right)) if right - left > 1 else ((left, right),):
                 part = np.zeros(v.size)
