@@ -19,7 +19,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,7 @@ from gradsmith.kernels import table
 
 from .harness import Timing, interleave
 
-__all__ = ["Case", "cases", "fma_peak", "main", "measure"]
+__all__ = ["Case", "FmaPeak", "cases", "main", "measure"]
 
 # Independent chains of multiply-adds on registers, as many as hide their latency.
 PEAK_SOURCE = r"""
@@ -36,7 +35,7 @@ PEAK_SOURCE = r"""
 typedef float V __attribute__((vector_size(VECTOR_BYTES)));
 extern "C" double run(int64_t n) {
   V sum[CHAINS], a = V{} + 0.999f, b = V{} + 0.001f;
-  for (int i = 0; i < CHAINS; ++i) sum[i] = V{} + i;
+  for (int i = 0; i < CHAINS; ++i) sum[i] = V{} + static_cast<float>(i);
   for (int64_t k = 0; k < n; ++k) {
 #pragma GCC unroll 32
     for (int i = 0; i < CHAINS; ++i) sum[i] = sum[i] * a + b;
@@ -68,33 +67,43 @@ class Case:
     floor: float
 
 
-def fma_peak(isa: str, threads: int, seconds: float = 0.02, repeats: int = 9) -> float:
-    """FLOP/s of float32 multiply-adds on `threads` threads: the median of `repeats`."""
-    options, width, chains = PEAK_BUILDS[isa]
-    compiler = os.environ.get("CXX", "g++")
-    with tempfile.TemporaryDirectory() as folder:
-        source, library = Path(folder, "peak.cpp"), Path(folder, "peak.so")
-        source.write_text(PEAK_SOURCE)
-        defines = [f"-DVECTOR_BYTES={width}", f"-DCHAINS={chains}"]
-        command = [compiler, "-O2", "-shared", "-fPIC", *options, *defines]
-        subprocess.run([*command, str(source), "-o", str(library)], check=True)
-        run = ctypes.CDLL(str(library)).run
-    run.restype, run.argtypes = ctypes.c_double, [ctypes.c_int64]
-    flops = 2 * chains * width // 4  # of one round
-    start = time.perf_counter()
-    run(200_000)
-    rounds = int(200_000 * seconds / (time.perf_counter() - start))
-    rates = []
-    for _ in range(repeats):
-        others = [threading.Thread(target=run, args=(rounds,)) for _ in range(threads - 1)]
+class FmaPeak:
+    """Float32 multiply-adds on registers, on all threads: what no kernel of this ISA can exceed.
+
+    Args:
+        isa: "v2", "v3", "v4" or "neon".
+        threads: How many threads run at once.
+        seconds: About how long a call takes on a free machine.
+    """
+
+    def __init__(self, isa: str, threads: int, seconds: float = 0.01) -> None:
+        options, width, chains = PEAK_BUILDS[isa]
+        compiler = os.environ.get("CXX", "g++")
+        with tempfile.TemporaryDirectory() as folder:
+            source, library = Path(folder, "peak.cpp"), Path(folder, "peak.so")
+            source.write_text(PEAK_SOURCE)
+            defines = [f"-DVECTOR_BYTES={width}", f"-DCHAINS={chains}"]
+            command = [compiler, "-O2", "-shared", "-fPIC", *options, *defines]
+            subprocess.run([*command, str(source), "-o", str(library)], check=True)
+            self._run = ctypes.CDLL(str(library)).run
+        self._run.restype, self._run.argtypes = ctypes.c_double, [ctypes.c_int64]
         start = time.perf_counter()
+        self._run(200_000)
+        self._rounds = int(200_000 * seconds / (time.perf_counter() - start))
+        self._threads = threads
+        self.flops = threads * self._rounds * 2.0 * chains * width / 4
+
+    def __call__(self) -> None:
+        """Runs `flops` operations."""
+        others = [
+            threading.Thread(target=self._run, args=(self._rounds,))
+            for _ in range(self._threads - 1)
+        ]
         for thread in others:
             thread.start()
-        run(rounds)
+        self._run(self._rounds)
         for thread in others:
             thread.join()
-        rates.append(threads * rounds * flops / (time.perf_counter() - start))
-    return median(rates)
 
 
 def _matmul(rng: np.random.Generator, n: int, floor: float) -> Case:
@@ -168,8 +177,14 @@ def cases() -> list[Case]:
     ]
 
 
-def measure(case: Case, isas: list[str], torch: Any, rounds: int) -> dict[str, Timing]:
-    """Seconds of a call: each ISA, and "torch" where it is given."""
+def measure(
+    case: Case, peaks: dict[str, FmaPeak], torch: Any, rounds: int
+) -> dict[str, tuple[Timing, float]]:
+    """Time and FLOP/s of each ISA, of its peak ("peak v4") and of "torch", taken in turns.
+
+    The peak is measured again with every case, between its kernels: its share means something on a
+    machine whose clock or neighbours change.
+    """
 
     def with_isa(isa: str) -> Callable[[], object]:
         def call() -> object:
@@ -178,10 +193,15 @@ def measure(case: Case, isas: list[str], torch: Any, rounds: int) -> dict[str, T
 
         return call
 
-    candidates: dict[str, Callable[[], object]] = {isa: with_isa(isa) for isa in isas}
+    candidates: dict[str, Callable[[], object]] = {}
+    flops = {}
+    for isa, peak in peaks.items():
+        candidates[isa], flops[isa] = with_isa(isa), case.flops
+        candidates[f"peak {isa}"], flops[f"peak {isa}"] = peak, peak.flops
     if torch is not None:
-        candidates["torch"] = case.theirs(torch)
-    return interleave(candidates, rounds=rounds)
+        candidates["torch"], flops["torch"] = case.theirs(torch), case.flops
+    times = interleave(candidates, rounds=rounds)
+    return {name: (timing, flops[name] / timing.median) for name, timing in times.items()}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -201,24 +221,27 @@ def main(arguments: list[str] | None = None) -> int:
         torch.set_num_threads(options.threads)
     _cpu.set_num_threads(options.threads)
     in_use = _cpu.isa()
-    peaks = {isa: fma_peak(isa, options.threads) for isa in options.isa}
+    peaks = {isa: FmaPeak(isa, options.threads) for isa in options.isa}
     reference = f"PyTorch {torch.__version__}" if torch is not None else "without PyTorch"
-    print(f"{options.threads} threads, float32, {reference}; medians of {options.rounds} rounds")
-    print("multiply-add peak: " + ", ".join(f"{i} {p / 1e9:.0f} GF" for i, p in peaks.items()))
+    print(f"{options.threads} threads, float32, {reference}; medians of {options.rounds} rounds;")
+    print("GFLOP/s, and share of the multiply-add peak measured in turns with each case")
     missed = []
     for case in cases():
-        times = measure(case, options.isa, torch, options.rounds)
+        results = measure(case, peaks, torch, options.rounds)
         parts = []
-        for name, timing in times.items():
-            rate = case.flops / timing.median
-            text = f"{name} {timing.median * 1e6:8.1f} us {rate / 1e9:4.0f} GF"
-            if name in peaks:
-                share = rate / peaks[name]
-                text += f" {share:4.0%}"
-                if not share >= case.floor:
-                    missed.append(f"{case.name}: {name} reaches {share:.0%}, not {case.floor:.0%}")
-            parts.append(text)
-        print(f"{case.name:40} " + "  ".join(parts), flush=True)
+        for isa in options.isa:
+            (timing, rate), peak = results[isa], results[f"peak {isa}"][1]
+            share = rate / peak
+            parts.append(
+                f"{isa} {timing.median * 1e6:8.1f} us {rate / 1e9:4.0f} of {peak / 1e9:4.0f}"
+                f" {share:4.0%}"
+            )
+            if not share >= case.floor:
+                missed.append(f"{case.name}: {isa} reaches {share:.0%}, not {case.floor:.0%}")
+        if "torch" in results:
+            timing, rate = results["torch"]
+            parts.append(f"torch {timing.median * 1e6:8.1f} us {rate / 1e9:4.0f}")
+        print(f"{case.name:42}" + "  ".join(parts), flush=True)
     _cpu.set_isa(in_use)
     for line in missed:
         print(f"floor missed: {line}")
