@@ -362,16 +362,7 @@ Status run_gather(const Gather<T>& g) {
   T* weight = reinterpret_cast<T*>(memory + static_cast<size_t>(table) * sizeof(int64_t));
   plan.offset = offset;
   plan.weight = weight;
-  int64_t entry = 0;
-  for (int64_t c = 0; c < p.channels; ++c) {
-    for (int64_t z = 0; z < p.axis[0].taps; ++z) {
-      for (int64_t y = 0; y < p.axis[1].taps; ++y) {
-        for (int64_t x = 0; x < p.axis[2].taps; ++x) {
-          offset[entry++] = (c * p.channel + p.tap_offset(z, y, x)) * cell;
-        }
-      }
-    }
-  }
+  fill_offsets(p, cell, offset);
   const int64_t panel_work = max(1, reduction * panels.height);
   parallel_for(panels.count * g.groups, max(1, 32768 / panel_work),
                [&](int64_t begin, int64_t end) {
@@ -444,27 +435,29 @@ Status forward(const ConvFwdArgs& args, const Geometry& geometry) {
   return run_gather(g);
 }
 
-// The axis of the inputs with index remainder + t * stride: which taps they read.
-Axis backward_axis(const Geometry& g, int d, int64_t remainder) {
-  const int64_t stride = g.stride[d], dilation = g.dilation[d];
-  const int64_t common = gcd(stride, dilation), period = stride / common;
+// Taps that differ by a multiple of this read inputs with the same remainder modulo the stride.
+int64_t tap_period(const Geometry& g, int d) {
+  return g.stride[d] / gcd(g.stride[d], g.dilation[d]);
+}
+
+// How many remainders are read at all.
+int64_t remainders(const Geometry& g, int d) { return min(tap_period(g, d), g.kernel[d]); }
+
+// The axis of the inputs that tap number `tap` < remainders() reads, and which other taps do.
+Axis backward_axis(const Geometry& g, int d, int64_t tap) {
+  const int64_t stride = g.stride[d], period = tap_period(g, d);
+  const int64_t reach = tap * g.dilation[d] - g.padding[d];  // the input that output 0 reads
+  const int64_t remainder = ((reach % stride) + stride) % stride;
   Axis axis;
-  axis.size = ceil_div(g.in[d] - remainder, stride);
+  axis.size = max(0, ceil_div_signed(g.in[d] - remainder, stride));
   axis.in = g.out[d];
+  axis.first = (remainder - reach) / stride;
   axis.out_first = remainder;
   axis.out_step = stride;
+  axis.taps = ceil_div(g.kernel[d] - tap, period);
+  axis.tap_step = -(g.dilation[d] / gcd(stride, g.dilation[d]));
+  axis.kernel_first = tap;
   axis.kernel_step = period;
-  axis.tap_step = -(dilation / common);
-  axis.taps = 0;
-  const int64_t limit = min(period, g.kernel[d]);
-  for (int64_t tap = 0; tap < limit; ++tap) {
-    const int64_t reach = remainder + g.padding[d] - tap * dilation;
-    if (reach % stride) continue;
-    axis.kernel_first = tap;
-    axis.first = reach / stride;
-    axis.taps = ceil_div(g.kernel[d] - tap, period);
-    break;
-  }
   return axis;
 }
 
@@ -482,27 +475,20 @@ Status backward_input(const ConvBwdInputArgs& args, const Geometry& geometry) {
   g.channel_stride = g.rows * g.row_stride;
   g.group_stride = g.depth * g.channel_stride;
   g.bias = reinterpret_cast<const T*>(args.bias.data);
-  int64_t remainders[kSpatial];
   bool gaps = g.depth == 0 || geometry.taps() == 0;
   for (int d = 0; d < kSpatial; ++d) {
     g.out[d] = geometry.in[d];
     g.kernel[d] = geometry.kernel[d];
-    remainders[d] = min(geometry.stride[d], geometry.in[d]);
-    // Fewer taps than remainders, or taps that share some: there are inputs that nothing reads.
-    const int64_t period = geometry.stride[d] / gcd(geometry.stride[d], geometry.dilation[d]);
-    if (min(period, geometry.kernel[d]) < geometry.stride[d]) gaps = true;
+    if (remainders(geometry, d) < geometry.stride[d]) gaps = true;
   }
   if (gaps) fill_channels(g.y, g.bias, geometry.N, geometry.C, geometry.in_positions());
   if (g.depth == 0 || geometry.taps() == 0) return kDone;
-  for (int64_t z = 0; z < remainders[0]; ++z) {
+  for (int64_t z = 0; z < remainders(geometry, 0); ++z) {
     g.axis[0] = backward_axis(geometry, 0, z);
-    if (g.axis[0].taps == 0) continue;
-    for (int64_t y = 0; y < remainders[1]; ++y) {
+    for (int64_t y = 0; y < remainders(geometry, 1); ++y) {
       g.axis[1] = backward_axis(geometry, 1, y);
-      if (g.axis[1].taps == 0) continue;
-      for (int64_t x = 0; x < remainders[2]; ++x) {
+      for (int64_t x = 0; x < remainders(geometry, 2); ++x) {
         g.axis[2] = backward_axis(geometry, 2, x);
-        if (g.axis[2].taps == 0) continue;
         const Status status = run_gather(g);
         if (status.code != Code::kOk) return status;
       }

@@ -118,6 +118,20 @@ struct Planes {
   }
 };
 
+// The offset of each (channel, tap) of a box in planes of `cell` elements a position; returns the end.
+inline int64_t* fill_offsets(const Planes& p, int64_t cell, int64_t* offset) {
+  const int64_t taps = p.taps();
+  for (int64_t z = 0; z < p.axis[0].taps; ++z) {
+    for (int64_t y = 0; y < p.axis[1].taps; ++y) {
+      for (int64_t x = 0; x < p.axis[2].taps; ++x) *offset++ = p.tap_offset(z, y, x) * cell;
+    }
+  }
+  for (int64_t i = taps; i < p.channels * taps; ++i, ++offset) {
+    *offset = offset[-taps] + p.channel * cell;
+  }
+  return offset;
+}
+
 // Chooses boxes whose planes have at most `most` elements for `channels` channels where that is
 // possible, with between `least_lanes` and `most_lanes` positions; then how many channels and images.
 inline void choose_box(Planes& p, int64_t images, int64_t channels, int64_t most,

@@ -253,16 +253,7 @@ Status run(const ConvBwdWeightArgs& args, const Geometry& g) {
   w.offset = offset;
   w.stretch = offset + entries;
   for (int64_t i = 0; i < stretches; ++i) offset[entries + i] = Stretches::start(w, i);
-  int64_t entry = 0;
-  for (int64_t c = 0; c < p.channels; ++c) {
-    for (int64_t z = 0; z < p.axis[0].taps; ++z) {
-      for (int64_t y = 0; y < p.axis[1].taps; ++y) {
-        for (int64_t x = 0; x < p.axis[2].taps; ++x) {
-          offset[entry++] = (c * p.channel + p.tap_offset(z, y, x)) * w.cell;
-        }
-      }
-    }
-  }
+  fill_offsets(p, w.cell, offset);
 
   const int64_t plane_size = round_up(p.channels * p.channel * w.cell + 2 * L, 16);
   const int64_t rows_size = row_block * w.row_pitch;

@@ -32,6 +32,10 @@ constexpr int64_t kDirectRows = 64;           // up to so many rows `b` is not w
 constexpr int64_t kDotRows = 48;
 constexpr int64_t kDotColumns = 16;
 
+Status out_of_memory(size_t bytes) {
+  return {Code::kOutOfMemory, {static_cast<int64_t>(bytes), 0}};
+}
+
 template <class T>
 struct Matrix {
   const T* data;
@@ -199,7 +203,7 @@ void block(const Product<T>& p, int64_t m0, int64_t m1, int64_t n0, int64_t n1, 
 
 // One large matrix: `b` is packed by all threads, then used by all row blocks.
 template <class T>
-bool run_shared(const Product<T>& p) {
+Status run_shared(const Product<T>& p) {
   constexpr int64_t kWidth = TileShape::kVectors * kLanes<T>;
   constexpr int64_t kPackedDepth = 4096;
   const int64_t rows = balanced(p.M, kBlockRows, TileShape::kRows);
@@ -212,7 +216,9 @@ bool run_shared(const Product<T>& p) {
 
   const size_t bytes = static_cast<size_t>(columns * depth) * sizeof(T);
   T* packed = static_cast<T*>(allocate(bytes));
-  if (!packed) return false;
+  if (!packed) return out_of_memory(bytes);
+  const size_t need =
+      static_cast<size_t>(block_scratch<T>(rows, min(kDepth, depth), false)) * sizeof(T);
   bool enough = true;
   for (int64_t n0 = 0; n0 < p.N; n0 += columns) {
     const int64_t n1 = min(p.N, n0 + columns);
@@ -233,8 +239,6 @@ bool run_shared(const Product<T>& p) {
       parallel_for(row_blocks * across, 1, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
           const int64_t m = i / across * rows, n = n0 + i % across * block_columns;
-          const size_t need =
-              static_cast<size_t>(block_scratch<T>(rows, min(kDepth, k1 - k0), false)) * sizeof(T);
           T* scratch = static_cast<T*>(thread_scratch(need));
           if (!scratch) {
             __atomic_store_n(&enough, false, __ATOMIC_RELAXED);
@@ -247,12 +251,12 @@ bool run_shared(const Product<T>& p) {
     }
   }
   release(packed, bytes);
-  return enough;
+  return enough ? kDone : out_of_memory(need);
 }
 
 // Matrices or blocks of one matrix that one thread does from start to end.
 template <class T>
-bool run_separate(const Product<T>& p, const Batches& batches) {
+Status run_separate(const Product<T>& p, const Batches& batches) {
   // Dot tiles: along k both operands are contiguous (`b` after a small copy when it is narrow).
   const bool few_rows = p.M <= kDotRows && p.b.row == 1;
   const bool few_columns = p.N <= kDotColumns && p.M > p.N;
@@ -315,7 +319,7 @@ bool run_separate(const Product<T>& p, const Batches& batches) {
       dot_block(q, m0, m1, n0, n1);
     }
   });
-  return enough;
+  return enough ? kDone : out_of_memory(static_cast<size_t>(scratch_elements) * sizeof(T));
 }
 
 // ---- arguments ----
@@ -425,7 +429,7 @@ Status run(const MatmulArgs& args, const Array& a, const Array& b) {
   }
   const bool separate = (batches.count > 1 && p.work() < kBigMatrix) || p.M <= 2 * kBlockRows ||
                         p.N <= kDotColumns || p.work() < kSerialWork;
-  if (separate) return run_separate(p, batches) ? kDone : Status{Code::kOutOfMemory, {0, 0}};
+  if (separate) return run_separate(p, batches);
   for (int64_t batch = 0; batch < batches.count; ++batch) {
     Product<T> q = p;
     int64_t a_offset, b_offset;
@@ -433,7 +437,8 @@ Status run(const MatmulArgs& args, const Array& a, const Array& b) {
     q.a.data += a_offset;
     q.b.data += b_offset;
     q.y += batch * p.M * p.N;
-    if (!run_shared(q)) return {Code::kOutOfMemory, {0, 0}};
+    const Status status = run_shared(q);
+    if (status.code != Code::kOk) return status;
   }
   return kDone;
 }
@@ -471,7 +476,7 @@ Status matmul(const MatmulArgs& args) {
   if (status.code != Code::kOk || args.y.size == 0) return status;
   const Aligned a(args.a), b(args.b);
   if ((a.bytes && !a.memory) || (b.bytes && !b.memory)) {
-    return {Code::kOutOfMemory, {static_cast<int64_t>(a.bytes + b.bytes), 0}};
+    return out_of_memory(a.bytes + b.bytes);
   }
   return dtype == DType::kFloat32 ? run<float>(args, a.array, b.array)
                                   : run<double>(args, a.array, b.array);
