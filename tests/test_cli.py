@@ -57,7 +57,8 @@ def refused(arguments, capsys):
 
 
 def command(*arguments, **options):
-    """A gradsmith process."""
+    """A gradsmith process, with Ctrl-C as a terminal has it: a job in the background ignores it."""
+    options = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **options}
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
     return subprocess.Popen([sys.executable, "-u", "-m", "gradsmith", *arguments], **options)
 
