@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from ._cpu import Fault
 
 __all__ = ["Fault", "call", "word"]
@@ -30,7 +32,13 @@ def _described(names: Sequence[str], inputs: Sequence[Any]) -> str:
     return ", ".join(parts)
 
 
-def word(fault: Fault, name: str, input_names: Sequence[str], inputs: Sequence[Any]) -> Exception:
+def word(
+    fault: Fault,
+    name: str,
+    input_names: Sequence[str],
+    inputs: Sequence[Any],
+    options: Sequence[Any] = (),
+) -> Exception:
     """The exception that says what `fault` means for op `name` on these arrays."""
     kernel, kind, *detail = fault.args
     got = _described(input_names, inputs)
@@ -58,7 +66,9 @@ def word(fault: Fault, name: str, input_names: Sequence[str], inputs: Sequence[A
     if kind == "dtype":
         flat = [a for v in inputs for a in (v if isinstance(v, list) else [v])]
         dtypes = sorted({str(a.dtype) for a in flat if hasattr(a, "dtype")})
+        wanted = [str(o) for o in options if isinstance(o, np.dtype)]
         which = f" for {', '.join(dtypes)}" if dtypes else " for this dtype"
+        which += f" to {wanted[0]}" if dtypes and wanted else ""
         return NotImplementedError(f"{name}: kernel {kernel} has no version{which}; got {got}")
     if kind == "index":
         value, limit = detail[0]

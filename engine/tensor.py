@@ -237,7 +237,14 @@ class Tensor:
     def __dlpack__(self, **kwargs: Any) -> Any:
         if self._requires_grad:
             raise BufferError("__dlpack__: the tensor requires a gradient; use tensor.detach()")
-        return self._data.__dlpack__(**kwargs)
+        data = self._data
+        if not hasattr(data, "__dlpack__") or any([s < 0 for s in data.strides]):
+            # PyTorch aborts the process on a capsule with negative strides.
+            raise BufferError(
+                "__dlpack__: only CPU or GPU memory with strides >= 0 can be shared; got "
+                f"stride {self.stride()} on {self.device} (use .cpu() or .contiguous())"
+            )
+        return data.__dlpack__(**kwargs)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return self._data.__dlpack_device__()
@@ -273,7 +280,7 @@ class Tensor:
         return int(self.item())
 
     def __index__(self) -> int:
-        if self.dtype.is_floating_point:
+        if self.dtype.is_floating_point or self.dtype is bool_:
             raise TypeError(f"index: needs an integer tensor; got {self.dtype}")
         return int(self.item())
 
@@ -288,6 +295,8 @@ class Tensor:
     __hash__ = object.__hash__
 
     def __eq__(self, other: object) -> Any:
+        if not isinstance(other, (Tensor, np.ndarray, int, float)):
+            return NotImplemented
         raise NotImplementedError("==: comparing tensors has no kernel yet; compare .numpy()")
 
     def __repr__(self) -> str:
@@ -313,6 +322,15 @@ class Tensor:
                 "copy: only leaves can be copied or pickled with their history; use .detach()"
             )
         return _rebuild, (type(self), self._host(), str(self.device), self._requires_grad)
+
+    def __copy__(self) -> Tensor:
+        if self._node is not None:
+            return self.detach()
+        t = _new(type(self))
+        t._set(self._data, self._requires_grad)
+        t._version = self._version
+        t.grad = self.grad
+        return t
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if id(self) not in memo:

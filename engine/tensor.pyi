@@ -83,6 +83,7 @@ class Tensor:
     def __eq__(self, other: object) -> Any: ...
     def __repr__(self) -> str: ...
     def __reduce__(self) -> Any: ...
+    def __copy__(self) -> Tensor: ...
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor: ...
 
     # Installed by gradsmith.ops.
@@ -91,95 +92,6 @@ class Tensor:
         """A tensor of zeros of another size, of this one's dtype and device."""
     def new_ones(self, *size: Any) -> Tensor:
         """A tensor of ones of another size, of this one's dtype and device."""
-    def sum(
-        self,
-        dim: Any = None,
-        keepdim: bool = False,
-        *,
-        dtype: DType | None = None,
-    ) -> Tensor:
-        """The sum over `dim`, or over everything."""
-    def mean(
-        self,
-        dim: Any = None,
-        keepdim: bool = False,
-        *,
-        dtype: DType | None = None,
-    ) -> Tensor:
-        """The mean over `dim`, or over everything; NaN where there is nothing."""
-    def amax(self, dim: Any = (), keepdim: bool = False) -> Tensor:
-        """The maximum over `dim`, or over everything; NaN wins. Equal maxima share the gradient."""
-    def max(self, dim: int | None = None, keepdim: bool = False) -> Any:
-        """The maximum of all elements; with `dim`, (values, indices) along it. NaN wins."""
-    def __add__(self, other: Any) -> Tensor:
-        """The sum, element by element; shapes broadcast."""
-    def add(self, other: Any) -> Tensor:
-        """The sum, element by element; shapes broadcast."""
-    def __sub__(self, other: Any) -> Tensor:
-        """The difference, element by element; shapes broadcast."""
-    def sub(self, other: Any) -> Tensor:
-        """The difference, element by element; shapes broadcast."""
-    def subtract(self, other: Any) -> Tensor:
-        """The difference, element by element; shapes broadcast."""
-    def __mul__(self, other: Any) -> Tensor:
-        """The product, element by element; shapes broadcast."""
-    def mul(self, other: Any) -> Tensor:
-        """The product, element by element; shapes broadcast."""
-    def multiply(self, other: Any) -> Tensor:
-        """The product, element by element; shapes broadcast."""
-    def __truediv__(self, other: Any) -> Tensor:
-        """The quotient, element by element; shapes broadcast."""
-    def div(self, other: Any) -> Tensor:
-        """The quotient, element by element; shapes broadcast."""
-    def divide(self, other: Any) -> Tensor:
-        """The quotient, element by element; shapes broadcast."""
-    def __radd__(self, other: Any) -> Tensor: ...
-    def __rsub__(self, other: Any) -> Tensor: ...
-    def __rmul__(self, other: Any) -> Tensor: ...
-    def __rtruediv__(self, other: Any) -> Tensor: ...
-    def __neg__(self) -> Tensor:
-        """The negative, element by element. Formula: y = -input"""
-    def neg(self) -> Tensor:
-        """The negative, element by element. Formula: y = -input"""
-    def negative(self) -> Tensor:
-        """The negative, element by element. Formula: y = -input"""
-    def exp(self) -> Tensor:
-        """The exponential, element by element; float32 within 2 ULP. Formula: y = e^input"""
-    def log(self) -> Tensor:
-        """The natural logarithm, element by element; float32 within 2 ULP."""
-    def relu(self) -> Tensor:
-        """The rectified linear unit. Formula: y = max(input, 0); NaN stays NaN"""
-    def sigmoid(self) -> Tensor:
-        """The logistic function; float32 within 2 ULP. Formula: y = 1 / (1 + e^-input)"""
-    def tanh(self) -> Tensor:
-        """The hyperbolic tangent; float32 within 2 ULP. Formula: y = tanh input"""
-    def log_softmax(self, dim: int, dtype: DType | None = None) -> Tensor:
-        """The logarithm of softmax, computed without overflow."""
-    def matmul(self, other: Tensor) -> Tensor:
-        """The matrix product; batch dimensions broadcast, vectors are rows or columns as they fit."""
-    def __matmul__(self, other: Tensor) -> Tensor:
-        """The matrix product; batch dimensions broadcast, vectors are rows or columns as they fit."""
-    def __rmatmul__(self, other: Tensor) -> Tensor: ...
-    def mm(self, mat2: Tensor) -> Tensor:
-        """The product of two matrices."""
-    def bmm(self, mat2: Tensor) -> Tensor:
-        """The products of two batches of matrices, pair by pair."""
-    def uniform_(
-        self,
-        low: builtins.float = 0.0,
-        high: builtins.float = 1.0,
-        *,
-        generator: Generator | None = None,
-    ) -> Tensor:
-        """Fills the tensor with uniform random numbers in [low, high)."""
-    def normal_(
-        self,
-        mean: builtins.float = 0.0,
-        std: builtins.float = 1.0,
-        *,
-        generator: Generator | None = None,
-    ) -> Tensor:
-        """Fills the tensor with normal random numbers."""
     def reshape(self, *shape: Any) -> Tensor:
         """As gradsmith.reshape; the sizes may be given one by one."""
     def view(self, *shape: Any) -> Tensor:
@@ -242,14 +154,111 @@ class Tensor:
         """Sets every element to 0."""
     def add_(self, other: Any, *, alpha: builtins.float = 1) -> Tensor:
         """Adds alpha * other in place."""
+    def __iadd__(self, other: Any, *, alpha: builtins.float = 1) -> Tensor:
+        """Adds alpha * other in place."""
     def sub_(self, other: Any, *, alpha: builtins.float = 1) -> Tensor:
+        """Subtracts alpha * other in place."""
+    def __isub__(self, other: Any, *, alpha: builtins.float = 1) -> Tensor:
         """Subtracts alpha * other in place."""
     def mul_(self, other: Any) -> Tensor:
         """Multiplies by other in place."""
+    def __imul__(self, other: Any) -> Tensor:
+        """Multiplies by other in place."""
     def div_(self, other: Any) -> Tensor:
+        """Divides by other in place."""
+    def __itruediv__(self, other: Any) -> Tensor:
         """Divides by other in place."""
     def __setitem__(self, key: Any, value: Any) -> None:
         """Sets the elements that ints, slices, None and ... choose."""
+    def sum(
+        self,
+        dim: Any = None,
+        keepdim: bool = False,
+        *,
+        dtype: DType | None = None,
+    ) -> Tensor:
+        """The sum over `dim`, or over everything."""
+    def mean(
+        self,
+        dim: Any = None,
+        keepdim: bool = False,
+        *,
+        dtype: DType | None = None,
+    ) -> Tensor:
+        """The mean over `dim`, or over everything; NaN where there is nothing."""
+    def amax(self, dim: Any = (), keepdim: bool = False) -> Tensor:
+        """The maximum over `dim`, or over everything; NaN wins. Equal maxima share the gradient."""
+    def max(self, dim: int | None = None, keepdim: bool = False) -> Any:
+        """The maximum of all elements; with `dim`, (values, indices) along it. NaN wins."""
+    def __add__(self, other: Any, *, alpha: builtins.float = 1) -> Tensor:
+        """The sum, element by element; shapes broadcast."""
+    def add(self, other: Any, *, alpha: builtins.float = 1) -> Tensor:
+        """The sum, element by element; shapes broadcast."""
+    def __sub__(self, other: Any, *, alpha: builtins.float = 1) -> Tensor:
+        """The difference, element by element; shapes broadcast."""
+    def sub(self, other: Any, *, alpha: builtins.float = 1) -> Tensor:
+        """The difference, element by element; shapes broadcast."""
+    def subtract(self, other: Any, *, alpha: builtins.float = 1) -> Tensor:
+        """The difference, element by element; shapes broadcast."""
+    def __mul__(self, other: Any) -> Tensor:
+        """The product, element by element; shapes broadcast."""
+    def mul(self, other: Any) -> Tensor:
+        """The product, element by element; shapes broadcast."""
+    def multiply(self, other: Any) -> Tensor:
+        """The product, element by element; shapes broadcast."""
+    def __truediv__(self, other: Any) -> Tensor:
+        """The quotient, element by element; shapes broadcast."""
+    def div(self, other: Any) -> Tensor:
+        """The quotient, element by element; shapes broadcast."""
+    def divide(self, other: Any) -> Tensor:
+        """The quotient, element by element; shapes broadcast."""
+    def __radd__(self, other: Any) -> Tensor: ...
+    def __rsub__(self, other: Any) -> Tensor: ...
+    def __rmul__(self, other: Any) -> Tensor: ...
+    def __rtruediv__(self, other: Any) -> Tensor: ...
+    def __neg__(self) -> Tensor:
+        """The negative, element by element. Formula: y = -input"""
+    def neg(self) -> Tensor:
+        """The negative, element by element. Formula: y = -input"""
+    def negative(self) -> Tensor:
+        """The negative, element by element. Formula: y = -input"""
+    def exp(self) -> Tensor:
+        """The exponential, element by element; float32 within 2 ULP. Formula: y = e^input"""
+    def log(self) -> Tensor:
+        """The natural logarithm, element by element; float32 within 2 ULP."""
+    def relu(self) -> Tensor:
+        """The rectified linear unit. Formula: y = max(input, 0); NaN stays NaN"""
+    def sigmoid(self) -> Tensor:
+        """The logistic function; float32 within 2 ULP. Formula: y = 1 / (1 + e^-input)"""
+    def tanh(self) -> Tensor:
+        """The hyperbolic tangent; float32 within 2 ULP. Formula: y = tanh input"""
+    def log_softmax(self, dim: int, dtype: DType | None = None) -> Tensor:
+        """The logarithm of softmax, computed without overflow."""
+    def matmul(self, other: Tensor) -> Tensor:
+        """The matrix product; batch dimensions broadcast, vectors are rows or columns as they fit."""
+    def __matmul__(self, other: Tensor) -> Tensor:
+        """The matrix product; batch dimensions broadcast, vectors are rows or columns as they fit."""
+    def __rmatmul__(self, other: Tensor) -> Tensor: ...
+    def mm(self, mat2: Tensor) -> Tensor:
+        """The product of two matrices."""
+    def bmm(self, mat2: Tensor) -> Tensor:
+        """The products of two batches of matrices, pair by pair."""
+    def uniform_(
+        self,
+        low: builtins.float = 0.0,
+        high: builtins.float = 1.0,
+        *,
+        generator: Generator | None = None,
+    ) -> Tensor:
+        """Fills the tensor with uniform random numbers in [low, high)."""
+    def normal_(
+        self,
+        mean: builtins.float = 0.0,
+        std: builtins.float = 1.0,
+        *,
+        generator: Generator | None = None,
+    ) -> Tensor:
+        """Fills the tensor with normal random numbers."""
 
 def _rebuild(cls: type[Tensor], array: Any, where: str, requires_grad: bool) -> Tensor: ...
 class Parameter(Tensor):

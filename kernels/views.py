@@ -77,6 +77,8 @@ def make_views(copy: Callable[..., Any], strided: Callable[..., Any]) -> dict[st
     ) -> Any:
         # An end below zero would count from the back; None is "to the end" for a negative step.
         ends = [a + s * n for a, s, n in zip(start, step, shape, strict=True)]
+        if not shape:  # x[()] would be NumPy's scalar
+            return x[...]
         return x[
             tuple(
                 slice(a, e if e >= 0 else None, s) if n else slice(0, 0)

@@ -11,6 +11,7 @@ from ..kernels import TABLE_OF_ARRAY
 from ..tensor import Tensor
 from .dispatch import RECORDING, Node
 from .grad_mode import mode
+from .op import Op
 
 __all__ = ["backward", "grad"]
 
@@ -43,11 +44,13 @@ def grad(
     grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool = False,
 ) -> tuple[Tensor | None, ...]:
     """The gradients of the sum of `outputs` with respect to each of `inputs`; .grad stays as it is.
 
     Args:
+        only_inputs: accepted as PyTorch does; other leaves never get a gradient here.
         allow_unused: None for an input that the outputs do not depend on, instead of an error.
 
     Raises:
@@ -228,7 +231,7 @@ def _run(
                 node.saved = None
             for i, g in enumerate(grads):
                 if g is not None and edges[i] is not None:
-                    send(edges[i], g, grad_y)
+                    send(edges[i], g, grad_y if type(node.op) is Op else g)
     finally:
         mode.enabled = mode_before
     if targets is not None and not create_graph:
@@ -244,8 +247,13 @@ def _add(a: Any, b: Any) -> Any:
 
 def _accumulate(leaf: Tensor, g: Any, shared: Any, create_graph: bool) -> None:
     """leaf.grad += g. The first g is taken over, or copied where others may hold its memory."""
+    if leaf.grad is not None and leaf.grad.shape != leaf.shape:
+        raise RuntimeError(
+            f"backward: .grad must have its tensor's shape {tuple(leaf.shape)}; got "
+            f"{tuple(leaf.grad.shape)} (set it to None)"
+        )
     if create_graph:
-        leaf.grad = g if leaf.grad is None else leaf.grad + g
+        leaf.grad = g.clone() if leaf.grad is None else leaf.grad + g
     elif leaf.grad is not None:
         leaf.grad._data = leaf._table().add(leaf.grad._data, g)
         leaf.grad._version[0] += 1

@@ -22,7 +22,6 @@ __all__ = ["Node", "RECORDING", "apply", "binary", "unary"]
 
 _make = Tensor._make
 _new_node = object.__new__
-_NUMPY = (np.ndarray, np.generic)
 _next_number = count(1).__next__
 
 
@@ -156,7 +155,8 @@ def _origins(
     for s in saved:
         origin = -1 if s is y else None
         for i, array in enumerate(arrays):
-            if s is array and isinstance(inputs[i], Tensor):
+            # x and x.detach() hold one array: what is saved twice is two inputs, in their order.
+            if s is array and isinstance(inputs[i], Tensor) and i not in origins:
                 origin = i
                 break
         origins.append(origin)
@@ -254,24 +254,30 @@ def _failed(
     options: tuple[Any, ...],
 ) -> Any:
     """A kernel refused: promotes floating-point dtypes that differ, or raises in words."""
-    if fault.args[1] in ("dtype_mismatch", "not_array"):
+    if op.operands and fault.args[1] in ("dtype_mismatch", "not_array"):
         promoted = _promoted(inputs)
         if promoted is not None:
             return apply(op, promoted, options)
-    raise word(fault, op.name, op.inputs, arrays) from None
+    raise word(fault, op.name, op.inputs, arrays, options) from None
 
 
 def _promoted(inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
     """The inputs in the widest of their dtypes as torch.result_type gives it, or None.
 
-    NumPy's arrays and scalars become tensors here.
+    NumPy's arrays become tensors here, its scalars numbers.
     """
-    values = [Tensor._make(np.asarray(t)) if isinstance(t, _NUMPY) else t for t in inputs]
+    values: list[Any] = []
+    for t in inputs:
+        if isinstance(t, np.generic):  # NumPy's scalars stand as Python's numbers do
+            values.append(t.item())
+        else:
+            values.append(Tensor._make(t) if isinstance(t, np.ndarray) else t)
     tensors = [t for t in values if isinstance(t, Tensor)]
-    dtypes = [t.dtype for t in tensors]
-    floating = [d for d in dtypes if d.is_floating_point]
-    widest = max(floating or dtypes, key=lambda d: d.itemsize)
-    if all(d is widest for d in dtypes) and all(
+    # A 0-dim tensor only decides where the others are of a lesser kind, as in torch.result_type.
+    floating = [t for t in tensors if t.dtype.is_floating_point]
+    deciding = [t for t in floating or tensors if t._data.shape] or floating or tensors
+    widest = max([t.dtype for t in deciding], key=lambda d: d.itemsize)
+    if all(t.dtype is widest for t in tensors) and all(
         a is b for a, b in zip(values, inputs, strict=True)
     ):
         return None

@@ -53,6 +53,7 @@ class _UserOp:
         self._context = context
         self._positions = at  # of the tensors among forward's arguments
         self._shapes = [args[i]._data.shape for i in at]
+        self._dtypes = [args[i].dtype for i in at]
 
     def backward(self, k: Any, saved: Any, grad_y: Any, need: Any) -> tuple[Any, ...]:
         recorded = k is RECORDING
@@ -78,6 +79,9 @@ class _UserOp:
                     f"{self.name}: backward's gradient {i} must be a tensor of its argument's "
                     f"shape {tuple(shape)}; got {got}"
                 )
+        picked = [
+            g if g is None else g.to(dtype) for g, dtype in zip(picked, self._dtypes, strict=True)
+        ]
         if recorded:
             return tuple(picked)
         return tuple([None if g is None else g._data for g in picked])
@@ -175,6 +179,6 @@ def _record(
     if several:
         node.shapes = tuple([(r._data.shape, r._data.dtype) for r in results])
     for i, r in enumerate(results):
-        if id(originals[i]) not in context._non_differentiable:
+        if r.dtype.is_floating_point and id(originals[i]) not in context._non_differentiable:
             r._requires_grad = True
             r._node = (node, i) if several else node

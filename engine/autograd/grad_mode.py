@@ -38,14 +38,29 @@ class set_grad_enabled:
     def __exit__(self, *_: object) -> None:
         mode.enabled = self._before
 
+    def __call__(self, function: _F) -> _F:
+        """As a decorator: the mode is set in the function only."""
+        mode.enabled = self._before
+
+        @functools.wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            with set_grad_enabled(self._wanted):
+                return function(*args, **kwargs)
+
+        return wrapped  # type: ignore[return-value]
+
 
 class _Switch:
     """A context manager and decorator that sets the mode; may be entered again inside itself."""
 
     wanted = True
 
-    def __init__(self) -> None:
-        self._before: list[bool] = []
+    def __new__(cls, function: Any = None) -> Any:
+        self = super().__new__(cls)
+        self._before = []
+        return self if function is None else self(function)  # @no_grad without parentheses
+
+    _before: list[bool]
 
     def __enter__(self) -> None:
         self._before.append(mode.enabled)

@@ -26,6 +26,7 @@ class Op:
         options: names of the options behind the inputs.
         outputs: how many tensors forward's output is (a tuple if more than one); only the first
             `differentiable` of them have a gradient.
+        operands: the inputs may be numbers, arrays or of several dtypes, which are promoted.
         origins: what each saved value is, once a call has shown it (see dispatch.binary).
         formula, source: for the docs.
         views: the output is a view of the first input.
@@ -41,6 +42,7 @@ class Op:
         "outputs",
         "differentiable",
         "variadic",
+        "operands",
         "views",
         "origins",
         "formula",
@@ -53,6 +55,7 @@ class Op:
         self.backward: Callable[..., Any] | None = None
         names = record["inputs"].split()
         self.variadic = names[0].endswith("*")
+        self.operands = any(n.endswith("|") for n in names)
         self.inputs = tuple(n.rstrip("*?|") for n in names)
         code = forward.__code__
         self.options = code.co_varnames[1 + len(names) : code.co_argcount]

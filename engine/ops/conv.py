@@ -12,6 +12,7 @@ from ..autograd.dispatch import apply
 from ..autograd.op import op
 from ..tensor import Tensor
 from . import shapes
+from .operands import need_tensors
 
 __all__ = [
     "conv1d",
@@ -102,8 +103,7 @@ def _(k, saved, grad, need, weight_shape, stride, padding, dilation, groups):
 
 def _batched(name: str, input: Tensor, n: int) -> tuple[Tensor, bool]:
     """The input with a batch dimension, and whether it had one."""
-    if not isinstance(input, Tensor):
-        raise TypeError(f"{name}: input must be a tensor; got {type(input).__name__}")
+    need_tensors(name, input=input)
     ndim = len(input._data.shape)
     if ndim == n + 2:
         return input, True
@@ -117,9 +117,7 @@ def _batched(name: str, input: Tensor, n: int) -> tuple[Tensor, bool]:
 
 def _weight(name: str, weight: Tensor, bias: Tensor | None) -> Any:
     """The shapes of weight and bias."""
-    for argument, t in (("weight", weight), ("bias", bias)):
-        if not isinstance(t, Tensor) and not (argument == "bias" and t is None):
-            raise TypeError(f"{name}: {argument} must be a tensor; got {type(t).__name__}")
+    need_tensors(name, weight=weight, **({} if bias is None else {"bias": bias}))
     return weight._data.shape, None if bias is None else bias._data.shape
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -157,6 +158,23 @@ def as_operand(name: str, value: Any) -> Tensor:
     )
 
 
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}: the value must be a number; got {value!r}") from None
+
+
+def _integer(name: str, value: Any, dtype: np.dtype[Any]) -> int:
+    """A number as an integer that the dtype holds; fractions are cut off."""
+    number = _number(name, value)
+    ends = np.iinfo(dtype)
+    whole = int(value) if math.isfinite(number) else None
+    if whole is None or not ends.min <= whole <= ends.max:
+        raise RuntimeError(f"{name}: the value does not fit into {dtype}; got {value!r}")
+    return whole
+
+
 def full(
     size: Any,
     fill_value: float,
@@ -175,7 +193,13 @@ def full(
         dtype = kinds.get(type(fill_value), get_default_dtype())
     k = device_table(device)
     shape = size_of("full", (size,) if isinstance(size, int) else tuple(size))
-    t = Tensor._make(call("full", k.full, (), shape, float(fill_value), to_numpy_dtype(dtype)))
+    numpy_dtype = to_numpy_dtype(dtype)
+    if numpy_dtype.kind in "iu" and fill_value:
+        # A kernel's option is a double, which does not hold every int64: filled as an operand.
+        t = Tensor._make(call("full", k.full, (), shape, 0.0, numpy_dtype))
+        call("full", k.copy_into, ("self",), t._data, _integer("full", fill_value, numpy_dtype))
+        return t
+    t = Tensor._make(call("full", k.full, (), shape, _number("full", fill_value), numpy_dtype))
     return t.requires_grad_() if requires_grad else t
 
 

@@ -184,33 +184,35 @@ def _(k, saved, grad_y, need):
 
 
 @method("__add__", "add")
-def add(input: Any, other: Any) -> Tensor:
+def add(input: Any, other: Any, *, alpha: float = 1) -> Tensor:
     """The sum, element by element; shapes broadcast.
 
-    Formula: y = input + other
+    Formula: y = input + alpha * other
 
     Args:
         input, other: tensors, arrays or numbers, at least one a tensor.
+        alpha: a factor of other.
 
     Raises:
         RuntimeError: shapes that do not broadcast.
     """
-    return binary(add_, input, other)
+    return binary(add_, input, other if alpha == 1 else other * alpha)
 
 
 @method("__sub__", "sub", "subtract")
-def sub(input: Any, other: Any) -> Tensor:
+def sub(input: Any, other: Any, *, alpha: float = 1) -> Tensor:
     """The difference, element by element; shapes broadcast.
 
-    Formula: y = input - other
+    Formula: y = input - alpha * other
 
     Args:
         input, other: tensors, arrays or numbers, at least one a tensor.
+        alpha: a factor of other.
 
     Raises:
         RuntimeError: shapes that do not broadcast.
     """
-    return binary(sub_, input, other)
+    return binary(sub_, input, other if alpha == 1 else other * alpha)
 
 
 @method("__mul__", "mul", "multiply")

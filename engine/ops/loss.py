@@ -9,6 +9,7 @@ from ..dtype import int64
 from ..tensor import Tensor
 from . import shapes
 from .install import method
+from .operands import need_tensors
 
 __all__ = ["cross_entropy", "log_softmax", "nll_loss"]
 
@@ -149,6 +150,8 @@ def _nll(
     code = _REDUCTIONS.get(reduction)
     if code is None:
         raise ValueError(f"{name}: reduction must be 'mean', 'sum' or 'none'; got {reduction!r}")
+    weights = {} if weight is None else {"weight": weight}
+    need_tensors(name, input=input, target=target, **weights)
     x, t = input._data.shape, target._data.shape
     if target.dtype is not int64:
         raise RuntimeError(
@@ -197,6 +200,7 @@ def cross_entropy(
         RuntimeError: shapes or dtypes that do not fit.
         IndexError: a class out of [0, C).
     """
+    need_tensors("cross_entropy", input=input)
     ndim = len(input._data.shape)
     scores = apply(log_softmax_, (input,), (1 if ndim > 1 else 0,))
     return _nll("cross_entropy", scores, target, weight, ignore_index, reduction)

@@ -7,6 +7,7 @@ from ..autograd.op import op
 from ..tensor import Tensor
 from . import shapes
 from .install import method
+from .operands import need_tensors
 from .reduce import sum_to_shape
 
 __all__ = ["bmm", "linear", "matmul", "mm"]
@@ -77,9 +78,8 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     Raises:
         RuntimeError: 0-dim operands, inner sizes that differ, batches that do not broadcast.
     """
+    need_tensors("matmul", input=input, other=other)
     for name, t in (("input", input), ("other", other)):
-        if not isinstance(t, Tensor):
-            raise TypeError(f"matmul: {name} must be a tensor; got {type(t).__name__}")
         if not t._data.shape:
             raise RuntimeError(f"matmul: {name} must have at least one dimension; got shape ()")
     row, column = len(input._data.shape) == 1, len(other._data.shape) == 1
@@ -146,6 +146,7 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
 
 
 def _rank(name: str, ndim: int, **tensors: Tensor) -> None:
+    need_tensors(name, **tensors)
     for argument, t in tensors.items():
         if len(t._data.shape) != ndim:
             raise RuntimeError(f"{name}: {argument} must be {ndim}-D; got shape {tuple(t.shape)}")
@@ -162,6 +163,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     Raises:
         RuntimeError: sizes that do not fit.
     """
+    need_tensors("linear", input=input, weight=weight, **({} if bias is None else {"bias": bias}))
     x, w = input._data.shape, weight._data.shape
     if len(w) == 1 and bias is None:
         return matmul(input, weight)

@@ -13,6 +13,7 @@ from ..random import Generator, default_generator
 from ..tensor import Tensor
 from . import creation
 from .install import method
+from .operands import need_tensors
 
 __all__ = ["dropout", "rand", "rand_like", "randn", "randn_like"]
 
@@ -56,7 +57,8 @@ def dropout(
     Source: Srivastava et al. 2014. The mask is a function of the generator's state; the backward
     draws it again.
     """
-    if not 0.0 <= p <= 1.0:
+    need_tensors("dropout", input=input)
+    if not isinstance(p, (int, float)) or not 0.0 <= p <= 1.0:
         raise ValueError(f"dropout: p must be in [0, 1]; got {p}")
     if not training or p == 0.0:
         return input

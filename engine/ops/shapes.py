@@ -243,9 +243,7 @@ def _countable(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     for n in shape:
         count *= n
     if count > INT64_MAX:
-        raise RuntimeError(
-            f"{name}: the result has more bytes than 63 bits can count; its shape would be {shape}"
-        )
+        raise RuntimeError(f"{name}: more bytes than 63 bits can count; the shape would be {shape}")
     return shape
 
 
@@ -272,6 +270,11 @@ def pool(
             )
         if x[2 + i] == 0:
             raise RuntimeError(f"{name}: spatial dimensions must not be empty; got x {x}")
+        if padding[i] and dilation[i] > x[2 + i]:
+            raise RuntimeError(
+                f"{name}: with padding, dilation must be at most the size, or windows may miss the "
+                f"input; got dilation={dilation}, padding={padding}, x {x}"
+            )
         window = dilation[i] * (kernel[i] - 1) + 1
         room = x[2 + i] + 2 * padding[i] - window
         size = (room + (stride[i] - 1 if ceil_mode else 0)) // stride[i] + 1
@@ -283,6 +286,13 @@ def pool(
                 f"dilation={dilation}, padding={padding}, x {x}"
             )
         out.append(size)
+    window = 1
+    for n in kernel:
+        window *= n
+    if window > INT64_MAX:
+        raise RuntimeError(
+            f"{name}: the window has more elements than 63 bits can count; got kernel_size={kernel}"
+        )
     return _countable(name, tuple(out))
 
 
@@ -363,7 +373,8 @@ def index(
             sliced.append(size)
             result.append(size)
             continue
-        if isinstance(item, bool) or not hasattr(item, "__index__"):
+        kind = str(getattr(item, "dtype", ""))
+        if isinstance(item, bool) or not hasattr(item, "__index__") or "bool" in kind:
             raise NotImplementedError(
                 f"{name}: only ints, slices, None and ... can index yet; got {type(item).__name__}"
             )

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..autograd.dispatch import apply
-from ..autograd.grad_mode import mode
 from ..autograd.op import op
 from ..device import device as Device
 from ..dtype import dtype as DType
 from ..dtype import float32, float64, int64, to_numpy_dtype
-from ..errors import call
 from ..kernels.views import view_strides
 from ..tensor import Tensor
 from . import shapes
@@ -279,7 +277,8 @@ def squeeze(input: Tensor, dim: Any = None) -> Tensor:
         IndexError: a dim out of range.
     """
     shape = tuple(input._data.shape)
-    drop = shapes.dims("squeeze", dim, len(shape))
+    none = isinstance(dim, (tuple, list)) and not dim
+    drop = () if none else shapes.dims("squeeze", dim, len(shape))
     kept = tuple([n for i, n in enumerate(shape) if n != 1 or i not in drop])
     return apply(reshape_, (input,), (kept,))
 
@@ -441,126 +440,3 @@ def _double(input: Tensor) -> Tensor:
 def _long(input: Tensor) -> Tensor:
     """The tensor as int64."""
     return _to(input, int64)
-
-
-# ---- in place ----
-
-
-def _change(name: str, input: Tensor, value: Tensor) -> Tensor:
-    """input[...] = value, for a value computed out of place; the version goes up.
-
-    A recorded change gives the tensor the value's history. A leaf that requires a gradient, or a
-    view, cannot have one.
-    """
-    recorded = mode.enabled and (input._requires_grad or value._requires_grad)
-    if recorded:
-        if input._requires_grad and input._node is None:
-            raise RuntimeError(
-                f"{name}: a leaf that requires a gradient cannot be changed in place "
-                "(use no_grad())"
-            )
-        if isinstance(input._data.base, type(input._data)):
-            raise RuntimeError(
-                f"{name}: a recorded change of a view is not supported (change the whole tensor, "
-                "or use the form that is not in place)"
-            )
-    copy_into = input._table().copy_into
-    call(name, copy_into, ("self", "value"), input._data, value._data)
-    input._version[0] += 1
-    if recorded:
-        input._node = value._node
-        input._requires_grad = value._requires_grad
-    return input
-
-
-@method("copy_")
-def _copy_(input: Tensor, src: Any) -> Tensor:
-    """Copies `src` into this tensor, broadcasting and converting."""
-    if isinstance(src, Tensor):
-        src = _to(src, input.device, input.dtype)
-        if src._data.shape != input._data.shape:
-            src = expand(src, input._data.shape)
-    else:
-        src = _filled(input, src)
-    return _change("copy_", input, src)
-
-
-@method("fill_")
-def _fill_(input: Tensor, value: float) -> Tensor:
-    """Sets every element to `value`."""
-    return _change("fill_", input, _filled(input, value))
-
-
-@method("zero_")
-def _zero_(input: Tensor) -> Tensor:
-    """Sets every element to 0."""
-    return _change("zero_", input, _filled(input, 0.0))
-
-
-def _filled(input: Tensor, value: float) -> Tensor:
-    data = input._data
-    full = input._table().full
-    return Tensor._make(call("fill_", full, (), tuple(data.shape), float(value), data.dtype))
-
-
-@method("add_")
-def _add_(input: Tensor, other: Any, *, alpha: float = 1) -> Tensor:
-    """Adds alpha * other in place."""
-    return _change("add_", input, input + (other if alpha == 1 else other * alpha))
-
-
-@method("sub_")
-def _sub_(input: Tensor, other: Any, *, alpha: float = 1) -> Tensor:
-    """Subtracts alpha * other in place."""
-    return _change("sub_", input, input - (other if alpha == 1 else other * alpha))
-
-
-def _old(input: Tensor, other: Any) -> tuple[Tensor, Any]:
-    """The operands of a change in place; where it is recorded, the gradient needs old values."""
-    if not mode.enabled or not (
-        input._requires_grad or (isinstance(other, Tensor) and other._requires_grad)
-    ):
-        return input, other
-    old = Tensor._make(input._table().copy(input._data, input._data.dtype))
-    old._requires_grad = input._requires_grad
-    old._node = input._node
-    return old, old if other is input else other
-
-
-@method("mul_")
-def _mul_(input: Tensor, other: Any) -> Tensor:
-    """Multiplies by other in place."""
-    old, other = _old(input, other)
-    return _change("mul_", input, old * other)
-
-
-@method("div_")
-def _div_(input: Tensor, other: Any) -> Tensor:
-    """Divides by other in place."""
-    old, other = _old(input, other)
-    return _change("div_", input, old / other)
-
-
-@method("__setitem__")
-def _setitem(input: Tensor, key: Any, value: Any) -> None:
-    """Sets the elements that ints, slices, None and ... choose."""
-    if mode.enabled and (
-        input._requires_grad or (isinstance(value, Tensor) and value._requires_grad)
-    ):
-        raise RuntimeError(
-            "setitem: a recorded change of a part of a tensor is not supported (use cat, or "
-            "no_grad())"
-        )
-    from ..autograd.grad_mode import no_grad
-
-    with no_grad():
-        part = input[key]
-        if not isinstance(value, (Tensor, int, float)):
-            from .creation import as_operand
-
-            value = as_operand("setitem", value)
-        if isinstance(value, Tensor):
-            _copy_(part, value)
-        else:
-            call("setitem", part._table().copy_into, ("self", "value"), part._data, value)
-            part._version[0] += 1

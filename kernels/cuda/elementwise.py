@@ -13,6 +13,7 @@ import numpy as np
 
 from . import memory
 from .arguments import (
+    Fault,
     address,
     broadcast,
     check_floats,
@@ -101,6 +102,9 @@ def _binary_entry(name: str, op: str, numbers: bool) -> Callable[..., Any]:
     """An entry of two operands; with `numbers`, either may be a Python number."""
 
     def entry(a: Any, b: Any) -> Any:
+        for argument, value in (("a", a), ("b", b)):
+            if value is None:  # None stands for "a number" below
+                raise Fault(name, "not_array", (argument, "NoneType"))
         number: Any = 0.0
         if numbers:
             if _is_number(a) and not _is_number(b):
