@@ -141,6 +141,8 @@ class BuildKernels(build_ext):
                 > newest([source, *(binding_headers if group == "bindings" else kernel_headers)])
             ):
                 return str(obj)
+            # By us: the compiler object's own mkdir is not made for several threads.
+            obj.parent.mkdir(parents=True, exist_ok=True)
             obj.unlink(missing_ok=True)
             made = self.compiler.compile(
                 [os.path.relpath(source)],
