@@ -13,7 +13,7 @@
 //            zero is multiplied.
 // Split      boxes of positions (several small images, or some rows of one) times groups, times
 //            parts of the output channels where boxes are few. Tiny work stays on one thread.
-// Cache      the planes of a box: kPlaneBytes, in L2; packed weights are streamed.
+// Cache      the planes of a box, kPlaneBytes, and kWeightBytes of packed weights, in L2.
 // Cost       2 N K out (C / groups) taps FLOPs, and up to a few percent for the lanes between rows;
 //            x is copied once for each group part, weight once.
 // Accuracy   one chain of multiply-adds (fused with v3 and v4) an output element, in the order
@@ -27,6 +27,7 @@ namespace GS_ISA {
 namespace {
 
 constexpr int64_t kPlaneBytes = 384 << 10;
+constexpr int64_t kWeightBytes = 256 << 10;
 
 // y[n, m, o(t)] = bias[m] + sum_{c, r} x[n, c, first + r * tap_step + t * step] * w[m, c, r].
 template <class T>
@@ -141,58 +142,79 @@ void load_runs(const Run* runs, int count, T* tile, const T* y, int64_t step) {
   }
 }
 
+// So many panels of packed weights at a time that they stay in L2 while they are used for all lanes.
+template <class T>
+int64_t panels_at_once(int64_t panel_elements) {
+  return max(1, kWeightBytes / static_cast<int64_t>(sizeof(T)) / panel_elements);
+}
+
+// All tiles of a box for output channels of panels [first, last), from filled planes: the channels
+// [c, c + channels) of the sum.
+template <class T>
+void gather_tiles(const Gather<T>& g, const Plan<T>& plan, int64_t group, const Panels& panels,
+                  int64_t first, int64_t last, const Box& box, int64_t c, int64_t channels,
+                  const T* filled) {
+  constexpr int L = kLanes<T>;
+  const Planes& p = plan.planes;
+  const int64_t taps = p.taps(), out_size = g.out_positions(), step = g.axis[2].out_step;
+  // Lanes of an image, and whether a tile should end with them.
+  const int64_t image_lanes = (box.size[0] - 1) * p.slab + (box.size[1] - 1) * p.row + box.size[2];
+  const bool apart = box.images > 1 && p.image - image_lanes >= L;
+  alignas(GS_VECTOR_BYTES) T edge[TileShape::kRows * TileShape::kMaxVectors * L];
+  Run runs[TileShape::kMaxVectors * L];
+
+  int64_t next = 0;
+  while ((next = useful_lane(p, box, next)) < box.lanes) {
+    const int64_t lane = next;
+    const int64_t end = apart ? lane / p.image * p.image + image_lanes : box.lanes;
+    next = lane + even_part(ceil_div(end - lane, L), panels.vectors()) * L;
+    const int run_count = find_runs(g, p, box, lane, min(next, box.lanes), runs);
+    const Run& last_run = runs[run_count - 1];
+    const int vectors = static_cast<int>(ceil_div(last_run.lane + last_run.count, L));
+    const bool whole = step == 1 && run_count == 1 && runs[0].count == vectors * L;
+    for (int64_t panel = first; panel < last; ++panel) {
+      const int rows = panels.rows(panel);
+      const int64_t row = group * g.rows + panels.begin(panel);
+      const T* a = plan.weight + (group * panels.count + panel) * plan.panel_size + c * taps * rows;
+      const auto run = kTiles<T, ScatteredRows<T>>.get(rows, vectors);
+      const ScatteredRows<T> b{filled + lane, plan.offset};
+      const Start start = c > 0 ? Start::kOutput : (g.bias ? Start::kRowValues : Start::kZero);
+      const T* bias = g.bias ? g.bias + row : nullptr;
+      T* y = g.y + row * out_size;
+      if (whole) {
+        run(channels * taps, a, b, y + runs[0].out, out_size, start, bias);
+        continue;
+      }
+      if (c > 0) {
+        for (int i = 0; i < rows; ++i) {
+          load_runs(runs, run_count, edge + i * vectors * L, y + i * out_size, step);
+        }
+      }
+      run(channels * taps, a, b, edge, vectors * L, start, bias);
+      for (int i = 0; i < rows; ++i) {
+        store_runs(runs, run_count, edge + i * vectors * L, y + i * out_size, step);
+      }
+    }
+  }
+}
+
 // One box of one group: fills the planes, then all tiles.
 template <class T>
 void gather_box(const Gather<T>& g, const Plan<T>& plan, int64_t group, int64_t part,
                 const Box& box, T* scratch) {
-  constexpr int L = kLanes<T>;
   const Planes& p = plan.planes;
-  const int64_t taps = p.taps();
   const Panels panels(g.rows);
-  const int64_t panel_begin = panels.count * part / plan.row_parts;
-  const int64_t panel_end = panels.count * (part + 1) / plan.row_parts;
-  const int64_t width = panels.vectors() * L;
-  const int64_t in_size = g.in_positions(), out_size = g.out_positions();
-  const int64_t step = g.axis[2].out_step;
-  alignas(GS_VECTOR_BYTES) T edge[TileShape::kRows * TileShape::kMaxVectors * L];
-  Run runs[TileShape::kMaxVectors * L];
-
+  const int64_t begin = panels.count * part / plan.row_parts;
+  const int64_t end = panels.count * (part + 1) / plan.row_parts;
+  const int64_t in_size = g.in_positions();
   for (int64_t c = 0; c < g.depth; c += p.channels) {
     const int64_t channels = min(p.channels, g.depth - c);
     fill_planes(p, box, g.x + (group * g.depth + c) * in_size, g.groups * g.depth * in_size,
                 in_size, channels, scratch);
-    int64_t next = 0;
-    while ((next = useful_lane(p, box, next)) < box.lanes) {
-      const int64_t lane = next;
-      next += width;
-      const int run_count = find_runs(g, p, box, lane, min(next, box.lanes), runs);
-      const Run& last = runs[run_count - 1];
-      const int vectors = static_cast<int>(ceil_div(last.lane + last.count, L));
-      const bool whole = step == 1 && run_count == 1 && runs[0].count == vectors * L;
-      for (int64_t panel = panel_begin; panel < panel_end; ++panel) {
-        const int rows = panels.rows(panel);
-        const int64_t row = group * g.rows + panels.begin(panel);
-        const T* a =
-            plan.weight + (group * panels.count + panel) * plan.panel_size + c * taps * rows;
-        const auto run = kTiles<T, ScatteredRows<T>>.get(rows, vectors);
-        const ScatteredRows<T> b{scratch + lane, plan.offset};
-        const Start start = c > 0 ? Start::kOutput : (g.bias ? Start::kRowValues : Start::kZero);
-        const T* bias = g.bias ? g.bias + row : nullptr;
-        T* y = g.y + row * out_size;
-        if (whole) {
-          run(channels * taps, a, b, y + runs[0].out, out_size, start, bias);
-          continue;
-        }
-        if (c > 0) {
-          for (int i = 0; i < rows; ++i) {
-            load_runs(runs, run_count, edge + i * vectors * L, y + i * out_size, step);
-          }
-        }
-        run(channels * taps, a, b, edge, vectors * L, start, bias);
-        for (int i = 0; i < rows; ++i) {
-          store_runs(runs, run_count, edge + i * vectors * L, y + i * out_size, step);
-        }
-      }
+    const int64_t at_once = panels_at_once<T>(channels * p.taps() * panels.height);
+    for (int64_t first = begin; first < end; first += at_once) {
+      gather_tiles(g, plan, group, panels, first, min(end, first + at_once), box, c, channels,
+                   scratch);
     }
   }
 }
@@ -234,6 +256,37 @@ void store_cells(const Gather<T>& g, const T* cells, int64_t first, int64_t rows
   }
 }
 
+// All tiles of `rows` rows of positions, from row `first` on of a block of images, for output channels
+// of panels [begin, end): `cells` has a line of `stride` cells for each channel of panel `begin` on.
+template <class T>
+void multiply_cells(const Gather<T>& g, const Plan<T>& plan, int64_t group, const Panels& panels,
+                    int64_t begin, int64_t end, int64_t c, int64_t channels, const T* block,
+                    int64_t first, int64_t rows, T* cells, int64_t stride) {
+  constexpr int L = kLanes<T>;
+  const Planes& p = plan.planes;
+  const int64_t taps = p.taps(), width = p.axis[2].size;
+  const int64_t tiles = ceil_div(width, panels.vectors());
+  const Start start = c > 0 ? Start::kOutput : (g.bias ? Start::kRowValues : Start::kZero);
+  for (int64_t r = 0; r < rows; ++r) {
+    const int64_t z = (first + r) / p.axis[1].size, y = (first + r) % p.axis[1].size;
+    const T* row = block + (z * p.slab + y * p.row) * L;
+    for (int64_t t = 0; t < tiles; ++t) {
+      const int64_t x = width * t / tiles;
+      const int vectors = static_cast<int>(width * (t + 1) / tiles - x);
+      for (int64_t panel = begin; panel < end; ++panel) {
+        const int height = panels.rows(panel);
+        const int64_t channel = panels.begin(panel);
+        const T* a =
+            plan.weight + (group * panels.count + panel) * plan.panel_size + c * taps * height;
+        kTiles<T, ScatteredRows<T>>.get(height, vectors)(
+            channels * taps, a, ScatteredRows<T>{row + x * L, plan.offset},
+            cells + ((channel - panels.begin(begin)) * stride + r * width + x) * L, stride * L,
+            start, g.bias ? g.bias + group * g.rows + channel : nullptr);
+      }
+    }
+  }
+}
+
 // One box of one group with image lanes.
 template <class T>
 void gather_images(const Gather<T>& g, const Plan<T>& plan, int64_t group, int64_t part,
@@ -241,48 +294,34 @@ void gather_images(const Gather<T>& g, const Plan<T>& plan, int64_t group, int64
   constexpr int L = kLanes<T>;
   const Planes& p = plan.planes;
   const Panels panels(g.rows);
-  const int64_t panel_begin = panels.count * part / plan.row_parts;
-  const int64_t panel_end = panels.count * (part + 1) / plan.row_parts;
-  const int64_t first_row = panels.begin(panel_begin), last_row = panels.begin(panel_end);
+  const int64_t begin = panels.count * part / plan.row_parts;
+  const int64_t end = panels.count * (part + 1) / plan.row_parts;
   const ImageScratch<T> parts(g, plan, panels);
   T *stage = scratch + parts.planes, *cells = stage + parts.stage;
-  const int64_t in_size = g.in_positions(), out_size = g.out_positions(), taps = p.taps();
-  const int64_t width = p.axis[2].size, tiles = ceil_div(width, panels.vectors());
-  const int64_t rows_of_positions = p.axis[0].size * p.axis[1].size;
+  const int64_t in_size = g.in_positions(), out_size = g.out_positions();
+  const int64_t all_rows = p.axis[0].size * p.axis[1].size;
 
   for (int64_t c = 0; c < g.depth; c += p.channels) {
     const int64_t channels = min(p.channels, g.depth - c);
-    const bool last = c + channels == g.depth;
     fill_image_planes(p, box, g.images, g.x + (group * g.depth + c) * in_size,
                       g.groups * g.depth * in_size, in_size, channels, stage, scratch);
-    for (int64_t block = 0; block < box.images; ++block) {
-      const int64_t image = (box.image + block) * L;
-      for (int64_t first = 0; first < rows_of_positions; first += plan.group_rows) {
-        const int64_t rows = min(plan.group_rows, rows_of_positions - first);
-        for (int64_t r = 0; r < rows; ++r) {
-          const int64_t z = (first + r) / p.axis[1].size, y = (first + r) % p.axis[1].size;
-          const T* row = scratch + (block * p.image + z * p.slab + y * p.row) * L;
-          for (int64_t t = 0; t < tiles; ++t) {
-            const int64_t x = width * t / tiles;
-            const int vectors = static_cast<int>(width * (t + 1) / tiles - x);
-            for (int64_t panel = panel_begin; panel < panel_end; ++panel) {
-              const int height = panels.rows(panel);
-              const T* a = plan.weight + (group * panels.count + panel) * plan.panel_size +
-                           c * taps * height;
-              const int64_t out_row = panels.begin(panel);
-              kTiles<T, ScatteredRows<T>>.get(height, vectors)(
-                  channels * taps, a, ScatteredRows<T>{row + x * L, plan.offset},
-                  cells + ((out_row - first_row) * parts.stride + r * width + x) * L,
-                  parts.stride * L,
-                  c > 0 ? Start::kOutput : (g.bias ? Start::kRowValues : Start::kZero),
-                  g.bias ? g.bias + group * g.rows + out_row : nullptr);
-            }
+    const int64_t at_once = panels_at_once<T>(channels * p.taps() * panels.height);
+    for (int64_t panel = begin; panel < end; panel += at_once) {
+      const int64_t last_panel = min(end, panel + at_once);
+      const int64_t channel = panels.begin(panel);
+      T* const lines = cells + (channel - panels.begin(begin)) * parts.stride * L;
+      for (int64_t i = 0; i < box.images; ++i) {
+        const int64_t image = (box.image + i) * L;
+        for (int64_t first = 0; first < all_rows; first += plan.group_rows) {
+          const int64_t rows = min(plan.group_rows, all_rows - first);
+          multiply_cells(g, plan, group, panels, panel, last_panel, c, channels,
+                         scratch + i * p.image * L, first, rows, lines, parts.stride);
+          if (c + channels < g.depth) continue;
+          for (int64_t k = channel; k < panels.begin(last_panel); ++k) {
+            store_cells(g, lines + (k - channel) * parts.stride * L, first, rows,
+                        min(L, g.images - image),
+                        g.y + ((image * g.groups + group) * g.rows + k) * out_size);
           }
-        }
-        for (int64_t row = first_row; row < last_row && last; ++row) {
-          store_cells(g, cells + (row - first_row) * parts.stride * L, first, rows,
-                      min(L, g.images - image),
-                      g.y + ((image * g.groups + group) * g.rows + row) * out_size);
         }
       }
     }

@@ -51,6 +51,11 @@ constexpr int64_t balanced(int64_t n, int64_t most, int64_t unit) {
   return max(unit, round_up(ceil_div(n, parts), unit));
 }
 
+// How many of n to take at once, at most `most`, so that the parts come out even.
+constexpr int64_t even_part(int64_t n, int64_t most) {
+  return ceil_div(n, max(1, ceil_div(n, most)));
+}
+
 // Rows cut into panels of register-tile height: as few as fit, of equal height or one row less.
 struct Panels {
   int64_t count, tall;

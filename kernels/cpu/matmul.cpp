@@ -168,7 +168,6 @@ void block(const Product<T>& p, int64_t m0, int64_t m1, int64_t n0, int64_t n1, 
            int64_t k1, bool add, const PackedColumns<T>& packed, T* scratch) {
   constexpr int L = kLanes<T>;
   const Panels panels(m1 - m0);
-  const int64_t width = (packed.data ? TileShape::kVectors : panels.vectors()) * L;
   if (p.bias && !add) {
     fill_bias(p, m0, m1, n0, n1);
     add = true;
@@ -182,8 +181,10 @@ void block(const Product<T>& p, int64_t m0, int64_t m1, int64_t n0, int64_t n1, 
                  a + panels.begin(i) * depth);
     }
     T* own = a + round_up((m1 - m0) * depth, kLineGap<T>) + kLineGap<T>;
-    for (int64_t n = n0; n < n1; n += width) {
-      const int64_t columns = min(width, n1 - n);
+    for (int64_t n = n0, columns = 0; n < n1; n += columns) {
+      const int64_t vectors =
+          packed.data ? TileShape::kVectors : even_part(ceil_div(n1 - n, L), panels.vectors());
+      columns = min(vectors * L, n1 - n);
       StridedRows<T> b;
       if (packed.data) {
         const int64_t pitch = round_up(columns, L);
