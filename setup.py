@@ -117,9 +117,13 @@ class BuildKernels(build_ext):
         kernel_headers = [ROOT / "setup.py", *(ROOT / "kernels/cpu").glob("*.h")]
         binding_headers = [*kernel_headers, *(ROOT / "bindings").glob("*.h")]
         include = [numpy.get_include(), pybind11.get_include()]
-        build = Path(self.build_temp, (sanitize or "plain").replace(",", "-"))
+        # Not self.build_temp: an editable install's is another one each time, and all would be
+        # compiled again.
+        temp = f"temp.{sysconfig.get_platform()}-{sys.implementation.cache_tag}"
+        build = Path("build", temp, (sanitize or "plain").replace(",", "-"))
+        headers_of = f"bindings-numpy{numpy.__version__}-pybind11_{pybind11.__version__}"
 
-        jobs = [(ROOT / "bindings/module.cpp", "bindings", flags, include)]
+        jobs = [(ROOT / "bindings/module.cpp", headers_of, flags, include)]
         for source in kernel_files:
             if source.stem in RUNTIME:
                 jobs.append((source, "runtime", flags, []))
@@ -138,7 +142,7 @@ class BuildKernels(build_ext):
                 not self.force
                 and obj.exists()
                 and obj.stat().st_mtime
-                > newest([source, *(binding_headers if group == "bindings" else kernel_headers)])
+                > newest([source, *(binding_headers if group == headers_of else kernel_headers)])
             ):
                 return str(obj)
             # By us: the compiler object's own mkdir is not made for several threads.
