@@ -114,7 +114,7 @@ class BuildKernels(build_ext):
 
         kernel_files = sorted((ROOT / "kernels/cpu").glob("*.cpp"))
         # A change of a header or of this file compiles anew what it is for.
-        kernel_headers = [ROOT / "setup.py", *(ROOT / "kernels/cpu").glob("*.h")]
+        kernel_headers = [ROOT / "setup.py", *(ROOT / "kernels/cpu").rglob("*.h")]
         binding_headers = [*kernel_headers, *(ROOT / "bindings").glob("*.h")]
         include = [numpy.get_include(), pybind11.get_include()]
         # Not self.build_temp: an editable install's is another one each time, and all would be

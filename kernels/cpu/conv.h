@@ -15,7 +15,7 @@
 #pragma once
 
 #include "gemm.h"
-#include "kernels.h"
+#include "lists/conv.h"
 
 namespace gradsmith {
 namespace GS_ISA {

@@ -12,7 +12,7 @@
 // Overlap: copy_into goes through a temporary where source and destination share memory and are not
 //   the same view.
 // Limits: 16 dimensions.
-#include "kernels.h"
+#include "lists/copy.h"
 #include "strided.h"
 
 namespace gradsmith {

@@ -9,7 +9,7 @@
 // Cost: reads each operand once, writes y once.
 // Accuracy: + - * / neg relu are exact to rounding; exp, log, tanh, sigmoid as vector_math.h states.
 // Limits: 16 dimensions.
-#include "kernels.h"
+#include "lists/elementwise.h"
 #include "strided.h"
 #include "vector_math.h"
 

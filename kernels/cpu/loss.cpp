@@ -11,7 +11,7 @@
 // Cost: log_softmax reads x three times (from cache for rows within it), writes y once; nll_loss
 //   reads one element a target.
 // Accuracy: exp and log as vector_math.h states; sums in float64.
-#include "kernels.h"
+#include "lists/loss.h"
 #include "strided.h"
 #include "vector_math.h"
 

@@ -14,8 +14,8 @@
 // Accuracy   one chain of K multiply-adds an element (fused with v3 and v4): error at most
 //            K eps sum |a b|; the same bits for every number of threads.
 // Limits     float32, float64. K = 0 gives the bias, or zeros.
+#include "lists/matmul.h"
 #include "gemm.h"
-#include "kernels.h"
 
 namespace gradsmith {
 namespace GS_ISA {

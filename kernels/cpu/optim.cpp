@@ -15,7 +15,7 @@
 //   Loshchilov and Hutter 2019 (decoupled).
 #include <math.h>
 
-#include "kernels.h"
+#include "lists/optim.h"
 #include "strided.h"
 #include "vector_math.h"
 

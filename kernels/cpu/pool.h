@@ -1,7 +1,7 @@
 // What max and average pooling share: the arithmetic of windows.
 #pragma once
 
-#include "kernels.h"
+#include "lists/pool.h"
 #include "strided.h"
 
 namespace gradsmith {

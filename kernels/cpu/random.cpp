@@ -23,7 +23,7 @@
 //     whose log and cos differ in the last bit still agree on nearly every float32.
 // Split: a block is kBlock elements. Working set: kBatch counters' words (4 KB).
 // Cost: about 10 rounds of 2 multiplications a 4 words; uniform writes y once.
-#include "kernels.h"
+#include "lists/random.h"
 #include "strided.h"
 #include "vector_math.h"
 

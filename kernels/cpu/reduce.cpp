@@ -11,7 +11,7 @@
 //   0.5 ULP + n * 2^-53 relative to the sum of magnitudes; float64 within (n / lanes) * 2^-53.
 // NaN wins in amax and max_dim; max_dim gives the first maximum (or the first NaN).
 // Limits: amax and max_dim over no elements, and max_dim over 2^31 or more, answer kShape.
-#include "kernels.h"
+#include "lists/reduce.h"
 #include "strided.h"
 
 namespace gradsmith {

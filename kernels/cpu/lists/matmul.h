@@ -1,0 +1,31 @@
+// The matmul kernels: each one's arguments, and the list of them.
+#pragma once
+
+#include "../args.h"
+
+namespace gradsmith {
+
+// One field a line, which clang-format would put in columns.
+// clang-format off
+
+struct MatmulArgs {
+  Array a, b, bias;
+  Ints out_shape;
+  Array y;
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(MatmulArgs, a, kArray),
+        GS_FIELD(MatmulArgs, b, kArray),
+        GS_FIELD(MatmulArgs, bias, kOptional),
+        GS_FIELD(MatmulArgs, out_shape, kInts),
+        GS_OUT(MatmulArgs, y, "out_shape", "a"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
+};
+
+#define GS_MATMUL_KERNELS(X) \
+  X(matmul, MatmulArgs)
+// clang-format on
+
+}  // namespace gradsmith

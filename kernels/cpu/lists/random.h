@@ -1,0 +1,55 @@
+// The random kernels: each one's arguments, and the list of them.
+#pragma once
+
+#include "../args.h"
+
+namespace gradsmith {
+
+// One field a line, which clang-format would put in columns.
+// clang-format off
+
+struct DropoutArgs {
+  Array x;
+  double p;
+  uint64_t seed, offset;
+  Array y;
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(DropoutArgs, x, kContiguous),
+        GS_FIELD(DropoutArgs, p, kDouble),
+        GS_FIELD(DropoutArgs, seed, kUInt),
+        GS_FIELD(DropoutArgs, offset, kUInt),
+        GS_OUT(DropoutArgs, y, "x", "x"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
+};
+
+// uniform: first = low, second = high; normal: first = mean, second = std
+struct RandomArgs {
+  Ints shape;
+  double first, second;
+  uint64_t seed, offset;
+  DType dtype;
+  Array y;
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(RandomArgs, shape, kInts),
+        GS_FIELD(RandomArgs, first, kDouble),
+        GS_FIELD(RandomArgs, second, kDouble),
+        GS_FIELD(RandomArgs, seed, kUInt),
+        GS_FIELD(RandomArgs, offset, kUInt),
+        GS_FIELD(RandomArgs, dtype, kDType),
+        GS_OUT(RandomArgs, y, "shape", "dtype"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
+};
+
+#define GS_RANDOM_KERNELS(X) \
+  X(dropout, DropoutArgs) \
+  X(uniform, RandomArgs) \
+  X(normal, RandomArgs)
+// clang-format on
+
+}  // namespace gradsmith

@@ -1,0 +1,99 @@
+// The reduce kernels: each one's arguments, and the list of them.
+#pragma once
+
+#include "../args.h"
+
+namespace gradsmith {
+
+// One field a line, which clang-format would put in columns.
+// clang-format off
+
+struct ReduceArgs {
+  Array x;
+  Ints dims, out_shape;
+  Array y;
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(ReduceArgs, x, kArray),
+        GS_FIELD(ReduceArgs, dims, kInts),
+        GS_FIELD(ReduceArgs, out_shape, kInts),
+        GS_OUT(ReduceArgs, y, "out_shape", "x"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
+};
+
+struct AmaxWeightArgs {
+  Array x, y, w;
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(AmaxWeightArgs, x, kContiguous),
+        GS_FIELD(AmaxWeightArgs, y, kContiguous),
+        GS_OUT(AmaxWeightArgs, w, "x", "x"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
+};
+
+struct MaxDimArgs {
+  Array x;
+  int64_t dim;
+  Ints out_shape;
+  Array values, indices;
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(MaxDimArgs, x, kContiguous),
+        GS_FIELD(MaxDimArgs, dim, kInt),
+        GS_FIELD(MaxDimArgs, out_shape, kInts),
+        GS_OUT(MaxDimArgs, values, "out_shape", "x"),
+        GS_OUT(MaxDimArgs, indices, "out_shape", "int64"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
+};
+
+struct MaxDimBwdArgs {
+  Array grad_y, indices;
+  Ints x_shape;
+  int64_t dim;
+  Array grad_x;
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(MaxDimBwdArgs, grad_y, kContiguous),
+        GS_FIELD(MaxDimBwdArgs, indices, kIndices),
+        GS_FIELD(MaxDimBwdArgs, x_shape, kInts),
+        GS_FIELD(MaxDimBwdArgs, dim, kInt),
+        GS_OUT(MaxDimBwdArgs, grad_x, "x_shape", "grad_y"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
+};
+
+struct GatherDimArgs {
+  Array x, indices;
+  int64_t dim;
+  Ints out_shape;
+  Array y;
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(GatherDimArgs, x, kContiguous),
+        GS_FIELD(GatherDimArgs, indices, kIndices),
+        GS_FIELD(GatherDimArgs, dim, kInt),
+        GS_FIELD(GatherDimArgs, out_shape, kInts),
+        GS_OUT(GatherDimArgs, y, "out_shape", "x"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
+};
+
+#define GS_REDUCE_KERNELS(X) \
+  X(sum, ReduceArgs) \
+  X(mean, ReduceArgs) \
+  X(amax, ReduceArgs) \
+  X(amax_weight, AmaxWeightArgs) \
+  X(max_dim, MaxDimArgs) \
+  X(max_dim_bwd, MaxDimBwdArgs) \
+  X(gather_dim, GatherDimArgs)
+// clang-format on
+
+}  // namespace gradsmith
