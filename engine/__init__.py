@@ -9,7 +9,15 @@ from . import autograd, backends, cuda
 from ._cpu import empty_cache, memory_stats, set_num_threads
 from ._cpu import num_threads as get_num_threads
 from .autograd.function import Function
-from .autograd.grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from .autograd.anomaly import is_anomaly_enabled
+from .autograd.grad_mode import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+)
 from .device import device
 from .dtype import (
     bfloat16,

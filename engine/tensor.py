@@ -6,6 +6,7 @@ installed by `gradsmith.ops` when it is imported.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,8 @@ class Tensor:
 
     # _version counts changes in place; views share the list it stands in. _node: the Node that
     # made the tensor, (node, i) for output i of several, None for a leaf.
-    __slots__ = ("_data", "_requires_grad", "_node", "_version", "grad", "__weakref__")
+    # hooks stays unset until one is registered (autograd/hooks.py).
+    __slots__ = ("_data", "_requires_grad", "_node", "_version", "grad", "hooks", "__weakref__")
     # NumPy leaves `ndarray * tensor` to Tensor.__rmul__.
     __array_priority__ = 1000
     __array_ufunc__ = None
@@ -56,6 +58,7 @@ class Tensor:
     _node: Any
     _version: list[int]
     grad: Tensor | None
+    hooks: Any
 
     def __init__(self, data: Any = (), *, dtype: DType | None = None) -> None:
         wanted = get_default_dtype() if dtype is None else dtype
@@ -202,6 +205,57 @@ class Tensor:
         from .autograd.backward import backward
 
         backward(self, gradient, retain_graph, create_graph)
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Any:
+        """Calls `hook(grad)` in each backward, once this tensor's gradient is whole.
+
+        What the hook returns, if not None, is the gradient from there on: of the same shape and
+        dtype.
+
+        Returns:
+            A handle whose `remove()` takes the hook away.
+
+        Raises:
+            RuntimeError: if the tensor does not require a gradient.
+        """
+        from .autograd.hooks import register_hook
+
+        return register_hook(self, hook)
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> Any:
+        """Calls `hook(tensor)` after each backward that has added to this leaf's .grad.
+
+        Returns:
+            A handle whose `remove()` takes the hook away.
+
+        Raises:
+            RuntimeError: if the tensor is no leaf or does not require a gradient.
+        """
+        from .autograd.hooks import register_post_accumulate_grad_hook
+
+        return register_post_accumulate_grad_hook(self, hook)
+
+    def retain_grad(self) -> None:
+        """Makes backward keep this tensor's gradient in .grad though it is no leaf.
+
+        Raises:
+            RuntimeError: if the tensor does not require a gradient.
+        """
+        from .autograd.hooks import retain_grad
+
+        retain_grad(self)
+
+    @property
+    def retains_grad(self) -> bool:
+        """Whether retain_grad was called on this tensor, which is no leaf."""
+        from .autograd.hooks import retains_grad
+
+        return retains_grad(self)
+
+    @property
+    def output_nr(self) -> int:
+        """Which output of the op that made it this tensor is."""
+        return self._node[1] if type(self._node) is tuple else 0
 
     # ---- out of gradsmith ----
 

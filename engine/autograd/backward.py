@@ -9,8 +9,10 @@ from typing import Any
 from ..errors import Fault, word
 from ..kernels import TABLE_OF_ARRAY
 from ..tensor import Tensor
+from . import anomaly
 from .dispatch import RECORDING, Node
 from .grad_mode import mode
+from .hooks import hooks_of, registered
 from .op import Op
 
 __all__ = ["backward", "grad"]
@@ -161,13 +163,18 @@ def _run(
     by_number: dict[int, Node] = {}
     heap: list[int] = []
     useful = set() if targets is None else _leading_to(roots, targets)
+    hooked = registered.any
+    waiting: dict[int, list[Any]] = {}  # leaves with hooks: [leaf, sum of what has come]
 
     def send(edge: Any, g: Any, shared: Any) -> None:
         """Adds g to what has come for edge. `shared`: an array that g may be, or be a view of."""
         if type(edge) is not Node:
             if len(edge) == 1:
                 leaf = edge[0]
-                if targets is None:
+                if hooked and hooks_of(leaf) is not None:
+                    entry = waiting.setdefault(id(leaf), [leaf, None])
+                    entry[1] = g if entry[1] is None else _add(entry[1], g)
+                elif targets is None:
                     _accumulate(leaf, g, shared, create_graph)
                 elif id(leaf) in targets:
                     before = targets[id(leaf)]
@@ -197,11 +204,15 @@ def _run(
         while heap:
             node = by_number.pop(-heappop(heap))
             grad_y = pending.pop(node)
+            if hooked and hooks_of(node) is not None:
+                grad_y = _before(node, grad_y, create_graph)
             if targets is not None:
                 _capture(node, grad_y, targets)
                 if node not in useful:
                     continue
             saved = node.saved
+            if saved is None and getattr(node, "refill", None) is not None:
+                saved = node.refill(node)
             if saved is None:
                 raise RuntimeError(
                     f"backward: what {node.op.name} saved was freed by an earlier backward "
@@ -214,7 +225,7 @@ def _run(
                         f"changed in place since: it is at version {counter[0]}, saved at {value} "
                         "(clone it before changing it)"
                     )
-            if node.shapes is not None:
+            if node.shapes is not None and getattr(node.op, "materialize", True):
                 grad_y = _fill(node, grad_y, create_graph)
             edges = node.edges
             op_backward: Any = node.op.backward
@@ -227,17 +238,70 @@ def _run(
             except Fault as fault:
                 name = f"backward of {node.op.name}"
                 raise word(fault, name, ("grad_y",), (grad_y,)) from None
+            except Exception as error:
+                anomaly.explain(node, error)
+                raise
+            if anomaly.checks_nan():
+                anomaly.check(node, grads)
             if not retain_graph and saved:
                 node.saved = None
+            if hooked and hooks_of(node) is not None:
+                grads = _after(node, grads, grad_y, create_graph)
             for i, g in enumerate(grads):
                 if g is not None and edges[i] is not None:
                     send(edges[i], g, grad_y if type(node.op) is Op else g)
+        for leaf, g in waiting.values():
+            _finish_leaf(leaf, g, targets, create_graph)
     finally:
         mode.enabled = mode_before
     if targets is not None and not create_graph:
         for key, g in targets.items():
             if g is not None:
                 targets[key] = Tensor._make(g)
+
+
+def _tensors(parts: Sequence[Any]) -> list[Any]:
+    """Arrays as tensors, for hooks; what is None or a tensor stays."""
+    return [p if p is None or isinstance(p, Tensor) else Tensor._make(p) for p in parts]
+
+
+def _arrays(parts: Sequence[Any], create_graph: bool) -> list[Any]:
+    """What hooks returned, as gradients go on."""
+    return [p if p is None or create_graph else p._data for p in parts]
+
+
+def _before(node: Node, grad_y: Any, create_graph: bool) -> Any:
+    """The gradient of the node's output after its hooks; kept for tensors that retain it."""
+    hooks = node.hooks
+    parts = _tensors(grad_y if node.shapes is not None else [grad_y])
+    parts = hooks.replace(parts)
+    for i, part in enumerate(parts):
+        if part is not None:
+            for t in hooks.tensors(i):
+                _accumulate(t, part if create_graph else part._data, part._data, create_graph)
+    parts = _arrays(parts, create_graph)
+    return parts if node.shapes is not None else parts[0]
+
+
+def _after(node: Node, grads: Sequence[Any], grad_y: Any, create_graph: bool) -> Sequence[Any]:
+    """The gradients of the node's inputs after its hooks."""
+    hooks = node.hooks
+    if not hooks.after:
+        return grads
+    parts = _tensors(grad_y if node.shapes is not None else [grad_y])
+    return _arrays(hooks.replace_inputs(_tensors(grads), parts), create_graph)
+
+
+def _finish_leaf(leaf: Tensor, g: Any, targets: Any, create_graph: bool) -> None:
+    """A leaf with hooks, once all of its gradient has come."""
+    hooks: Any = leaf.hooks
+    grad = hooks.replace(g if create_graph else Tensor._make(g))
+    g = grad if create_graph else grad._data
+    if targets is None:
+        _accumulate(leaf, g, grad._data, create_graph)
+        hooks.after(leaf)
+    elif id(leaf) in targets:
+        targets[id(leaf)] = g
 
 
 def _add(a: Any, b: Any) -> Any:

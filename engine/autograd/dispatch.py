@@ -25,6 +25,22 @@ _new_node = object.__new__
 _next_number = count(1).__next__
 
 
+#: Called with each node that is recorded, in any thread: how anomaly.py learns of them.
+_on_record: Any = None
+
+
+def set_on_record(function: Any) -> None:
+    """Sets what is called with each recorded node; None: nothing."""
+    global _on_record
+    _on_record = function
+
+
+def note(node: Node) -> None:
+    """Shows a node to who asked for it."""
+    if _on_record is not None:
+        _on_record(node)
+
+
 class Node:
     """One recorded op: what its backward needs.
 
@@ -39,7 +55,22 @@ class Node:
             changed in place since.
     """
 
-    __slots__ = ("op", "k", "edges", "saved", "origins", "versions", "options", "number", "shapes")
+    # hooks (hooks.py), trace (anomaly.py) and refill (checkpoint.py) are unset unless they are used.
+    __slots__ = (
+        "op",
+        "k",
+        "edges",
+        "saved",
+        "origins",
+        "versions",
+        "options",
+        "number",
+        "shapes",
+        "hooks",
+        "trace",
+        "refill",
+        "__weakref__",
+    )
 
     op: Op
     k: Any
@@ -50,10 +81,52 @@ class Node:
     options: tuple[Any, ...]
     number: int
     shapes: tuple[Any, ...] | None
+    hooks: Any
+    trace: str
+    refill: Any
 
     def __init__(self) -> None:
         self.number = _next_number()
         self.shapes = None
+
+    def name(self) -> str:
+        """The op's name."""
+        return self.op.name
+
+    @property
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        """For each input the node that made it and which of its outputs it is.
+
+        (None, 0): no gradient is wanted; (tensor, 0): a leaf.
+        """
+        return tuple(
+            [
+                (edge, 0)
+                if edge is None or type(edge) is Node
+                else (edge[0], edge[1] if len(edge) == 2 else 0)
+                for edge in self.edges
+            ]
+        )
+
+    def register_prehook(self, hook: Any) -> Any:
+        """Calls `hook(grad_outputs)` before this node's backward; it may return others."""
+        from .hooks import of_node
+
+        hooks = of_node(self)
+        return hooks.add(hooks.before, hook)
+
+    def register_hook(self, hook: Any) -> Any:
+        """Calls `hook(grad_inputs, grad_outputs)` after this node's backward.
+
+        What it returns, if not None, are the gradients of the inputs from there on.
+        """
+        from .hooks import of_node
+
+        hooks = of_node(self)
+        return hooks.add(hooks.after, hook)
+
+    def __repr__(self) -> str:
+        return f"<{self.op.name} node {self.number}>"
 
 
 def apply(op: Op, inputs: tuple[Any, ...], options: tuple[Any, ...] = ()) -> Any:
@@ -191,6 +264,8 @@ def _record(
     if op.views:  # the gradient of a view of what was since changed in place would be wrong
         versions.append((out._version, out._version[0]))
     node.versions = versions
+    if _on_record is not None:
+        _on_record(node)
     return node
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from ..tensor import Tensor
-from .dispatch import RECORDING, Node
-from .grad_mode import mode
+from .dispatch import RECORDING, Node, note
+from .grad_mode import mode, no_grad
 
-__all__ = ["Function"]
+__all__ = ["Function", "once_differentiable"]
 
 
 class Context:
@@ -25,6 +26,8 @@ class Context:
         self._to_save: tuple[Any, ...] = ()
         self._saved: tuple[Any, ...] | None = None
         self._non_differentiable: set[int] = set()
+        self._dirty: set[int] = set()
+        self._materialize = True
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
         """Keeps inputs or outputs for backward; they are checked for changes in place."""
@@ -33,6 +36,14 @@ class Context:
     def mark_non_differentiable(self, *tensors: Tensor) -> None:
         """These outputs have no gradient."""
         self._non_differentiable = {id(t) for t in tensors}
+
+    def mark_dirty(self, *tensors: Tensor) -> None:
+        """These arguments are changed in place by forward, which returns them."""
+        self._dirty = {id(t) for t in tensors}
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Whether backward gets zeros (the default) or None for outputs that nothing came for."""
+        self._materialize = bool(value)
 
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
@@ -54,12 +65,13 @@ class _UserOp:
         self._positions = at  # of the tensors among forward's arguments
         self._shapes = [args[i]._data.shape for i in at]
         self._dtypes = [args[i].dtype for i in at]
+        self.materialize = context._materialize
 
     def backward(self, k: Any, saved: Any, grad_y: Any, need: Any) -> tuple[Any, ...]:
         recorded = k is RECORDING
         grads = grad_y if isinstance(grad_y, list) else [grad_y]
         if not recorded:
-            grads = [Tensor._make(g) for g in grads]
+            grads = [g if g is None else Tensor._make(g) for g in grads]
             saved = tuple([v if v is None else Tensor._make(v) for v in saved])
         self._context._saved = saved
         result = self._function.backward(self._context, *grads)
@@ -113,6 +125,10 @@ class Function:
         raise NotImplementedError("Function: forward must be defined as a static method")
 
     @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        """Where it is defined, forward gets no ctx, and this keeps what backward needs."""
+
+    @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         """The gradient for each argument of forward, None for what has none."""
         raise NotImplementedError("Function: backward must be defined as a static method")
@@ -126,7 +142,11 @@ class Function:
         recorded = mode.enabled and any(context.needs_input_grad)
         before, mode.enabled = mode.enabled, False
         try:
-            result = cls.forward(context, *args, **kwargs)
+            if cls.setup_context is Function.setup_context:
+                result = cls.forward(context, *args, **kwargs)
+            else:
+                result = cls.forward(*args, **kwargs)
+                cls.setup_context(context, args, result)
         finally:
             mode.enabled = before
         several = isinstance(result, tuple)
@@ -136,7 +156,14 @@ class Function:
                 raise TypeError(
                     f"{cls.__name__}: forward must return tensors; got {type(r).__name__}"
                 )
-            if any(r is a for a in args):  # an input returned as it is: a tensor of its own
+            if id(r) in context._dirty:
+                if recorded and r._requires_grad and r._node is None:
+                    raise RuntimeError(
+                        f"{cls.__name__}: a leaf that requires a gradient cannot be changed in "
+                        "place (mark_dirty)"
+                    )
+                r._version[0] += 1
+            elif any(r is a for a in args):  # an input returned as it is: a tensor of its own
                 results[i] = r.detach()
         if recorded:
             _record(cls, context, args, positions, result, results, several)
@@ -182,3 +209,21 @@ def _record(
         if r.dtype.is_floating_point and id(originals[i]) not in context._non_differentiable:
             r._requires_grad = True
             r._node = (node, i) if several else node
+    note(node)
+
+
+def once_differentiable(backward: Any) -> Any:
+    """Decorator of a Function's backward: what it returns has no derivative of its own."""
+
+    @functools.wraps(backward)
+    def wrapped(ctx: Any, *grads: Any) -> Any:
+        with no_grad():
+            result = backward(ctx, *grads)
+        if mode.enabled and any(g is not None and g._requires_grad for g in grads):
+            raise RuntimeError(
+                "once_differentiable: this backward cannot be differentiated again "
+                "(create_graph=True)"
+            )
+        return result
+
+    return wrapped

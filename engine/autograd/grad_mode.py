@@ -7,13 +7,22 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-__all__ = ["enable_grad", "is_grad_enabled", "mode", "no_grad", "set_grad_enabled"]
+__all__ = [
+    "enable_grad",
+    "inference_mode",
+    "is_grad_enabled",
+    "is_inference_mode_enabled",
+    "mode",
+    "no_grad",
+    "set_grad_enabled",
+]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 class _Mode(threading.local):
     enabled = True
+    inference = False
 
 
 mode = _Mode()
@@ -89,3 +98,44 @@ class no_grad(_Switch):
 
 class enable_grad(_Switch):
     """In its block, or in the function it decorates, ops are recorded again."""
+
+
+class inference_mode:
+    """In its block, or in the function it decorates, ops are not recorded, as under no_grad.
+
+    Differs from PyTorch: the tensors made inside are ordinary ones, which later ops may record.
+
+    Args:
+        mode: False: ops are recorded, and is_inference_mode_enabled is false.
+    """
+
+    def __new__(cls, mode: Any = True) -> Any:
+        self = super().__new__(cls)
+        if callable(mode):  # @inference_mode without parentheses
+            self._wanted, self._before = True, []
+            return self(mode)
+        return self
+
+    def __init__(self, mode: bool = True) -> None:
+        self._wanted = bool(mode)
+        self._before: list[tuple[bool, bool]] = []
+
+    def __enter__(self) -> None:
+        self._before.append((mode.enabled, mode.inference))
+        mode.enabled, mode.inference = not self._wanted, self._wanted
+
+    def __exit__(self, *_: object) -> None:
+        mode.enabled, mode.inference = self._before.pop()
+
+    def __call__(self, function: _F) -> _F:
+        @functools.wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            with inference_mode(self._wanted):
+                return function(*args, **kwargs)
+
+        return wrapped  # type: ignore[return-value]
+
+
+def is_inference_mode_enabled() -> bool:
+    """Whether this thread is inside inference_mode()."""
+    return mode.inference

@@ -6,25 +6,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+from ..autograd.hooks import RemovableHandle
+
 __all__ = ["Hooks", "RemovableHandle"]
-
-
-class RemovableHandle:
-    """What registering a hook returns; `remove()` takes the hook away again."""
-
-    def __init__(self, hooks: dict[int, Any], number: int) -> None:
-        self._hooks = hooks
-        self._number = number
-
-    def remove(self) -> None:
-        """Takes the hook away; a second call does nothing."""
-        self._hooks.pop(self._number, None)
-
-    def __enter__(self) -> RemovableHandle:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.remove()
 
 
 class Hooks:

@@ -1,5 +1,5 @@
-"""Only PyTorch's name for `gradsmith.utils.data`."""
+"""Only PyTorch's names for `gradsmith.utils.data` and `gradsmith.utils.checkpoint`."""
 
-from . import data
+from . import checkpoint, data
 
-__all__ = ["data"]
+__all__ = ["checkpoint", "data"]
