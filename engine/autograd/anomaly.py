@@ -1,4 +1,4 @@
-"""Anomaly mode: a backward pass that fails, or makes a NaN, names the op and the line that made it."""
+"""Anomaly mode: a backward pass that fails or makes a NaN names the op, and the line it is from."""
 
 from __future__ import annotations
 

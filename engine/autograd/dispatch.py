@@ -55,7 +55,7 @@ class Node:
             changed in place since.
     """
 
-    # hooks (hooks.py), trace (anomaly.py) and refill (checkpoint.py) are unset unless they are used.
+    # hooks (hooks.py), trace (anomaly.py) and refill (checkpoint.py) stay unset unless used.
     __slots__ = (
         "op",
         "k",

@@ -110,6 +110,7 @@ class inference_mode:
     """
 
     def __new__(cls, mode: Any = True) -> Any:
+        """Also the decorator without parentheses, whose function comes as `mode`."""
         self = super().__new__(cls)
         if callable(mode):  # @inference_mode without parentheses
             self._wanted, self._before = True, []
@@ -128,6 +129,8 @@ class inference_mode:
         mode.enabled, mode.inference = self._before.pop()
 
     def __call__(self, function: _F) -> _F:
+        """As a decorator: the mode is set in the function only."""
+
         @functools.wraps(function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             with inference_mode(self._wanted):

@@ -1,7 +1,7 @@
 """Hooks of the backward pass: functions that see, and may replace, a gradient on its way.
 
-Hooks are rare, so nodes and tensors without any pay nothing: their slot `hooks` stays unset, and the
-backward pass looks at it only once a hook has been registered in this process.
+Hooks are rare, so nodes and tensors without any pay nothing: their slot `hooks` stays unset, and
+the backward pass looks at it only once a hook has been registered in this process.
 """
 
 from __future__ import annotations
