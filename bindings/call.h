@@ -82,6 +82,10 @@ KernelInfo describe(const char* name) {
   return info;
 }
 
+// The type number of ml_dtypes' bfloat16, which NumPy gave it when ml_dtypes was imported; -1 until
+// gradsmith.bfloat16 is first used.
+inline int bfloat16_number = -1;
+
 inline DType dtype_of_number(int type_number) {
   switch (type_number) {
     case NPY_FLOAT: return DType::kFloat32;
@@ -90,8 +94,13 @@ inline DType dtype_of_number(int type_number) {
     case NPY_LONG: return DType::kInt64;
     case NPY_LONGLONG: return DType::kInt64;
     case NPY_BOOL: return DType::kBool;
-    default: return DType::kOther;
+    case NPY_UBYTE: return DType::kUInt8;
+    case NPY_BYTE: return DType::kInt8;
+    case NPY_SHORT: return DType::kInt16;
+    case NPY_HALF: return DType::kFloat16;
+    default: break;
   }
+  return type_number == bfloat16_number ? DType::kBFloat16 : DType::kOther;
 }
 
 inline int number_of_dtype(DType dtype) {
@@ -101,6 +110,11 @@ inline int number_of_dtype(DType dtype) {
     case DType::kInt32: return NPY_INT;
     case DType::kInt64: return NPY_LONG;
     case DType::kBool: return NPY_BOOL;
+    case DType::kUInt8: return NPY_UBYTE;
+    case DType::kInt8: return NPY_BYTE;
+    case DType::kInt16: return NPY_SHORT;
+    case DType::kFloat16: return NPY_HALF;
+    case DType::kBFloat16: return bfloat16_number;
     case DType::kOther: break;
   }
   return NPY_NOTYPE;
@@ -112,6 +126,9 @@ inline int64_t item_bytes(DType dtype) {
     case DType::kInt32: return 4;
     case DType::kFloat64:
     case DType::kInt64: return 8;
+    case DType::kInt16:
+    case DType::kFloat16:
+    case DType::kBFloat16: return 2;
     default: return 1;
   }
 }
@@ -409,11 +426,32 @@ class Call {
       case DType::kFloat64: number_storage_.f64 = number_value_; break;
       case DType::kInt32: number_storage_.i32 = static_cast<int32_t>(number_int_); break;
       case DType::kInt64: number_storage_.i64 = number_int_; break;
-      default: number_storage_.b = number_value_ != 0; break;
+      case DType::kBool: number_storage_.b = number_value_ != 0; break;
+      case DType::kUInt8:
+      case DType::kInt8: number_storage_.i8 = static_cast<int8_t>(number_int_); break;
+      case DType::kInt16: number_storage_.i16 = static_cast<int16_t>(number_int_); break;
+      default: return convert_number();
     }
-    static const int64_t no_dims[1] = {1};
-    *number_ = {reinterpret_cast<char*>(&number_storage_), no_dims, no_dims, 1, 0, dtype_, true};
+    *number_ = number_array(&number_storage_, dtype_);
     return true;
+  }
+
+  static Array number_array(void* storage, DType dtype) {
+    static const int64_t no_dims[1] = {1};
+    return {static_cast<char*>(storage), no_dims, no_dims, 1, 0, dtype, true};
+  }
+
+  // The number in a dtype that C++ has not: the copy kernel converts it.
+  bool convert_number() {
+    CopyArgs copy{};
+    copy.x = number_array(&number_value_, DType::kFloat64);
+    copy.y = number_array(&number_storage_, dtype_);
+    copy.dtype = dtype_;
+    const Kernel kernel = kernels_in_use.load(std::memory_order_relaxed)[copy_index()];
+    const Status status = kernel(&copy);
+    *number_ = copy.y;
+    if (status.code != Code::kOk) fault(status);
+    return status.code == Code::kOk;
   }
 
   bool broadcast(Ints* shape) {
@@ -523,6 +561,8 @@ class Call {
     double f64;
     int32_t i32;
     int64_t i64;
+    int16_t i16;
+    int8_t i8;
     bool b;
   } number_storage_ = {};
   Temporary temporary_[4];

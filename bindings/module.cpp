@@ -144,6 +144,16 @@ PYBIND11_MODULE(_cpu, m) {
       },
       "The compiled kernels: {name: [(field, kind), ...]}.");
   m.def(
+      "set_bfloat16",
+      [](py::object dtype) {
+        if (!PyArray_DescrCheck(dtype.ptr())) {
+          throw py::type_error("set_bfloat16: needs a numpy.dtype");
+        }
+        bfloat16_number = reinterpret_cast<PyArray_Descr*>(dtype.ptr())->type_num;
+      },
+      py::arg("dtype"),
+      "Says which NumPy dtype bfloat16 is: ml_dtypes', which nothing here imports.");
+  m.def(
       "isas",
       [] {
         std::vector<std::string> names;

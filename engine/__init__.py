@@ -37,7 +37,7 @@ from .dtype import (
 from .ops.creation import *
 from .ops.creation import get_default_device, set_default_device
 from .ops.conv import *
-from .ops import inplace  # installs Tensor's methods
+from .ops import convert, inplace  # install Tensor's methods
 from .ops.elementwise import *
 from .ops.loss import *
 from .ops.matmul import *

@@ -1,7 +1,6 @@
 """Data types: gradsmith.float32 and its like.
 
-A dtype is NumPy's, with PyTorch's names on it. Kernels know float32, float64, int32, int64 and
-bool; the others can be stored, moved and viewed.
+A dtype is NumPy's, with PyTorch's names on it.
 """
 
 from __future__ import annotations
@@ -9,6 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
+from ._cpu import set_bfloat16
 
 __all__ = ["dtype", "float16", "float32", "float64", "bfloat16", "int8", "int16", "int32", "int64"]
 __all__ += ["uint8", "bool_", "from_numpy_dtype", "get_default_dtype", "set_default_dtype"]
@@ -40,6 +41,7 @@ class dtype:
                 raise ImportError("bfloat16: needs ml_dtypes (pip install ml_dtypes)") from error
             self._numpy = np.dtype(ml_dtypes.bfloat16)
             _OF_NUMPY[self._numpy] = self
+            set_bfloat16(self._numpy)
         return self._numpy
 
     def __repr__(self) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .device import device as Device
-from .dtype import bool_, from_numpy_dtype, get_default_dtype, int64, to_numpy_dtype
+from .dtype import bfloat16, bool_, from_numpy_dtype, get_default_dtype, int64, to_numpy_dtype
 from .dtype import dtype as DType
 from .kernels import TABLE_OF_ARRAY, table
 
@@ -354,8 +354,11 @@ class Tensor:
         raise NotImplementedError("==: comparing tensors has no kernel yet; compare .numpy()")
 
     def __repr__(self) -> str:
+        host = self._host()
+        if self.dtype is bfloat16:
+            host = host.astype(np.float32)
         values = np.array2string(
-            self._host(), separator=", ", prefix="tensor(", precision=4, threshold=1000
+            host, separator=", ", prefix="tensor(", precision=4, threshold=1000
         )
         extra = ""
         if self.dtype not in (get_default_dtype(), int64, bool_):

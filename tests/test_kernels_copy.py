@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+
+import gradsmith as gs
 import numpy as np
 import pytest
 from gradsmith import _cpu
@@ -9,28 +12,40 @@ from gradsmith.kernels import table
 from layouts import LAYOUTS, lay_out, same_bits, unchanged
 
 K = table("cpu")
-DTYPES = tuple(np.dtype(d) for d in (np.float32, np.float64, np.int32, np.int64, np.bool_))
+COMMON = tuple(np.dtype(d) for d in (np.float32, np.float64, np.int32, np.int64, np.bool_))
+NARROW = tuple(np.dtype(d) for d in (np.uint8, np.int8, np.int16, np.float16))
+if importlib.util.find_spec("ml_dtypes"):
+    NARROW += (gs.bfloat16.numpy,)
+DTYPES = COMMON + NARROW
 
 
 def draw(rng, shape, dtype):
-    return rng.integers(-4, 5, shape).astype(dtype) + (
-        np.asarray(0.5, dtype) if dtype.kind == "f" else np.zeros((), dtype)
-    )
+    values = rng.integers(-4 if dtype.kind != "u" else 0, 5, shape)
+    return (values + 0.5 * (dtype.kind in "fV")).astype(dtype)
+
+
+def cast(x, dtype):
+    """x.astype(dtype), with PyTorch's way where NumPy leaves it to the machine."""
+    if dtype.kind == "u" and x.dtype.kind in "fV":
+        x = x.astype(np.int64)
+    return x.astype(dtype)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_copy_casts_every_layout(dtype, isa):
     rng = np.random.default_rng(0)
-    for shape in ((), (1,), (37,), (5, 33), (34, 65), (3, 40, 5), (2, 3, 4, 19), (0, 3)):
-        for layout in LAYOUTS:
-            for source in DTYPES:
+    few = ((), (300,), (34, 65), (0, 3))  # the dtypes that go through a buffer
+    many = (*few, (1,), (37,), (5, 33), (3, 40, 5), (2, 3, 4, 19))
+    for source in DTYPES:
+        for shape in many if source in COMMON and dtype in COMMON else few:
+            for layout in LAYOUTS:
                 x = lay_out(draw(rng, shape, source), layout)
                 same = unchanged(x)
                 y = K.copy(x, dtype)
                 same()
                 assert y.dtype == dtype and y.flags.c_contiguous and y.shape == x.shape
                 assert not np.shares_memory(x, y)
-                np.testing.assert_array_equal(y, x.astype(dtype))
+                np.testing.assert_array_equal(y, cast(x, dtype))
 
 
 def test_copies_keep_every_bit(isa):
@@ -64,6 +79,59 @@ def test_casts_of_what_does_not_fit(isa):
     )
 
 
+def test_narrow_casts_of_what_does_not_fit(isa):
+    """As PyTorch's: the low bits of an integer, 0 for what int32 does not hold."""
+    x = np.array([300.7, -1.5, np.nan, np.inf, -np.inf, 1e10, 70000.0, -129.0])
+    for dtype, want in (
+        (np.uint8, [44, 255, 0, 0, 0, 0, 112, 127]),
+        (np.int8, [44, -1, 0, 0, 0, 0, 112, 127]),
+        (np.int16, [300, -1, 0, 0, 0, 0, 4464, -129]),
+    ):
+        for source in (np.float32, np.float64):
+            assert K.copy(x.astype(source), np.dtype(dtype)).tolist() == want
+        wide = np.array([300, -1, 2**40 + 5, -(2**63)])
+        assert K.copy(wide, np.dtype(dtype)).tolist() == wide.astype(dtype).tolist()
+
+
+def float16_values(dtype):
+    """All 65536 values."""
+    return np.arange(65536, dtype=np.uint16).view(dtype)
+
+
+@pytest.mark.parametrize("dtype", NARROW[3:], ids=str)
+def test_every_half_to_float32_and_back(dtype, isa):
+    x = float16_values(dtype)
+    wide = K.copy(x, np.dtype(np.float32))
+    nan = np.isnan(wide)
+    assert np.array_equal(nan, np.isnan(x.astype(np.float32)))
+    np.testing.assert_array_equal(wide[~nan], x[~nan].astype(np.float32))
+    back = K.copy(wide, dtype)
+    np.testing.assert_array_equal(back.view(np.uint16)[~nan], x.view(np.uint16)[~nan])
+    assert np.isnan(back.astype(np.float32)[nan]).all()
+    assert np.array_equal(np.signbit(back.astype(np.float32)), np.signbit(wide))
+    # one value at a time: the code that every ISA shares
+    some = slice(None, None, 37)
+    rows = np.broadcast_to(x[:, None], (65536, 2))[some]
+    assert K.copy(rows, np.dtype(np.float32))[:, 1].tobytes() == wide[some].tobytes()
+    rows = np.broadcast_to(wide[:, None], (65536, 2))[some]
+    assert K.copy(rows, dtype)[:, 1].tobytes() == back[some].tobytes()
+
+
+@pytest.mark.parametrize("dtype", NARROW[3:], ids=str)
+def test_float32_to_half_rounds_to_nearest_even(dtype, isa):
+    exact = float16_values(dtype).astype(np.float32)
+    exact = np.sort(exact[np.isfinite(exact)])
+    with np.errstate(over="ignore"):
+        middle = ((exact[1:].astype(np.float64) + exact[:-1]) / 2).astype(np.float32)
+        beside = [np.nextafter(middle, side, dtype=np.float32) for side in (np.inf, -np.inf)]
+    top = np.float32([65504, 65519.996, 65520, 1e38, 3.3895e38, 3.4e38, np.inf, 1e-45, 3e-8])
+    x = np.concatenate([middle, *beside, top, -top])
+    with np.errstate(over="ignore"):
+        want = x.astype(dtype)
+    for source in (x, np.repeat(x, 2)[::2], x.astype(np.float64)):
+        np.testing.assert_array_equal(K.copy(source, dtype).view(np.uint16), want.view(np.uint16))
+
+
 def test_copies_large_enough_for_threads(isa):
     rng = np.random.default_rng(1)
     x = rng.standard_normal((5, 311, 263)).astype(np.float32)
@@ -87,15 +155,16 @@ def test_copy_into_views(source, isa):
         ((0, 4), (4,)),
     ):
         for layout in ("plain", "transposed", "reversed", "stepped", "misaligned"):
-            for dtype in DTYPES:
+            for dtype in DTYPES if source in COMMON else (source, np.dtype(np.float32)):
                 dst = lay_out(np.zeros(shape, dtype), layout)
                 src = lay_out(draw(rng, source_shape, source), LAYOUTS[rng.integers(len(LAYOUTS))])
                 assert K.copy_into(dst, src) is None
                 np.testing.assert_array_equal(
                     dst,
                     np.broadcast_to(
-                        src.reshape(src.shape[-dst.ndim :] if dst.ndim else ()), shape
-                    ).astype(dtype),
+                        cast(src.reshape(src.shape[-dst.ndim :] if dst.ndim else ()), dtype),
+                        shape,
+                    ),
                 )
     dst = np.zeros((3, 5), np.float32)
     K.copy_into(dst, 2.5)
@@ -136,13 +205,23 @@ def test_copy_into_refuses(isa):
     assert not x.any()
 
 
+def value_as(dtype, value):
+    """A float as an element; narrow integers keep its low bits, 0 where int32 does not hold it."""
+    if dtype.kind in "iu" and dtype.itemsize < 4:
+        return np.int64(value if abs(value) < 2**31 else 0).astype(dtype)
+    return (
+        np.float32(value).astype(dtype) if dtype.itemsize == 2 else np.float64(value).astype(dtype)
+    )
+
+
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_full(dtype, isa):
     # the last value's bits, as int32, are a signalling NaN's
     for shape in ((), (1,), (0, 3), (37,), (300, 301)):
         for value in (0.0, 1.0, -3.0, 2.75, -0.0, float(0x7F800001)):
             got = K.full(shape, value, dtype)
-            want = np.full(shape, np.float64(value).astype(dtype))
+            with np.errstate(over="ignore", invalid="ignore"):
+                want = np.full(shape, value_as(dtype, value))
             assert got.dtype == dtype and got.tobytes() == want.tobytes()
 
 

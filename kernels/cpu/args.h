@@ -21,6 +21,11 @@ enum class DType : int32_t {
   kInt32,
   kInt64,
   kBool,
+  kUInt8,
+  kInt8,
+  kInt16,
+  kFloat16,
+  kBFloat16,
   kOther,
 };
 

@@ -1,19 +1,21 @@
 // Copy kernels: copy copy_into full slice_bwd cat.
 //
-// Layout: any byte strides on either side, any alignment, float32 float64 int32 int64 bool; cat and
-//   slice_bwd move elements by their size. Where the two sides run fast along different dimensions
+// Layout: any byte strides on either side, any alignment, every dtype; cat and slice_bwd move elements
+//   by their size. Where the two sides run fast along different dimensions
 //   (a transpose), tiles of kTile x kTile elements are copied, so that both sides use whole cache
 //   lines.
 // Split: a block is kBlock elements of the destination, or a strip of tiles.
 // Working set: kBlock elements of either side; two tiles of 64 or 128 KB.
 // Cost: reads the source once, writes the destination once (slice_bwd: plus the zeros).
-// Casts: as NumPy's astype: float to integer truncates; a float beyond the integer's range gives the
-//   nearest end of it, NaN the lowest value; anything but zero (NaN too) is true.
+// Casts: as PyTorch's: float to integer truncates, between integers the low bits are kept; to float16
+//   and bfloat16 rounds to nearest even, from float64 and integers by way of float32; anything but
+//   zero (NaN too) is true. A float beyond an int32's or int64's range gives the nearest end of it,
+//   NaN the lowest value; one beyond int32 gives a narrower integer's 0.
 // Overlap: copy_into goes through a temporary where source and destination share memory and are not
 //   the same view.
 // Limits: 16 dimensions.
 #include "lists/copy.h"
-#include "strided.h"
+#include "half.h"
 
 namespace gradsmith {
 namespace GS_ISA {
@@ -27,32 +29,59 @@ struct Bool {
   uint8_t value;
 };
 
+template <class T>
+constexpr bool kIsHalf = std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>;
+
 template <class To, class From>
 GS_INLINE To convert(From x) {
   if constexpr (std::is_same_v<To, From>) {
     return x;
+  } else if constexpr (kIsHalf<From>) {
+    return convert<To>(to_float(x));
+  } else if constexpr (std::is_same_v<From, Bool>) {
+    return convert<To>(static_cast<int32_t>(x.value != 0));
   } else if constexpr (std::is_same_v<To, Bool>) {
     return Bool{static_cast<uint8_t>(x != From(0))};
-  } else if constexpr (std::is_same_v<From, Bool>) {
-    return static_cast<To>(x.value != 0);
+  } else if constexpr (std::is_same_v<To, Half>) {
+    return to_half(static_cast<float>(x));
+  } else if constexpr (std::is_same_v<To, BFloat16>) {
+    return to_bfloat16(static_cast<float>(x));
   } else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
-    // -lowest is a power of two, so exact in From; the largest To need not be.
-    constexpr To kLowest =
-        sizeof(To) == 4 ? static_cast<To>(INT32_MIN) : static_cast<To>(INT64_MIN);
-    constexpr From kLimit = -static_cast<From>(kLowest);
-    if (!(x >= -kLimit)) return kLowest;
-    return x < kLimit ? static_cast<To>(x) : static_cast<To>(~kLowest);
+    if constexpr (sizeof(To) < 4) {
+      constexpr From kLimit = From(2147483648.0);
+      return x >= -kLimit && x < kLimit ? static_cast<To>(static_cast<int32_t>(x)) : To(0);
+    } else {
+      // -lowest is a power of two, so exact in From; the largest To need not be.
+      constexpr To kLowest =
+          sizeof(To) == 4 ? static_cast<To>(INT32_MIN) : static_cast<To>(INT64_MIN);
+      constexpr From kLimit = -static_cast<From>(kLowest);
+      if (!(x >= -kLimit)) return kLowest;
+      return x < kLimit ? static_cast<To>(x) : static_cast<To>(~kLowest);
+    }
   } else {
     return static_cast<To>(x);
   }
 }
 
+// How rows are copied: `row` converts as it goes; or `load` to a buffer of int64, float or double and
+// `store` from it, so that each dtype needs its loops once and not with every other one.
+struct Copier {
+  void (*row)(char* dst, int64_t dst_stride, const char* src, int64_t src_stride, int64_t n);
+  void (*load)(void* buffer, const char* src, int64_t src_stride, int64_t n);
+  void (*store)(char* dst, int64_t dst_stride, const void* buffer, int64_t n);
+  int64_t dst_size, src_size;
+  bool bits;  // no conversion
+};
+
 template <class D, class S>
-GS_INLINE void copy_row(char* dst, int64_t dst_stride, const char* src, int64_t src_stride,
-                        int64_t n) {
+void copy_row(char* dst, int64_t dst_stride, const char* src, int64_t src_stride, int64_t n) {
   if (dst_stride == sizeof(D) && src_stride == sizeof(S)) {
     if constexpr (std::is_same_v<D, S>) {
       if (n) __builtin_memcpy(dst, src, static_cast<size_t>(n) * sizeof(D));
+    } else if constexpr (kIsHalf<S> && std::is_same_v<D, float>) {
+      floats_of_row(reinterpret_cast<float*>(dst), reinterpret_cast<const S*>(src), n);
+    } else if constexpr (kIsHalf<D> && std::is_same_v<S, float>) {
+      row_of_floats(reinterpret_cast<D*>(dst), reinterpret_cast<const float*>(src), n);
     } else {
       for (int64_t i = 0; i < n; ++i) {
         store_one(dst + i * int64_t{sizeof(D)},
@@ -72,6 +101,28 @@ GS_INLINE void copy_row(char* dst, int64_t dst_stride, const char* src, int64_t 
   }
   for (int64_t i = 0; i < n; ++i) {
     store_one(dst + i * dst_stride, convert<D>(load_one<S>(src + i * src_stride)));
+  }
+}
+
+template <class W, class S>
+void load_wide(void* buffer, const char* src, int64_t src_stride, int64_t n) {
+  copy_row<W, S>(static_cast<char*>(buffer), sizeof(W), src, src_stride, n);
+}
+
+template <class D, class W>
+void store_wide(char* dst, int64_t dst_stride, const void* buffer, int64_t n) {
+  copy_row<D, W>(dst, dst_stride, static_cast<const char*>(buffer), sizeof(W), n);
+}
+
+GS_INLINE void copy_run(const Copier& copier, char* dst, int64_t dst_stride, const char* src,
+                        int64_t src_stride, int64_t n) {
+  if (copier.row) return copier.row(dst, dst_stride, src, src_stride, n);
+  constexpr int64_t kRun = 256;
+  alignas(64) int64_t buffer[kRun];
+  for (int64_t i = 0; i < n; i += kRun) {
+    const int64_t count = min64(kRun, n - i);
+    copier.load(buffer, src + i * src_stride, src_stride, count);
+    copier.store(dst + i * dst_stride, dst_stride, buffer, count);
   }
 }
 
@@ -103,11 +154,10 @@ struct TileStrides {
   int64_t dst_row, dst_column, src_row, src_column;
 };
 
-template <class D, class S>
-GS_INLINE void copy_tile(const TileStrides& t, char* dst, const char* src, int64_t rows,
-                         int64_t columns) {
+void copy_tile(const Copier& copier, const TileStrides& t, char* dst, const char* src, int64_t rows,
+               int64_t columns) {
   for (int64_t r = 0; r < rows; ++r) {
-    copy_row<D, S>(dst + r * t.dst_row, t.dst_column, src + r * t.src_row, t.src_column, columns);
+    copy_run(copier, dst + r * t.dst_row, t.dst_column, src + r * t.src_row, t.src_column, columns);
   }
 }
 
@@ -132,9 +182,9 @@ GS_INLINE void transpose_block(const TileStrides& t, char* dst, const char* src)
 
 // A tile both of whose sides are aligned neighbours: in cache 79 GB/s a core, 23 element by element
 // (AVX-512, Zen 5).
-template <class T, class Element>
-void transpose_tile(const TileStrides& t, char* dst, const char* src, int64_t rows,
-                    int64_t columns) {
+template <class T>
+void transpose_tile(const Copier& copier, const TileStrides& t, char* dst, const char* src,
+                    int64_t rows, int64_t columns) {
   constexpr int64_t kN = kLanes<T>;
   int64_t r = 0;
   for (; r + kN <= rows; r += kN) {
@@ -144,14 +194,13 @@ void transpose_tile(const TileStrides& t, char* dst, const char* src, int64_t ro
     for (; c + kN <= columns; c += kN) {
       transpose_block<T>(t, d + c * t.dst_column, q + c * t.src_column);
     }
-    copy_tile<Element, Element>(t, d + c * t.dst_column, q + c * t.src_column, kN, columns - c);
+    copy_tile(copier, t, d + c * t.dst_column, q + c * t.src_column, kN, columns - c);
   }
-  copy_tile<Element, Element>(t, dst + r * t.dst_row, src + r * t.src_row, rows - r, columns);
+  copy_tile(copier, t, dst + r * t.dst_row, src + r * t.src_row, rows - r, columns);
 }
 
 // dst (operand 0) = src (operand 1) over the loop.
-template <class D, class S>
-void copy_loop(StridedLoop<2> loop, char* dst, const char* src) {
+void copy_loop(const Copier& copier, StridedLoop<2> loop, char* dst, const char* src) {
   int64_t total = 1;
   bool repeats = false;  // several writes to one element: their order must not vary
   for (int d = 0; d < loop.ndim; ++d) {
@@ -162,17 +211,21 @@ void copy_loop(StridedLoop<2> loop, char* dst, const char* src) {
   const int last = loop.ndim - 1;
   if (!repeats && last > 0) swap_dims(loop, fastest_dim(loop, 0), last);
   const int across = fastest_dim(loop, 1);
-  if (!repeats && across != last && magnitude(loop.stride[1][last]) > int64_t{sizeof(S)} &&
+  if (!repeats && across != last && magnitude(loop.stride[1][last]) > copier.src_size &&
       loop.shape[across] >= 4 && loop.shape[last] >= 4) {
     swap_dims(loop, across, last - 1);
     const int64_t rows = loop.shape[last - 1], columns = loop.shape[last];
     const TileStrides t{loop.stride[0][last - 1], loop.stride[0][last], loop.stride[1][last - 1],
                         loop.stride[1][last]};
-    auto tile = copy_tile<D, S>;
-    if constexpr (std::is_same_v<D, S> && sizeof(D) >= 4) {
-      if (t.dst_column == sizeof(D) && t.src_row == sizeof(D) && is_aligned<D>(loop, 0, dst) &&
-          is_aligned<D>(loop, 1, src)) {
-        tile = transpose_tile<std::conditional_t<sizeof(D) == 4, float, double>, D>;
+    auto tile = copy_tile;
+    if (copier.bits && t.dst_column == copier.dst_size && t.src_row == copier.src_size) {
+      if (copier.dst_size == 4 && is_aligned<float>(loop, 0, dst) &&
+          is_aligned<float>(loop, 1, src)) {
+        tile = transpose_tile<float>;
+      }
+      if (copier.dst_size == 8 && is_aligned<double>(loop, 0, dst) &&
+          is_aligned<double>(loop, 1, src)) {
+        tile = transpose_tile<double>;
       }
     }
     const int64_t strips = (rows + kTile - 1) / kTile;
@@ -191,7 +244,8 @@ void copy_loop(StridedLoop<2> loop, char* dst, const char* src) {
           char* const d = const_cast<char*>(p[0]) + s * t.dst_row * kTile;
           const char* const q = p[1] + s * t.src_row * kTile;
           for (int64_t c = 0; c < columns; c += kTile) {
-            tile(t, d + c * t.dst_column, q + c * t.src_column, height, min64(kTile, columns - c));
+            tile(copier, t, d + c * t.dst_column, q + c * t.src_column, height,
+                 min64(kTile, columns - c));
           }
         }
       });
@@ -202,23 +256,9 @@ void copy_loop(StridedLoop<2> loop, char* dst, const char* src) {
   parallel_for(total, repeats ? total : kBlock, [&](int64_t begin, int64_t end) {
     const char* const base[2] = {dst, src};
     for_rows<2>(loop, base, begin, end, [&](int64_t, const char* const* p, int64_t n) {
-      copy_row<D, S>(const_cast<char*>(p[0]), dst_stride, p[1], src_stride, n);
+      copy_run(copier, const_cast<char*>(p[0]), dst_stride, p[1], src_stride, n);
     });
   });
-}
-
-using CopyLoop = void (*)(StridedLoop<2> loop, char* dst, const char* src);
-
-template <class D>
-CopyLoop copy_loop_from(DType src) {
-  switch (src) {
-    case DType::kFloat32: return copy_loop<D, float>;
-    case DType::kFloat64: return copy_loop<D, double>;
-    case DType::kInt32: return copy_loop<D, int32_t>;
-    case DType::kInt64: return copy_loop<D, int64_t>;
-    case DType::kBool: return copy_loop<D, Bool>;
-    default: return nullptr;
-  }
 }
 
 int64_t element_size(DType dtype) {
@@ -227,32 +267,115 @@ int64_t element_size(DType dtype) {
     case DType::kInt32: return 4;
     case DType::kFloat64:
     case DType::kInt64: return 8;
-    case DType::kBool: return 1;
+    case DType::kInt16:
+    case DType::kFloat16:
+    case DType::kBFloat16: return 2;
+    case DType::kBool:
+    case DType::kUInt8:
+    case DType::kInt8: return 1;
     default: return 0;
   }
 }
 
-// The loop that copies src to dst with conversion; nullptr: no such kernel.
-CopyLoop copy_loop_of(DType dst, DType src) {
-  if (dst == src && dst != DType::kBool) {  // by size: half as many loops
-    switch (element_size(dst)) {
-      case 4: return copy_loop<int32_t, int32_t>;
-      case 8: return copy_loop<int64_t, int64_t>;
-      default: return nullptr;
-    }
-  }
-  switch (dst) {
-    case DType::kFloat32: return copy_loop_from<float>(src);
-    case DType::kFloat64: return copy_loop_from<double>(src);
-    case DType::kInt32: return copy_loop_from<int32_t>(src);
-    case DType::kInt64: return copy_loop_from<int64_t>(src);
-    case DType::kBool: return copy_loop_from<Bool>(src);
+using Row = decltype(Copier::row);
+using Load = decltype(Copier::load);
+using Store = decltype(Copier::store);
+
+template <class D>
+Row row_from(DType src) {
+  switch (src) {
+    case DType::kFloat32: return copy_row<D, float>;
+    case DType::kFloat64: return copy_row<D, double>;
+    case DType::kInt32: return copy_row<D, int32_t>;
+    case DType::kInt64: return copy_row<D, int64_t>;
+    case DType::kBool: return copy_row<D, Bool>;
     default: return nullptr;
   }
 }
 
+// The conversions that are worth loops of their own.
+Row row_of(DType dst, DType src) {
+  if (src == DType::kFloat32 && dst == DType::kFloat16) return copy_row<Half, float>;
+  if (src == DType::kFloat32 && dst == DType::kBFloat16) return copy_row<BFloat16, float>;
+  if (dst == DType::kFloat32 && src == DType::kFloat16) return copy_row<float, Half>;
+  if (dst == DType::kFloat32 && src == DType::kBFloat16) return copy_row<float, BFloat16>;
+  if (dst == DType::kFloat32 && src == DType::kUInt8) return copy_row<float, uint8_t>;
+  switch (dst) {
+    case DType::kFloat32: return row_from<float>(src);
+    case DType::kFloat64: return row_from<double>(src);
+    case DType::kInt32: return row_from<int32_t>(src);
+    case DType::kInt64: return row_from<int64_t>(src);
+    case DType::kBool: return row_from<Bool>(src);
+    default: return nullptr;
+  }
+}
+
+// What a dtype becomes in the buffer: itself without loss.
+enum class Wide { kInt64, kFloat, kDouble };
+
+Load load_of(DType src, Wide* wide) {
+  *wide = src == DType::kFloat64 ? Wide::kDouble : Wide::kInt64;
+  switch (src) {
+    case DType::kFloat64: return load_wide<double, double>;
+    case DType::kInt32: return load_wide<int64_t, int32_t>;
+    case DType::kInt64: return load_wide<int64_t, int64_t>;
+    case DType::kBool: return load_wide<int64_t, Bool>;
+    case DType::kUInt8: return load_wide<int64_t, uint8_t>;
+    case DType::kInt8: return load_wide<int64_t, int8_t>;
+    case DType::kInt16: return load_wide<int64_t, int16_t>;
+    default: break;
+  }
+  *wide = Wide::kFloat;
+  switch (src) {
+    case DType::kFloat32: return load_wide<float, float>;
+    case DType::kFloat16: return load_wide<float, Half>;
+    case DType::kBFloat16: return load_wide<float, BFloat16>;
+    default: return nullptr;
+  }
+}
+
+template <class W>
+Store store_from(DType dst) {
+  switch (dst) {
+    case DType::kFloat32: return store_wide<float, W>;
+    case DType::kFloat64: return store_wide<double, W>;
+    case DType::kInt32: return store_wide<int32_t, W>;
+    case DType::kInt64: return store_wide<int64_t, W>;
+    case DType::kBool: return store_wide<Bool, W>;
+    case DType::kUInt8: return store_wide<uint8_t, W>;
+    case DType::kInt8: return store_wide<int8_t, W>;
+    case DType::kInt16: return store_wide<int16_t, W>;
+    case DType::kFloat16: return store_wide<Half, W>;
+    case DType::kBFloat16: return store_wide<BFloat16, W>;
+    default: return nullptr;
+  }
+}
+
+// How src is copied to dst; false: no kernel for one of them.
+bool copier_of(DType dst, DType src, Copier* copier) {
+  *copier = {nullptr, nullptr, nullptr, element_size(dst), element_size(src), dst == src};
+  if (!copier->dst_size || !copier->src_size) return false;
+  if (dst == src) {
+    switch (copier->dst_size) {
+      case 1: copier->row = copy_row<uint8_t, uint8_t>; break;
+      case 2: copier->row = copy_row<int16_t, int16_t>; break;
+      case 4: copier->row = copy_row<int32_t, int32_t>; break;
+      default: copier->row = copy_row<int64_t, int64_t>; break;
+    }
+    return true;
+  }
+  copier->row = row_of(dst, src);
+  if (copier->row) return true;
+  Wide wide;
+  copier->load = load_of(src, &wide);
+  copier->store = wide == Wide::kInt64   ? store_from<int64_t>(dst)
+                  : wide == Wide::kFloat ? store_from<float>(dst)
+                                         : store_from<double>(dst);
+  return copier->load && copier->store;
+}
+
 // dst = src, broadcast; no overlap. `dst` may be any view.
-void copy_views(CopyLoop copy, const Array& dst, const Array& src) {
+void copy_views(const Copier& copier, const Array& dst, const Array& src) {
   StridedLoop<2> loop;
   set_operand(loop, 0, dst, dst.ndim, dst.shape);
   set_operand(loop, 1, src, dst.ndim, dst.shape);
@@ -260,7 +383,7 @@ void copy_views(CopyLoop copy, const Array& dst, const Array& src) {
   for (int d = 0; d < dst.ndim; ++d) {
     if (dst.shape[d] == 0) return;
   }
-  copy(loop, dst.data, src.data);
+  copy_loop(copier, loop, dst.data, src.data);
 }
 
 void zero(char* data, int64_t bytes) {
@@ -302,22 +425,17 @@ void contiguous_strides(int ndim, const int64_t* shape, int64_t size, int64_t* s
   }
 }
 
+// y = the element that `bits` points to, of T's size.
 template <class T>
-Status fill(const Array& y, double value) {
-  const T x = convert<T>(value);
-  alignas(8) char bytes[sizeof(T)];
-  __builtin_memcpy(bytes, &x, sizeof(T));
-  bool zeros = true;
-  for (char byte : bytes) zeros = zeros && byte == 0;
-  if (zeros) {
-    zero(y.data, y.size * int64_t{sizeof(T)});
-    return kDone;
-  }
+void fill(const Array& y, const void* bits) {
+  T x;
+  __builtin_memcpy(&x, bits, sizeof(T));
+  if (x == T(0)) return zero(y.data, y.size * int64_t{sizeof(T)});
   T* const out = reinterpret_cast<T*>(y.data);
   if constexpr (sizeof(T) >= 4) {
     using Bits = std::conditional_t<sizeof(T) == 4, float, double>;
     // As integers: arithmetic on an integer's bits as a float could change them (signalling NaN).
-    const auto v = bit_cast<Vec<Bits>>(bit_cast<IntOf<Bits>>(x) - IVec<Bits>{});
+    const auto v = bit_cast<Vec<Bits>>(x - IVec<Bits>{});
     const bool stream = beyond_cache(y.size * int64_t{sizeof(T)}) &&
                         reinterpret_cast<uintptr_t>(out) % GS_VECTOR_BYTES == 0;
     parallel_for(y.size, kBlock, [&](int64_t begin, int64_t end) {
@@ -335,22 +453,21 @@ Status fill(const Array& y, double value) {
       for (int64_t i = begin; i < end; ++i) out[i] = x;
     });
   }
-  return kDone;
 }
 
 }  // namespace
 
 Status copy(const CopyArgs& args) {
-  const CopyLoop loop = copy_loop_of(args.y.dtype, args.x.dtype);
-  if (!loop) return kNoDType;
-  copy_views(loop, args.y, args.x);
+  Copier copier;
+  if (!copier_of(args.y.dtype, args.x.dtype, &copier)) return kNoDType;
+  copy_views(copier, args.y, args.x);
   return kDone;
 }
 
 Status copy_into(const CopyIntoArgs& args) {
   const Array &dst = args.dst, &src = args.src;
-  const CopyLoop loop = copy_loop_of(dst.dtype, src.dtype);
-  if (!loop) return kNoDType;
+  Copier copier, same;
+  if (!copier_of(dst.dtype, src.dtype, &copier)) return kNoDType;
   const int extra = src.ndim - dst.ndim;  // leading dimensions of extent 1 are let go, as in NumPy
   for (int d = 0; d < src.ndim; ++d) {
     const int64_t wanted = d < extra ? 1 : dst.shape[d - extra];
@@ -365,7 +482,7 @@ Status copy_into(const CopyIntoArgs& args) {
   if (dst.size == 0 || same_view(dst, from)) return kDone;
   const Extent a = extent(dst), b = extent(from);
   if (a.high <= b.low || b.high <= a.low) {
-    copy_views(loop, dst, from);
+    copy_views(copier, dst, from);
     return kDone;
   }
   const int64_t size = element_size(src.dtype);
@@ -376,27 +493,31 @@ Status copy_into(const CopyIntoArgs& args) {
   temporary.data = static_cast<char*>(allocate(bytes));
   if (!temporary.data) return {Code::kOutOfMemory, {static_cast<int64_t>(bytes), 0}};
   temporary.stride = stride;
-  copy_views(copy_loop_of(src.dtype, src.dtype), temporary, from);
-  copy_views(loop, dst, temporary);
+  copier_of(src.dtype, src.dtype, &same);
+  copy_views(same, temporary, from);
+  copy_views(copier, dst, temporary);
   release(temporary.data, bytes);
   return kDone;
 }
 
 Status full(const FullArgs& args) {
-  switch (args.y.dtype) {
-    case DType::kFloat32: return fill<float>(args.y, args.value);
-    case DType::kFloat64: return fill<double>(args.y, args.value);
-    case DType::kInt32: return fill<int32_t>(args.y, args.value);
-    case DType::kInt64: return fill<int64_t>(args.y, args.value);
-    case DType::kBool: return fill<Bool>(args.y, args.value);
-    default: return kNoDType;
+  Copier copier;
+  if (!copier_of(args.y.dtype, DType::kFloat64, &copier)) return kNoDType;
+  alignas(8) char bits[8];
+  copy_run(copier, bits, 8, reinterpret_cast<const char*>(&args.value), 8, 1);
+  switch (copier.dst_size) {
+    case 1: fill<int8_t>(args.y, bits); break;
+    case 2: fill<int16_t>(args.y, bits); break;
+    case 4: fill<int32_t>(args.y, bits); break;
+    default: fill<int64_t>(args.y, bits); break;
   }
+  return kDone;
 }
 
 Status slice_bwd(const SliceBwdArgs& args) {
   const Array &grad_y = args.grad_y, &grad_x = args.grad_x;
-  const CopyLoop loop = copy_loop_of(grad_y.dtype, grad_y.dtype);
-  if (!loop) return kNoDType;
+  Copier copier;
+  if (!copier_of(grad_y.dtype, grad_y.dtype, &copier)) return kNoDType;
   if (grad_y.ndim != grad_x.ndim || args.start.n != grad_x.ndim || args.step.n != grad_x.ndim) {
     return {Code::kShape, {0, 0}};
   }
@@ -417,14 +538,14 @@ Status slice_bwd(const SliceBwdArgs& args) {
     }
   }
   if (grad_y.size != grad_x.size) zero(grad_x.data, grad_x.size * element_size(grad_x.dtype));
-  if (grad_y.size) copy_views(loop, view, grad_y);
+  if (grad_y.size) copy_views(copier, view, grad_y);
   return kDone;
 }
 
 Status cat(const CatArgs& args) {
   const Array& y = args.y;
-  const CopyLoop loop = copy_loop_of(y.dtype, y.dtype);
-  if (!loop) return kNoDType;
+  Copier copier;
+  if (!copier_of(y.dtype, y.dtype, &copier)) return kNoDType;
   if (args.dim < 0 || args.dim >= y.ndim) return {Code::kShape, {0, 0}};
   int64_t stride[kMaxDims], shape[kMaxDims];
   contiguous_strides(y.ndim, y.shape, element_size(y.dtype), stride);
@@ -446,7 +567,7 @@ Status cat(const CatArgs& args) {
   for (int64_t i = 0; i < args.xs.n; ++i) {
     const Array& x = args.xs.v[i];
     shape[args.dim] = x.shape[args.dim];
-    copy_views(loop, view, x);
+    copy_views(copier, view, x);
     view.data += x.shape[args.dim] * stride[args.dim];
   }
   return kDone;

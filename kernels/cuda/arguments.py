@@ -26,6 +26,7 @@ __all__ = [
     "check_arrays",
     "check_floats",
     "contiguous",
+    "cxx_name",
     "element_strides",
     "extent",
     "grid_for",
@@ -43,7 +44,13 @@ CXX_NAME = {
     np.dtype(np.int32): "int",
     np.dtype(np.int64): "long long",
     np.dtype(np.bool_): "bool",
+    np.dtype(np.uint8): "unsigned char",
+    np.dtype(np.int8): "signed char",
+    np.dtype(np.int16): "short",
+    np.dtype(np.float16): "gs::Half",
 }
+#: What no NumPy dtype stands for until bfloat16 is used (`cxx_name`).
+_BFLOAT16 = "gs::BFloat16"
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 #: Loops of this many elements or more divide in 64 bits.
 _WIDE_FROM = 2**31
@@ -51,6 +58,16 @@ _WIDE_FROM = 2**31
 THREADS = 256
 #: Enough blocks to fill a large GPU several times over; the rest is the grid-stride loop's.
 MAX_BLOCKS = 4096
+
+
+def cxx_name(kernel: str, dtype: Any) -> str:
+    """The C++ name of a dtype; Fault if no kernel has it."""
+    found = CXX_NAME.get(dtype)
+    if found is None:
+        if dtype.name != "bfloat16":
+            raise Fault(kernel, "dtype")
+        found = CXX_NAME[dtype] = _BFLOAT16
+    return found
 
 
 def check_arrays(kernel: str, **arrays: Any) -> None:

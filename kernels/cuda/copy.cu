@@ -9,49 +9,69 @@
 // Memory    copy_transposed: a tile of 32 x 33 elements in shared memory; the others none.
 // Cost      reads the source once, writes the destination once; whole lines where both sides are
 //           contiguous, or a transpose of one another.
-// Accuracy  exact. Casts: float to integer truncates; beyond the integer's range its nearest end,
-//           NaN its lowest value; anything but zero (NaN too) is true.
-// Limits    16 dimensions; float32 float64 int32 int64 bool.
+// Accuracy  exact. Casts as on the CPU (kernels/cpu/copy.cpp).
+// Limits    16 dimensions.
 #include "common.cuh"
+#include "half.cuh"
 
 namespace {
 
 using gs::int64;
 
+template <class A, class B>
+constexpr bool kSame = false;
+template <class A>
+constexpr bool kSame<A, A> = true;
 template <class T>
-struct Lowest;
-template <>
-struct Lowest<int> {
-  static constexpr int value = -2147483647 - 1;
-};
-template <>
-struct Lowest<long long> {
-  static constexpr long long value = -9223372036854775807LL - 1;
-};
+constexpr bool kIsFloat = kSame<T, float> || kSame<T, double>;
+template <class T>
+constexpr bool kIsHalf = kSame<T, gs::Half> || kSame<T, gs::BFloat16>;
 
 template <class T>
-constexpr bool kIsFloat = false;
-template <>
-constexpr bool kIsFloat<float> = true;
-template <>
-constexpr bool kIsFloat<double> = true;
-template <class T>
-constexpr bool kIsInteger = false;
-template <>
-constexpr bool kIsInteger<int> = true;
-template <>
-constexpr bool kIsInteger<long long> = true;
+constexpr T kLowest = static_cast<T>(1) << (8 * sizeof(T) - 1);
 
 template <class To, class From>
 __device__ __forceinline__ To convert(From x) {
-  if constexpr (kIsFloat<From> && kIsInteger<To>) {
-    // -lowest is a power of two, so exact in From; the largest To need not be.
-    constexpr To lowest = Lowest<To>::value;
-    constexpr From limit = -static_cast<From>(lowest);
-    if (!(x >= -limit)) return lowest;
-    return x < limit ? static_cast<To>(x) : static_cast<To>(~lowest);
+  if constexpr (kSame<To, From>) {
+    return x;
+  } else if constexpr (kIsHalf<From>) {
+    return convert<To>(gs::to_float(x));
+  } else if constexpr (kSame<To, gs::Half>) {
+    return gs::to_half(static_cast<float>(x));
+  } else if constexpr (kSame<To, gs::BFloat16>) {
+    return gs::to_bfloat16(static_cast<float>(x));
+  } else if constexpr (kIsFloat<From> && !kIsFloat<To> && !kSame<To, bool>) {
+    if constexpr (sizeof(To) < 4) {
+      constexpr From limit = static_cast<From>(2147483648.0);
+      return x >= -limit && x < limit ? static_cast<To>(static_cast<int>(x)) : To(0);
+    } else {
+      // -lowest is a power of two, so exact in From; the largest To need not be.
+      constexpr To lowest = kLowest<To>;
+      constexpr From limit = -static_cast<From>(lowest);
+      if (!(x >= -limit)) return lowest;
+      return x < limit ? static_cast<To>(x) : static_cast<To>(~lowest);
+    }
   } else {
     return static_cast<To>(x);  // to bool: x != 0
+  }
+}
+
+// Dtypes as numbers; copy.py has the same (CODES).
+enum Code { kFloat, kDouble, kInt, kInt64, kBool, kUInt8, kInt8, kInt16, kHalf, kBFloat16 };
+
+template <class To>
+__device__ __forceinline__ To load_as(const void* p, int64 i, int code) {
+  switch (code) {
+    case kFloat: return convert<To>(static_cast<const float*>(p)[i]);
+    case kDouble: return convert<To>(static_cast<const double*>(p)[i]);
+    case kInt: return convert<To>(static_cast<const int*>(p)[i]);
+    case kInt64: return convert<To>(static_cast<const int64*>(p)[i]);
+    case kBool: return convert<To>(static_cast<const bool*>(p)[i]);
+    case kUInt8: return convert<To>(static_cast<const unsigned char*>(p)[i]);
+    case kInt8: return convert<To>(static_cast<const signed char*>(p)[i]);
+    case kInt16: return convert<To>(static_cast<const short*>(p)[i]);
+    case kHalf: return convert<To>(static_cast<const gs::Half*>(p)[i]);
+    default: return convert<To>(static_cast<const gs::BFloat16*>(p)[i]);
   }
 }
 
@@ -64,6 +84,18 @@ __global__ void copy_strided(To* dst, const From* src, gs::StridedLoop<2> loop, 
     int64 at[2];
     gs::locate(loop, i, at);
     dst[at[0]] = convert<To>(src[at[1]]);
+  }
+}
+
+// The same for the dtypes without an instantiation of their own: the source's is a number. Every
+// thread takes the same case of the switch.
+template <class To>
+__global__ void copy_from_any(To* dst, const void* src, int code, gs::StridedLoop<2> loop,
+                              int64 n) {
+  for (int64 i = gs::grid_thread(); i < n; i += gs::grid_threads()) {
+    int64 at[2];
+    gs::locate(loop, i, at);
+    dst[at[0]] = load_as<To>(src, at[1], code);
   }
 }
 

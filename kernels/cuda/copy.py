@@ -11,11 +11,11 @@ import numpy as np
 
 from . import memory
 from .arguments import (
-    CXX_NAME,
     MAX_DIMS,
     Fault,
     address,
     check_arrays,
+    cxx_name,
     element_strides,
     grid_for,
     merge_dims,
@@ -30,6 +30,7 @@ __all__ = ["ENTRIES", "cat", "copy", "copy_into", "full", "slice_bwd"]
 #: Item size -> the type that moves elements of one dtype, and its NumPy scalar.
 _BITS = {
     1: ("unsigned char", np.uint8),
+    2: ("unsigned short", np.uint16),
     4: ("unsigned", np.uint32),
     8: ("unsigned long long", np.uint64),
 }
@@ -38,35 +39,49 @@ _BITS = {
 _TILE = 32
 _TILE_THREADS = 256
 
+#: C++ name of a dtype -> its number in copy.cu.
+_CODES = {
+    name: np.int32(i)
+    for i, name in enumerate(
+        (
+            *("float", "double", "int", "long long", "bool"),
+            *("unsigned char", "signed char", "short", "gs::Half", "gs::BFloat16"),
+        )
+    )
+}
+_COMMON = tuple(_CODES)[:5]
+#: The conversions with a kernel of their own; the others take the source's dtype as a number.
+_PAIRS = {(to, source) for to in _COMMON for source in _COMMON if to != source} | {
+    *(("float", narrow) for narrow in ("gs::Half", "gs::BFloat16", "unsigned char")),
+    *((half, "float") for half in ("gs::Half", "gs::BFloat16")),
+}
+
 MODULE = Module(
     "copy.cu",
     [
         "copy_bytes",
         *(f"copy_bits<{bits}>" for bits, _ in _BITS.values()),
         *(f"copy_transposed<{bits}>" for bits, _ in _BITS.values()),
-        *(
-            f"copy_strided<{to}, {source}>"
-            for to in CXX_NAME.values()
-            for source in CXX_NAME.values()
-            if to != source
-        ),
+        *(f"copy_strided<{to}, {source}>" for to, source in sorted(_PAIRS)),
+        *(f"copy_from_any<{to}>" for to in _CODES),
         *(f"fill<{bits}>" for bits, _ in _BITS.values()),
     ],
 )
 
 
-def _converting(kernel: str, to: Any, source: Any) -> str:
-    """The kernel that copies from one dtype to another."""
-    if to not in CXX_NAME or source not in CXX_NAME:
-        raise Fault(kernel, "dtype")
+def _converting(kernel: str, to: Any, source: Any) -> tuple[str, tuple[Any, ...]]:
+    """The kernel that copies from one dtype to another, and its arguments behind the arrays."""
+    to_name, source_name = cxx_name(kernel, to), cxx_name(kernel, source)
     if to == source:
-        return f"copy_bits<{_BITS[to.itemsize][0]}>"
-    return f"copy_strided<{CXX_NAME[to]}, {CXX_NAME[source]}>"
+        return f"copy_bits<{_BITS[to.itemsize][0]}>", ()
+    if (to_name, source_name) in _PAIRS:
+        return f"copy_strided<{to_name}, {source_name}>", ()
+    return f"copy_from_any<{to_name}>", (_CODES[source_name],)
 
 
 def _move(kernel: str, dst: Any, src: Any, shape: tuple[int, ...]) -> None:
     """dst = src, broadcast to `shape`, dst's shape; no overlap, no repeated destination."""
-    name = _converting(kernel, dst.dtype, src.dtype)
+    name, more = _converting(kernel, dst.dtype, src.dtype)
     n = dst.size
     if n == 0:
         return
@@ -87,7 +102,7 @@ def _move(kernel: str, dst: Any, src: Any, shape: tuple[int, ...]) -> None:
         launch(MODULE, name, (blocks,), (_TILE_THREADS,), 0, (dst, src, description, batches))
         return
     loop = strided_loop(shape, *strides)
-    launch(MODULE, name, *grid_for(n), 0, (dst, src, loop, np.int64(n)))
+    launch(MODULE, name, *grid_for(n), 0, (dst, src, *more, loop, np.int64(n)))
 
 
 @functools.lru_cache(maxsize=1024)
@@ -136,8 +151,7 @@ def copy(x: Any, dtype: Any) -> Any:
 def full(shape: tuple[int, ...], value: Any, dtype: Any) -> Any:
     """An array of one value."""
     dtype = np.dtype(dtype)
-    if dtype not in CXX_NAME:
-        raise Fault("full", "dtype")
+    cxx_name("full", dtype)
     if len(shape) > MAX_DIMS:
         raise Fault("full", "ndim", len(shape))
     size_of("full", shape)
@@ -148,14 +162,19 @@ def full(shape: tuple[int, ...], value: Any, dtype: Any) -> Any:
 
 def _converted(value: Any, dtype: Any) -> Any:
     """A Python number as a NumPy scalar, converted as the kernels do."""
-    if dtype.kind == "i":
+    if dtype.kind in "iu":
         ends = np.iinfo(dtype)
+        if dtype.itemsize < 4:  # the low bits; as the kernels do
+            whole = int(value) if -(2.0**31) <= value < 2.0**31 or type(value) is int else 0
+            return dtype.type((whole - int(ends.min)) % 2 ** (8 * dtype.itemsize) + int(ends.min))
         if isinstance(value, float):
             if value != value:
                 return dtype.type(ends.min)
             value = max(float(ends.min), min(value, float(ends.max)))
         return dtype.type(min(max(int(value), int(ends.min)), int(ends.max)))
     with np.errstate(over="ignore"):
+        if dtype.itemsize == 2:
+            value = np.float32(value)
         return dtype.type(value)
 
 
@@ -163,8 +182,7 @@ def copy_into(dst: Any, src: Any) -> None:
     """dst[...] = src: src, an array or a number, is broadcast and converted."""
     check_arrays("copy_into", dst=dst)
     if isinstance(src, (bool, int, float)):
-        if dst.dtype not in CXX_NAME:
-            raise Fault("copy_into", "dtype")
+        cxx_name("copy_into", dst.dtype)
         if dst.flags.c_contiguous:
             _fill(dst, _converted(src, dst.dtype))
             return
@@ -223,8 +241,7 @@ def slice_bwd(
     check_arrays("slice_bwd", grad_y=grad_y)
     if not len(start) == len(step) == len(x_shape) == grad_y.ndim:
         raise Fault("slice_bwd", "shape", 0)
-    if grad_y.dtype not in CXX_NAME:
-        raise Fault("slice_bwd", "dtype")
+    cxx_name("slice_bwd", grad_y.dtype)
     for n, first, by, size in zip(grad_y.shape, start, step, x_shape, strict=True):
         if grad_y.size and not (0 <= first < size and 0 <= first + (n - 1) * by < size):
             raise Fault("slice_bwd", "shape", 0)
@@ -243,8 +260,7 @@ def cat(xs: Any, dim: int, out_shape: tuple[int, ...]) -> Any:
     check_arrays("cat", **{f"xs[{i}]": x for i, x in enumerate(xs)})
     if not xs or not 0 <= dim < len(out_shape):
         raise Fault("cat", "shape", 0)
-    if xs[0].dtype not in CXX_NAME:
-        raise Fault("cat", "dtype")
+    cxx_name("cat", xs[0].dtype)
     end = 0
     for i, x in enumerate(xs):
         wanted = (*out_shape[:dim], x.shape[dim] if x.ndim > dim else -1, *out_shape[dim + 1 :])
