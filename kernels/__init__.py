@@ -32,7 +32,7 @@ KERNELS: dict[str, tuple[str, str]] = {
     "relu": ("x", "y"),
     "sigmoid": ("x", "y"),
     "tanh": ("x", "y"),
-    "relu_bwd": ("grad_y y", "grad_x"),  # grad_y where y > 0, else 0
+    "relu_bwd": ("grad_y y", "grad_x"),  # grad_y, and 0 where y <= 0
     "sigmoid_bwd": ("grad_y y", "grad_x"),  # grad_y * y * (1 - y)
     "tanh_bwd": ("grad_y y", "grad_x"),  # grad_y * (1 - y * y)
     # copy

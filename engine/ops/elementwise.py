@@ -118,7 +118,7 @@ def _(k, saved, grad_y, need):
     return (k.relu_bwd(grad_y, saved[0]),)
 
 
-@op(inputs="grad_y y", kernel="relu_bwd", formula="grad_x = grad_y where y > 0, else 0")
+@op(inputs="grad_y y", kernel="relu_bwd", formula="grad_x = 0 where y <= 0, else grad_y")
 def relu_bwd_(k, grad_y, y):
     return k.relu_bwd(grad_y, y), (y,)
 

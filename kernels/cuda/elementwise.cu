@@ -75,7 +75,7 @@ struct Tanh {
 struct ReluBwd {
   template <class T>
   static __device__ __forceinline__ T apply(T grad_y, T y) {
-    return y > T(0) ? grad_y : T(0);
+    return y <= T(0) ? T(0) : grad_y;  // NaN passes, as in PyTorch
   }
 };
 struct SigmoidBwd {

@@ -97,8 +97,8 @@ def tanh(x: Any) -> Any:
 
 @_quiet
 def relu_bwd(grad_y: Any, y: Any) -> Any:
-    """grad_y where y > 0, else 0."""
-    return np.where(y > 0, grad_y, 0.0)
+    """grad_y, and 0 where y <= 0; a NaN lets it pass."""
+    return np.where(y <= 0, 0.0, grad_y)
 
 
 @_quiet

@@ -32,13 +32,13 @@ struct UnaryArgs {
 };
 
 // The derivative of an activation, from its output.
-struct ActivationBwdArgs {
+struct OutputBwdArgs {
   Array grad_y, y, grad_x;
   static FieldList fields() {
     static constexpr Field list[] = {
-        GS_FIELD(ActivationBwdArgs, grad_y, kOperand),
-        GS_FIELD(ActivationBwdArgs, y, kOperand),
-        GS_OUT(ActivationBwdArgs, grad_x, nullptr, "y"),
+        GS_FIELD(OutputBwdArgs, grad_y, kOperand),
+        GS_FIELD(OutputBwdArgs, y, kOperand),
+        GS_OUT(OutputBwdArgs, grad_x, nullptr, "y"),
     };
     return {list, sizeof(list) / sizeof(Field)};
   }
@@ -55,9 +55,9 @@ struct ActivationBwdArgs {
   X(relu, UnaryArgs) \
   X(sigmoid, UnaryArgs) \
   X(tanh, UnaryArgs) \
-  X(relu_bwd, ActivationBwdArgs) \
-  X(sigmoid_bwd, ActivationBwdArgs) \
-  X(tanh_bwd, ActivationBwdArgs)
+  X(relu_bwd, OutputBwdArgs) \
+  X(sigmoid_bwd, OutputBwdArgs) \
+  X(tanh_bwd, OutputBwdArgs)
 // clang-format on
 
 }  // namespace gradsmith

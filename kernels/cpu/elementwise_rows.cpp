@@ -1,0 +1,202 @@
+// run_rows: operands of any layout brought to a row function, for all elementwise kernels.
+//
+// Layout: any byte strides, broadcasting by NumPy's rules; the result is contiguous. Three ways:
+//   whole     every operand is contiguous or one element: a block is one row.
+//   rows      the innermost dimension is long: a row along it, or a piece where an operand is strided.
+//   gathered  it is short: the operands of several rows are collected, so that a row function sees
+//             kChunk elements.
+//   Strided elements are collected into a buffer of the thread's first-level cache.
+// Split: a block is kBlock elements of the result in C order.
+// Working set: the block's operands and result (384 KB for two float32 operands); buffers of 4 KB an
+//   operand.
+// Limits: 16 dimensions, kMaxOperands operands of 1, 4 or 8 bytes.
+#include "elementwise.h"
+
+namespace gradsmith {
+namespace GS_ISA {
+namespace {
+
+constexpr int64_t kBlock = 32768;
+constexpr int64_t kChunk = 512;    // elements collected at a time
+constexpr int64_t kShortRow = 64;  // rows below this are collected
+constexpr int64_t kLargest = 8;    // bytes of an element
+
+int64_t bytes_of(DType dtype) {
+  switch (dtype) {
+    case DType::kFloat32:
+    case DType::kInt32: return 4;
+    case DType::kFloat64:
+    case DType::kInt64: return 8;
+    default: return 1;
+  }
+}
+
+template <class T>
+GS_INLINE void collect_typed(char* to, const char* from, int64_t stride, int64_t n) {
+  T* const out = reinterpret_cast<T*>(to);
+  for (int64_t i = 0; i < n; ++i) out[i] = load_one<T>(from + i * stride);
+}
+
+// to[i] = the element at from + i * stride, at any address.
+GS_INLINE void collect(char* to, const char* from, int64_t stride, int64_t n, int64_t bytes) {
+  if (bytes == 4) {
+    collect_typed<uint32_t>(to, from, stride, n);
+  } else if (bytes == 8) {
+    collect_typed<uint64_t>(to, from, stride, n);
+  } else {
+    collect_typed<uint8_t>(to, from, stride, n);
+  }
+}
+
+// One vector of an element repeated.
+GS_INLINE void repeat(char* to, const char* from, int64_t bytes) {
+  if (bytes == 4) {
+    const uint32_t x = load_one<uint32_t>(from);
+    for (int64_t i = 0; i < GS_VECTOR_BYTES / 4; ++i) reinterpret_cast<uint32_t*>(to)[i] = x;
+  } else if (bytes == 8) {
+    const uint64_t x = load_one<uint64_t>(from);
+    for (int64_t i = 0; i < GS_VECTOR_BYTES / 8; ++i) reinterpret_cast<uint64_t*>(to)[i] = x;
+  } else {
+    __builtin_memset(to, *from, GS_VECTOR_BYTES);
+  }
+}
+
+GS_INLINE bool is_vector_aligned(const void* p) {
+  return reinterpret_cast<uintptr_t>(p) % GS_VECTOR_BYTES == 0;
+}
+
+enum class Access { kWhole, kRows, kRepeated, kStrided };
+
+// How operand k lies along the rows of the loop.
+template <int N>
+Access access_of(const StridedLoop<N>& loop, int k, const Array& x, const Array& y, int64_t bytes) {
+  if (x.contiguous && x.size == y.size) return Access::kWhole;
+  const int64_t stride = loop.stride[k][loop.ndim - 1];
+  if (stride == 0) return Access::kRepeated;
+  if (stride != bytes || reinterpret_cast<uintptr_t>(x.data) % static_cast<uintptr_t>(bytes)) {
+    return Access::kStrided;
+  }
+  for (int d = 0; d < loop.ndim; ++d) {
+    if (loop.stride[k][d] % bytes) return Access::kStrided;
+  }
+  return Access::kRows;
+}
+
+template <int N>
+void run_strided(RowFunction f, const Array* const* x, const Array& y, const double* options) {
+  StridedLoop<N> loop;
+  int64_t bytes[N], stride[N];
+  const char* base[N];
+  Access access[N];
+  for (int k = 0; k < N; ++k) set_operand(loop, k, *x[k], y.ndim, y.shape);
+  merge(loop, y.ndim, y.shape);
+  const int last = loop.ndim - 1;
+  const bool gathered = loop.shape[last] < kShortRow;
+  bool collects = gathered;
+  for (int k = 0; k < N; ++k) {
+    bytes[k] = bytes_of(x[k]->dtype);
+    base[k] = x[k]->data;
+    stride[k] = loop.stride[k][last];
+    access[k] = access_of(loop, k, *x[k], y, bytes[k]);
+    collects = collects || access[k] == Access::kStrided;
+  }
+  const int64_t y_bytes = bytes_of(y.dtype);
+  parallel_for(y.size, kBlock, [&](int64_t begin, int64_t end) {
+    alignas(64) char buffer[N][kChunk * kLargest];
+    Row row;
+    row.options = options;
+    row.stream = false;
+    if (gathered) {
+      int64_t start = begin, filled = 0;
+      const auto flush = [&] {
+        row.y = y.data + start * y_bytes;
+        row.n = filled;
+        for (int k = 0; k < N; ++k) {
+          const bool whole = access[k] == Access::kWhole;
+          row.x[k] = whole ? x[k]->data + start * bytes[k] : buffer[k];
+          row.step[k] = 1;
+        }
+        f(row);
+        start += filled;
+        filled = 0;
+      };
+      for_rows<N>(loop, base, begin, end, [&](int64_t, const char* const* p, int64_t n) {
+        if (filled + n > kChunk) flush();
+        for (int k = 0; k < N; ++k) {
+          if (access[k] == Access::kWhole) continue;
+          collect(buffer[k] + filled * bytes[k], p[k], stride[k], n, bytes[k]);
+        }
+        filled += n;
+      });
+      if (filled) flush();
+      return;
+    }
+    for_rows<N>(loop, base, begin, end, [&](int64_t at, const char* const* p, int64_t n) {
+      for (int k = 0; k < N; ++k) {
+        row.step[k] = access[k] != Access::kRepeated;
+        row.x[k] = row.step[k] ? p[k] : buffer[k];
+        if (!row.step[k]) repeat(buffer[k], p[k], bytes[k]);
+      }
+      const int64_t piece = collects ? kChunk : n;
+      for (int64_t i = 0; i < n; i += piece) {
+        row.y = y.data + (at + i) * y_bytes;
+        row.n = min64(piece, n - i);
+        for (int k = 0; k < N; ++k) {
+          if (access[k] == Access::kStrided) {
+            collect(buffer[k], p[k] + i * stride[k], stride[k], row.n, bytes[k]);
+            row.x[k] = buffer[k];
+          } else if (row.step[k]) {
+            row.x[k] = p[k] + i * bytes[k];
+          }
+        }
+        f(row);
+      }
+    });
+  });
+}
+
+}  // namespace
+
+void run_rows(RowFunction f, int count, const Array* const* x, const Array& y,
+              const double* options) {
+  if (y.size == 0) return;
+  alignas(64) char repeated[kMaxOperands][GS_VECTOR_BYTES];
+  Row row;
+  int64_t bytes[kMaxOperands];
+  bool whole = true;
+  for (int k = 0; k < count; ++k) {
+    bytes[k] = bytes_of(x[k]->dtype);
+    row.x[k] = x[k]->data;
+    row.step[k] = 1;
+    if (x[k]->contiguous && x[k]->size == y.size) continue;
+    if (x[k]->size == 1) {
+      repeat(repeated[k], x[k]->data, bytes[k]);
+      row.x[k] = repeated[k];
+      row.step[k] = 0;
+    } else {
+      whole = false;
+    }
+  }
+  if (whole) {
+    const int64_t y_bytes = bytes_of(y.dtype);
+    row.options = options;
+    row.stream = beyond_cache(y.size * y_bytes) && is_vector_aligned(y.data);
+    parallel_for(y.size, kBlock, [&](int64_t begin, int64_t end) {
+      Row part = row;
+      part.y = y.data + begin * y_bytes;
+      part.n = end - begin;
+      for (int k = 0; k < count; ++k) part.x[k] += begin * bytes[k] * row.step[k];
+      f(part);
+    });
+    return;
+  }
+  switch (count) {
+    case 1: return run_strided<1>(f, x, y, options);
+    case 2: return run_strided<2>(f, x, y, options);
+    case 3: return run_strided<3>(f, x, y, options);
+    default: return run_strided<4>(f, x, y, options);
+  }
+}
+
+}  // namespace GS_ISA
+}  // namespace gradsmith
