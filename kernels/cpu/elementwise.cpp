@@ -1,8 +1,8 @@
 // Elementwise kernels of floating-point numbers: arithmetic, exp, log, relu, sigmoid, tanh and the
 // backward of the last three.
 //
-// y = op(a, b) or op(x), element by element, float32 and float64. Layout, split and working set:
-//   elementwise_rows.cpp.
+// y = op(a, b) or op(x), element by element, float32 and float64.
+// Layout, Split, Working set: those of the driver, elementwise_rows.cpp.
 // Cost: reads each operand once, writes y once.
 // Accuracy: + - * / neg relu are exact to rounding; exp, log, tanh, sigmoid as vector_math.h states.
 // Limits: 16 dimensions.
