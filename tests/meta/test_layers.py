@@ -13,7 +13,7 @@ LAYERS = (
     ("errors", "kernels", "device", "dtype"),
     ("autograd", "tensor", "random"),
     ("ops",),
-    ("nn", "optim", "backends", "cuda", "utils"),
+    ("nn", "optim", "backends", "cuda", "utils", "backend", "profiler"),
     ("models", "train", "datasets", "transforms", "testing"),
     ("benchmarks",),
     ("cli", "__main__"),
