@@ -15,6 +15,8 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from .autograd.backward import grad
 from .autograd.grad_mode import mode
 from .kernels import TABLE_OF_ARRAY, table
@@ -117,7 +119,7 @@ class BackendFunction:
                     f"{self.name}.vjp: one gradient an output; got {len(grads)} for {len(outputs)}"
                 )
             pairs = [
-                (y, self._wrapped(g))
+                (y, self._wrapped(np.asarray(g) if isinstance(g, np.generic) else g))
                 for y, g in zip(outputs, grads, strict=True)
                 if g is not None and y.requires_grad
             ]
