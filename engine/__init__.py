@@ -49,6 +49,7 @@ from .random import Generator, initial_seed, manual_seed, seed
 from .tensor import Parameter, Size, Tensor
 
 from . import nn, optim, utils  # isort: skip  (they need the names above)
+from . import profiler
 from .backend import backend
 
 __version__ = "0.1.0"
