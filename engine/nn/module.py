@@ -6,12 +6,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from ..autograd.grad_mode import no_grad
-from ..dtype import dtype as DType
-from ..dtype import float16, float32, float64
 from ..tensor import Parameter, Tensor
-from .hooks import Hooks, RemovableHandle
-from .state import load
+from .conversion import ConvertibleModule
+from .hooks import HookedModule
+from .state import EXTRA, load
 
 __all__ = ["Module"]
 
@@ -20,7 +18,7 @@ _M = TypeVar("_M", bound="Module")
 _REGISTRIES = ("_parameters", "_buffers", "_modules")
 
 
-class Module:
+class Module(HookedModule, ConvertibleModule):
     """The base of all layers and models: parameters, buffers and child modules, by name.
 
     A subclass calls `super().__init__()`, assigns parameters, buffers and modules as attributes,
@@ -35,7 +33,6 @@ class Module:
     """
 
     training: bool
-    _hooks: Hooks | None = None  # hooks are rare: a module without any pays one read of this
 
     def __init__(self) -> None:
         fields = self.__dict__
@@ -60,41 +57,6 @@ class Module:
         if self._hooks is None:
             return self.forward(*args, **kwargs)
         return self._hooks.call(self, args, kwargs)
-
-    def register_forward_pre_hook(
-        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
-    ) -> RemovableHandle:
-        """Calls `hook(module, args)` before each forward; what it returns replaces the arguments.
-
-        Args:
-            prepend: before the hooks that are there already.
-            with_kwargs: call `hook(module, args, kwargs)`, which returns None or (args, kwargs).
-        """
-        hooks = self._own_hooks()
-        return hooks.add(hooks.before, (hook, with_kwargs), prepend)
-
-    def register_forward_hook(
-        self,
-        hook: Callable[..., Any],
-        *,
-        prepend: bool = False,
-        with_kwargs: bool = False,
-        always_call: bool = False,
-    ) -> RemovableHandle:
-        """Calls `hook(module, args, output)` after each forward; what it returns is the output.
-
-        Args:
-            prepend: before the hooks that are there already.
-            with_kwargs: call `hook(module, args, kwargs, output)`.
-            always_call: also when forward raises.
-        """
-        hooks = self._own_hooks()
-        return hooks.add(hooks.after, (hook, with_kwargs, always_call), prepend)
-
-    def _own_hooks(self) -> Hooks:
-        if self._hooks is None:
-            self.__dict__["_hooks"] = Hooks()
-        return self._hooks  # type: ignore[return-value]
 
     # ---- registries ----
 
@@ -143,6 +105,10 @@ class Module:
             self._non_persistent_buffers_set.discard(name)
         else:
             self._non_persistent_buffers_set.add(name)
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        """As register_module."""
+        self.register_module(name, module)
 
     def register_module(self, name: str, module: Module | None) -> None:
         """Adds a child module, which is then the attribute `name`; None reserves the name.
@@ -330,6 +296,26 @@ class Module:
             module = found
         return module
 
+    def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
+        """Makes `module` the module of a dotted name.
+
+        Args:
+            target: the dotted name.
+            module: what is to be there.
+            strict: only replace a module that is there.
+
+        Raises:
+            ValueError: an empty name.
+            AttributeError: no such place, or (strict) nothing there.
+        """
+        path, _, name = target.rpartition(".")
+        if not name:
+            raise ValueError("set_submodule: target must not be empty")
+        parent = self.get_submodule(path)
+        if strict and parent._modules.get(name) is None:
+            raise AttributeError(f"'{type(parent).__name__}' has no child module '{name}'")
+        setattr(parent, name, module)
+
     def get_parameter(self, target: str) -> Parameter:
         """The parameter of a dotted name.
 
@@ -378,18 +364,56 @@ class Module:
             keep_vars: the parameters themselves, instead of detached tensors.
         """
         result: dict[str, Any] = OrderedDict() if destination is None else destination
-        for name, param in self._parameters.items():
-            if param is not None:
-                result[prefix + name] = param if keep_vars else param.detach()
-        for name, buffer in self._buffers.items():
-            if buffer is not None and name not in self._non_persistent_buffers_set:
-                result[prefix + name] = buffer if keep_vars else buffer.detach()
+        if self._hooks is not None:
+            for hook in list(self._hooks.state_before.values()):
+                hook(self, prefix, keep_vars)
+        self._save_to_state_dict(result, prefix, keep_vars)
         for name, module in self._modules.items():
             if module is not None:
                 module.state_dict(
                     destination=result, prefix=f"{prefix}{name}.", keep_vars=keep_vars
                 )
+        if self._hooks is not None:
+            for hook in list(self._hooks.state_after.values()):
+                changed = hook(self, result, prefix, {})
+                if changed is not None:
+                    result = changed
         return result
+
+    def _save_to_state_dict(
+        self, destination: dict[str, Any], prefix: str, keep_vars: bool
+    ) -> None:
+        """Puts this module's own state, not that of the modules below, into `destination`."""
+        for name, param in self._parameters.items():
+            if param is not None:
+                destination[prefix + name] = param if keep_vars else param.detach()
+        for name, buffer in self._buffers.items():
+            if buffer is not None and name not in self._non_persistent_buffers_set:
+                destination[prefix + name] = buffer if keep_vars else buffer.detach()
+        if type(self).get_extra_state is not Module.get_extra_state:
+            destination[prefix + EXTRA] = self.get_extra_state()
+
+    def get_extra_state(self) -> Any:
+        """What state_dict has beyond tensors, as `_extra_state`; for subclasses.
+
+        Raises:
+            RuntimeError: in a class that does not define it.
+        """
+        raise RuntimeError(
+            f"get_extra_state: {type(self).__name__} has none (define get_extra_state and "
+            "set_extra_state)"
+        )
+
+    def set_extra_state(self, state: Any) -> None:
+        """Takes what get_extra_state gave, in load_state_dict; for subclasses.
+
+        Raises:
+            RuntimeError: in a class that does not define it.
+        """
+        raise RuntimeError(
+            f"set_extra_state: {type(self).__name__} takes none (define get_extra_state and "
+            "set_extra_state)"
+        )
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
@@ -448,66 +472,6 @@ class Module:
                 param.grad = param.grad.detach()
             param.grad.zero_()
 
-    def _apply(self: _M, fn: Callable[[Tensor], Tensor]) -> _M:
-        """Replaces the memory of every parameter, gradient and buffer by fn's result.
-
-        The objects stay the same, so that an optimizer that has them goes on working.
-        """
-        with no_grad():
-            for tensor in (*self.parameters(), *self.buffers()):
-                for t in (tensor, tensor.grad):
-                    if t is not None:
-                        data = fn(t)._data
-                        if data is not t._data:
-                            t._data = data
-                            t._version[0] += 1
-        return self
-
-    def to(self: _M, *args: Any, **kwargs: Any) -> _M:
-        """Moves parameters and buffers to a device and/or floating-point dtype, in place.
-
-        Integer and bool tensors change their device alone.
-
-        Args:
-            *args: a device, a dtype, or a tensor whose both are taken.
-            **kwargs: the same as `device=` and `dtype=`.
-
-        Raises:
-            TypeError: a dtype that is not floating point, or something else.
-        """
-        device, dtype = _target(*args, **kwargs)
-
-        def convert(t: Tensor) -> Tensor:
-            return t.to(device=device, dtype=dtype if t.dtype.is_floating_point else None)
-
-        return self._apply(convert)
-
-    def type(self: _M, dst_type: DType) -> _M:
-        """Makes all parameters and buffers dst_type, in place."""
-        return self._apply(lambda t: t.to(dst_type))
-
-    def float(self: _M) -> _M:
-        """Makes floating-point parameters and buffers float32, in place."""
-        return self.to(float32)
-
-    def double(self: _M) -> _M:
-        """Makes floating-point parameters and buffers float64, in place."""
-        return self.to(float64)
-
-    def half(self: _M) -> _M:
-        """Makes floating-point parameters and buffers float16, in place."""
-        return self.to(float16)
-
-    def cpu(self: _M) -> _M:
-        """Moves parameters and buffers to the CPU, in place."""
-        return self.to("cpu")
-
-    def cuda(self: _M, device: Any = None) -> _M:
-        """Moves parameters and buffers to the CUDA device, in place."""
-        if isinstance(device, int):
-            device = f"cuda:{device}"
-        return self.to("cuda" if device is None else device)
-
     # ---- words ----
 
     def extra_repr(self) -> str:
@@ -517,6 +481,9 @@ class Module:
     def _get_name(self) -> str:
         return type(self).__name__
 
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if not name[0].isdigit()]
+
     def __repr__(self) -> str:
         extra = self.extra_repr()
         lines = [f"({name}): " + _indented(repr(module)) for name, module in self._modules.items()]
@@ -524,22 +491,6 @@ class Module:
         if not lines and len(body) <= 1:
             return f"{self._get_name()}({extra})"
         return f"{self._get_name()}(\n  " + "\n  ".join(body + lines) + "\n)"
-
-
-def _target(
-    *args: Any, device: Any = None, dtype: DType | None = None, non_blocking: bool = False
-) -> tuple[Any, DType | None]:
-    """The device and dtype that `Module.to` was given."""
-    for arg in args:
-        if isinstance(arg, DType):
-            dtype = arg
-        elif isinstance(arg, Tensor):
-            dtype, device = arg.dtype, arg.device
-        elif arg is not None and not isinstance(arg, bool):
-            device = arg
-    if dtype is not None and not (isinstance(dtype, DType) and dtype.is_floating_point):
-        raise TypeError(f"to: a module's dtype must be floating point; got {dtype!r}")
-    return device, dtype
 
 
 def _indented(text: str) -> str:
