@@ -51,6 +51,8 @@ from .tensor import Parameter, Size, Tensor
 from . import nn, optim, utils  # isort: skip  (they need the names above)
 from . import profiler
 from .backend import backend
+from .nn.summary import summary
+from .serialization import load, save
 
 __version__ = "0.1.0"
 

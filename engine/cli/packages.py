@@ -37,7 +37,8 @@ OPTIONAL = (
     ),
     Package("ml_dtypes", ("ml-dtypes",), "bfloat16 on the host", "ml_dtypes"),
     Package("numba", ("numba",), "your own kernels written in Python", "gradsmith[numba]"),
-    Package("safetensors", ("safetensors",), "weights in safetensors files", "gradsmith[io]"),
+    Package("safetensors", ("safetensors",), "save and load, checkpoints", "gradsmith[io]"),
+    Package("PIL", ("pillow",), "image folders and transforms of images", "gradsmith[io]"),
     Package("pytest", ("pytest",), "the test suite", "gradsmith[test]"),
 )
 

@@ -4,6 +4,7 @@ from ..tensor import Parameter
 from . import functional, init
 from .module import Module
 from .modules import *
+from .summary import summary
 
-__all__ = ["Module", "Parameter", "functional", "init"]
+__all__ = ["Module", "Parameter", "functional", "init", "summary"]
 __all__ += modules.__all__

@@ -39,6 +39,10 @@ class Hooks:
             hooks.move_to_end(number, last=False)
         return RemovableHandle(hooks, number)
 
+    def empty(self) -> bool:
+        """Whether there is no hook at all."""
+        return not any(isinstance(hooks, OrderedDict) and hooks for hooks in vars(self).values())
+
     def call(self, module: Any, args: Any, kwargs: Any) -> Any:
         """module.forward(*args, **kwargs) between the hooks."""
         pending = dict(self.after)
@@ -268,7 +272,7 @@ class HookedModule:
         return hooks.add(hooks.state_before, hook, False)
 
     def register_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """Calls `hook(module, state_dict, prefix, {})`, which changes the dict, after it is made."""
+        """Calls `hook(module, state_dict, prefix, {})` afterwards; it changes the dict."""
         hooks = self._own_hooks()
         return hooks.add(hooks.state_after, hook, False)
 

@@ -8,17 +8,28 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from ..autograd.grad_mode import no_grad
+from ..dtype import float64
+from ..ops import elementwise
+from ..ops.creation import empty, from_numpy
+from ..ops.matmul import matmul
 from ..random import Generator
 from ..tensor import Tensor
 
 __all__ = [
     "calculate_gain",
     "constant_",
+    "dirac_",
+    "eye_",
     "kaiming_normal_",
     "kaiming_uniform_",
     "normal_",
     "ones_",
+    "orthogonal_",
+    "sparse_",
+    "trunc_normal_",
     "uniform_",
     "xavier_normal_",
     "xavier_uniform_",
@@ -216,3 +227,178 @@ def kaiming_normal_(
     Source: He et al. 2015.
     """
     return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
+
+
+def _filled(tensor: Tensor, values: np.ndarray[Any, Any]) -> Tensor:
+    """The tensor with these values of the host."""
+    with no_grad():
+        return tensor.copy_(from_numpy(values).to(dtype=tensor.dtype, device=tensor.device))
+
+
+def eye_(tensor: Tensor) -> Tensor:
+    """The identity matrix: 1 on the diagonal, 0 elsewhere.
+
+    Shape: (rows, columns)
+
+    Raises:
+        ValueError: a tensor that is not 2-dimensional.
+    """
+    if tensor.ndim != 2:
+        raise ValueError(f"eye_: tensor must be 2-dimensional; got shape {tuple(tensor.shape)}")
+    values = np.zeros(tuple(tensor.shape), np.float32)
+    for i in range(min(values.shape)):
+        values[i, i] = 1.0
+    return _filled(tensor, values)
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """A convolution's weight that keeps as many channels as it can as they are.
+
+    Shape: (out, in, *kernel) with 1 to 3 kernel dimensions
+
+    Args:
+        tensor: the weight.
+        groups: of the convolution; each group keeps its own channels.
+
+    Raises:
+        ValueError: another number of dimensions, or out that is no multiple of groups.
+    """
+    shape = tuple(tensor.shape)
+    if len(shape) not in (3, 4, 5):
+        raise ValueError(f"dirac_: tensor must have 3, 4 or 5 dimensions; got shape {shape}")
+    if shape[0] % groups:
+        raise ValueError(
+            f"dirac_: shape[0] must be a multiple of groups; got {shape[0]}, groups={groups}"
+        )
+    values = np.zeros(shape, np.float32)
+    each = shape[0] // groups
+    centre = tuple([n // 2 for n in shape[2:]])
+    for group in range(groups):
+        for channel in range(min(each, shape[1])):
+            values[(group * each + channel, channel, *centre)] = 1.0
+    return _filled(tensor, values)
+
+
+def trunc_normal_(
+    tensor: Tensor,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Normal random values, drawn again where they are outside of [a, b].
+
+    Args:
+        tensor: what is filled.
+        mean, std: of the normal distribution before it is cut.
+        a, b: the smallest and largest value.
+        generator: default: the default generator.
+
+    Raises:
+        ValueError: a > b, or std <= 0.
+
+    Source: Robert 1995, Simulation of truncated normal variables: where [a, b] is narrow or far
+    from the mean, uniform values are accepted with the density's share of its largest value.
+    """
+    if not a <= b or not std > 0:
+        raise ValueError(f"trunc_normal_: a must be <= b and std > 0; got a={a}, b={b}, std={std}")
+    low, high = (a - mean) / std, (b - mean) / std
+    inside = (math.erf(high / math.sqrt(2)) - math.erf(low / math.sqrt(2))) / 2
+    # log of the density's largest value on [low, high]
+    top = -(min(max(0.0, low), high) ** 2) / 2
+    wide = inside > 0.25
+    shape = tuple(tensor.shape)
+    with no_grad():
+        values = empty(shape, dtype=tensor.dtype, device=tensor.device)
+        pending = None
+        while pending is None or pending.any().item():
+            fresh = empty(shape, dtype=tensor.dtype, device=tensor.device)
+            if wide:
+                fresh.normal_(0.0, 1.0, generator=generator)
+                accepted = (fresh >= low) & (fresh <= high)
+            else:
+                fresh.uniform_(low, high, generator=generator)
+                threshold = empty(shape, dtype=tensor.dtype, device=tensor.device)
+                threshold.uniform_(0.0, 1.0, generator=generator)
+                accepted = threshold <= (fresh * fresh * -0.5 - top).exp()
+            if pending is None:
+                values.copy_(fresh)
+                pending = ~accepted
+            else:
+                values.copy_(elementwise.where(pending & accepted, fresh, values))
+                pending = pending & ~accepted
+        return tensor.copy_((values * std + mean).clamp(a, b))
+
+
+def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = None) -> Tensor:
+    """A random matrix whose rows, or columns if there are fewer, are orthonormal, times gain.
+
+    Shape: (rows, *), the other dimensions taken as one
+
+    Args:
+        tensor: the weight, of at least 2 dimensions.
+        gain: a factor.
+        generator: default: the default generator.
+
+    Raises:
+        ValueError: a tensor of fewer than 2 dimensions.
+
+    Source: Saxe et al. 2013. Gram-Schmidt in float64, each vector twice ("twice is enough",
+    Giraud et al. 2005), of normal vectors: all directions are equally likely.
+    """
+    if tensor.ndim < 2:
+        raise ValueError(
+            f"orthogonal_: tensor must have at least 2 dimensions; got shape {tuple(tensor.shape)}"
+        )
+    if tensor.numel() == 0:
+        return tensor
+    rows, columns = int(tensor.shape[0]), tensor.numel() // int(tensor.shape[0])
+    count, length = min(rows, columns), max(rows, columns)
+    with no_grad():
+        basis = empty((count, length), dtype=float64, device=tensor.device)
+        basis.normal_(0.0, 1.0, generator=generator)
+        for i in range(count):
+            row = basis[i : i + 1]
+            for _ in range(2):
+                if i:
+                    done = basis[:i]
+                    row.copy_(row - matmul(matmul(row, done.transpose(0, 1)), done))
+                row.copy_(row * (1.0 / math.sqrt((row * row).sum().item())))
+        values = basis if rows <= columns else basis.transpose(0, 1)
+        return tensor.copy_((values * gain).reshape(tuple(tensor.shape)).to(tensor.dtype))
+
+
+def sparse_(
+    tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator | None = None
+) -> Tensor:
+    """Normal random values, a share of each column set to 0.
+
+    Shape: (rows, columns)
+
+    Args:
+        tensor: the weight.
+        sparsity: the share of each column that is 0, rounded up to whole elements.
+        std: the standard deviation of the others.
+        generator: default: the default generator.
+
+    Raises:
+        ValueError: a tensor that is not 2-dimensional, or a share outside of [0, 1].
+
+    Source: Martens 2010, Deep learning via Hessian-free optimization.
+    """
+    if tensor.ndim != 2:
+        raise ValueError(f"sparse_: tensor must be 2-dimensional; got shape {tuple(tensor.shape)}")
+    if not 0 <= sparsity <= 1:
+        raise ValueError(f"sparse_: sparsity must be in [0, 1]; got {sparsity}")
+    from ..utils.data.sampler import permutation
+
+    rows, columns = int(tensor.shape[0]), int(tensor.shape[1])
+    kept = np.zeros((rows, columns), np.float32)
+    for column in range(columns):
+        for row in permutation(rows, generator)[math.ceil(sparsity * rows) :]:
+            kept[row, column] = 1.0
+    with no_grad():
+        tensor.normal_(0.0, std, generator=generator)
+        mask = from_numpy(kept).to(dtype=tensor.dtype, device=tensor.device)
+        return tensor.copy_(tensor * mask)

@@ -106,10 +106,6 @@ class Module(HookedModule, ConvertibleModule):
         else:
             self._non_persistent_buffers_set.add(name)
 
-    def add_module(self, name: str, module: Module | None) -> None:
-        """As register_module."""
-        self.register_module(name, module)
-
     def register_module(self, name: str, module: Module | None) -> None:
         """Adds a child module, which is then the attribute `name`; None reserves the name.
 

@@ -12,6 +12,7 @@ from .conv import (
 from .elementwise import ReLU, Sigmoid, Tanh
 from .loss import CrossEntropyLoss, LogSoftmax, NLLLoss
 from .matmul import Linear
+from .parameters import ParameterDict, ParameterList
 from .pool import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
 from .random import Dropout
 from .view import Flatten, Identity
@@ -38,6 +39,8 @@ __all__ = [
     "ModuleDict",
     "ModuleList",
     "NLLLoss",
+    "ParameterDict",
+    "ParameterList",
     "ReLU",
     "Sequential",
     "Sigmoid",

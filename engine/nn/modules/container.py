@@ -134,6 +134,22 @@ class Sequential(_Numbered):
             raise ValueError(f"Sequential: += needs a Sequential; got {type(other).__name__}")
         return self.extend(other)
 
+    def _times(self, count: Any) -> list[Module]:
+        """The modules, so many times over."""
+        if isinstance(count, bool) or not hasattr(count, "__index__"):
+            raise TypeError(f"Sequential: * needs an int; got {count!r}")
+        if count <= 0:
+            raise ValueError(f"Sequential: * needs an int above 0; got {count}")
+        return list(self) * count
+
+    def __mul__(self, other: int) -> Sequential:
+        return Sequential(*self._times(other))
+
+    __rmul__ = __mul__
+
+    def __imul__(self, other: int) -> Sequential:
+        return self.extend(self._times(other)[len(self) :])
+
 
 class ModuleList(_Numbered):
     """A list of modules that are registered, so that their parameters are found.
