@@ -206,12 +206,28 @@ def check_guards() -> None:
 
 
 class EmulatorMemory:
-    """The emulator's device memory: the host's, poisoned when fresh, guarded on request."""
+    """The emulator's device memory: the host's, poisoned when fresh, guarded on request.
+
+    Attributes:
+        allocated, peak: bytes of the arrays that live, and the most that ever did.
+        allocations: how many arrays were made.
+    """
 
     array_type: type = DeviceArray
 
     def __init__(self) -> None:
         self.guarded = environment.CUDA_EMULATOR_GUARD
+        self.allocated = self.peak = self.allocations = 0
+
+    def _count(self, owner: Any, nbytes: int) -> None:
+        """Counts memory that lives as long as its owner."""
+        self.allocated += nbytes
+        self.peak = max(self.peak, self.allocated)
+        self.allocations += 1
+        weakref.finalize(owner, self._freed, nbytes).atexit = False
+
+    def _freed(self, nbytes: int) -> None:
+        self.allocated -= nbytes
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> DeviceArray:
         dtype = np.dtype(dtype)
@@ -222,11 +238,13 @@ class EmulatorMemory:
             raise MemoryError(f"CUDA emulator: no memory for shape {shape} of {dtype}")
         if self.guarded:
             pages = _Pages(nbytes, dtype.itemsize)
+            self._count(pages, nbytes)
             buffer = (ctypes.c_ubyte * max(nbytes, 1)).from_address(pages.start)
             buffer.owner = pages  # type: ignore[attr-defined]  # lives as long as its views
             return DeviceArray(np.ndarray(shape, dtype, buffer))
         memory = np.empty(nbytes + _ALIGNMENT, np.uint8)
         memory[:_POISONED].fill(_POISON)
+        self._count(memory, nbytes)
         offset = -memory.__array_interface__["data"][0] % _ALIGNMENT
         return DeviceArray(np.ndarray(shape, dtype, memory, offset))
 
@@ -237,6 +255,21 @@ class EmulatorMemory:
 
     def to_host(self, x: DeviceArray) -> np.ndarray[Any, Any]:
         return np.array(x._host, order="C", copy=True)
+
+    def stats(self) -> dict[str, int]:
+        """Bytes in use and reserved, their peaks, and the number of allocations."""
+        return {
+            "allocated": self.allocated,
+            "peak": self.peak,
+            "reserved": self.allocated,
+            "allocations": self.allocations,
+        }
+
+    def reset_peak(self) -> None:
+        self.peak = self.allocated
+
+    def release(self) -> None:
+        """Nothing is kept that could be given back."""
 
     def strided(
         self, x: DeviceArray, shape: tuple[int, ...], strides: tuple[int, ...]
@@ -258,9 +291,12 @@ class CupyMemory:
         self._cupy = cupy
         self.array_type: type = cupy.ndarray
         self.guarded = False
+        self._peak = 0
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
-        return self._cupy.ndarray(shape, dtype)
+        y = self._cupy.ndarray(shape, dtype)
+        self._peak = max(self._peak, self._cupy.get_default_memory_pool().used_bytes())
+        return y
 
     def from_host(self, x: np.ndarray[Any, Any]) -> Any:
         y = self._cupy.ndarray(x.shape, x.dtype)
@@ -274,6 +310,24 @@ class CupyMemory:
 
             x = copy.copy(x, x.dtype)
         return x.get()
+
+    def stats(self) -> dict[str, int]:
+        """Bytes in use and reserved by CuPy's pool, and the most that were in use."""
+        pool = self._cupy.get_default_memory_pool()
+        used = pool.used_bytes()
+        return {
+            "allocated": used,
+            "peak": max(self._peak, used),
+            "reserved": pool.total_bytes(),
+            "allocations": 0,
+        }
+
+    def reset_peak(self) -> None:
+        self._peak = 0
+
+    def release(self) -> None:
+        """Gives what the pool keeps back to the device."""
+        self._cupy.get_default_memory_pool().free_all_blocks()
 
     def strided(self, x: Any, shape: tuple[int, ...], strides: tuple[int, ...]) -> Any:
         return self._cupy.ndarray(shape, x.dtype, memptr=x.data, strides=strides)
@@ -291,6 +345,25 @@ def select(memory: EmulatorMemory | CupyMemory) -> None:
     from_host = memory.from_host
     to_host = memory.to_host
     strided = memory.strided
+
+
+def stats() -> dict[str, int]:
+    """Bytes in use and reserved, their peak, the number of allocations; 0 if unconnected."""
+    if _memory is None:
+        return dict.fromkeys(("allocated", "peak", "reserved", "allocations"), 0)
+    return _memory.stats()
+
+
+def reset_peak() -> None:
+    """Starts the peak anew at what is in use."""
+    if _memory is not None:
+        _memory.reset_peak()
+
+
+def release() -> None:
+    """Gives memory that is kept for reuse back to the device."""
+    if _memory is not None:
+        _memory.release()
 
 
 def _unconnected(*args: Any) -> Any:
