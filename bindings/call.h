@@ -19,6 +19,8 @@ namespace gradsmith {
 
 // Arrays below this many elements in all keep the GIL: releasing it costs more than they take.
 constexpr int64_t kReleaseGilAbove = 16384;
+// The most arguments and results of a kernel.
+constexpr int kMaxInputs = 24, kMaxResults = 8;
 
 constexpr size_t max_args_size() {
   size_t most = 0;
@@ -78,6 +80,10 @@ KernelInfo describe(const char* name) {
     } else {
       f.dtype_from = field_named(info, f.field.dtype_of);
     }
+  }
+  if (info.inputs > kMaxInputs || info.outputs > kMaxResults) {
+    throw std::logic_error(std::string(name) +
+                           ": more arguments or results than a call has room for");
   }
   return info;
 }
@@ -565,9 +571,9 @@ class Call {
     int8_t i8;
     bool b;
   } number_storage_ = {};
-  Temporary temporary_[4];
+  Temporary temporary_[kMaxInputs];
   int temporaries_ = 0;
-  PyObject* results_[2] = {};
+  PyObject* results_[kMaxResults] = {};
   int made_ = 0;
   std::vector<std::vector<Array>> lists_;
 };

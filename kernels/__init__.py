@@ -75,6 +75,33 @@ KERNELS: dict[str, tuple[str, str]] = {
     "dropout": ("x p seed offset", "y"),  # kept elements are divided by 1 - p
     "uniform": ("shape low high seed offset dtype", "y"),
     "normal": ("shape mean std seed offset dtype", "y"),
+    # recurrent: one layer in one direction. Time steps lie one after another, step t being the
+    # first batch_sizes[t] rows of the batch (int64, on the host, never growing); x and y are (rows
+    # of all steps, features), h_0 and c_0 (batch, features) or None: zeros. x is the input's part
+    # of the gates.
+    "rnn_fwd": ("x h_0? weight_hh bias_hh? batch_sizes h_shape relu reverse", "y h_n"),
+    "rnn_bwd": (
+        "grad_y grad_h_n y h_0? weight_hh batch_sizes h_shape relu reverse",
+        "grad_x grad_h_0 h_before",
+    ),
+    "lstm_fwd": (
+        "x h_0? c_0? weight_hh bias_hh? weight_hr? batch_sizes y_shape h_shape c_shape"
+        " saved_shape reverse",
+        "y h_n c_n saved",
+    ),
+    "lstm_bwd": (
+        "grad_y grad_h_n grad_c_n saved y h_0? c_0? weight_hh weight_hr? batch_sizes x_shape"
+        " h_shape c_shape projected_shape reverse",
+        "grad_x grad_h_0 grad_c_0 h_before grad_projected",
+    ),
+    "gru_fwd": (
+        "x h_0? weight_hh bias_hh? batch_sizes y_shape h_shape saved_shape reverse",
+        "y h_n saved",
+    ),
+    "gru_bwd": (
+        "grad_y grad_h_n saved y h_0? weight_hh batch_sizes x_shape h_shape reverse",
+        "grad_x grad_hidden grad_h_0 h_before",
+    ),
     # optim, in place; hyper is a float64 host array [learning rate, step]
     "sgd_step": (
         "params* grads* momentum_buffers* hyper momentum dampening weight_decay nesterov maximize"

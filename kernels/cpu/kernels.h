@@ -12,6 +12,7 @@
 #include "lists/optim.h"
 #include "lists/pool.h"
 #include "lists/random.h"
+#include "lists/recurrent.h"
 #include "lists/reduce.h"
 
 namespace gradsmith {
@@ -27,7 +28,8 @@ namespace gradsmith {
   GS_POOL_KERNELS(X) \
   GS_LOSS_KERNELS(X) \
   GS_RANDOM_KERNELS(X) \
-  GS_OPTIM_KERNELS(X)
+  GS_OPTIM_KERNELS(X) \
+  GS_RECURRENT_KERNELS(X)
 // clang-format on
 
 // Each ISA build defines all kernels in its own namespace (GS_ISA: v2, v3, v4 or neon).

@@ -18,6 +18,7 @@ FAMILIES: tuple[str, ...] = (
     "loss",
     "random",
     "optim",
+    "recurrent",
 )
 
 
