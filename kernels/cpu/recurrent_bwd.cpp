@@ -5,7 +5,7 @@
 // grad_x, the gradient before the activations; times W it is the gradient of h. The weights'
 // gradient is one product over all rows, grad_x^T h_before, made by the caller: h_before are the
 // states that each row began with. For the gru grad_hidden is grad_x with the new gate's part times r.
-// Layout, split: as the forward. Working set: packed weights, a block's rows of the gates.
+// Layout: as the forward. Split: as the forward. Working set: packed weights, a block's rows.
 // Cost: 2 gates H^2 FLOPs a row; saved, y and grad_y are read once, three arrays written once.
 // Accuracy: one chain of multiply-adds an element; tanh of the cell is computed again.
 #include "recurrent.h"
