@@ -43,7 +43,7 @@ from .ops.loss import *
 from .ops.matmul import *
 from .ops.pool import *
 from .ops.random import *
-from .ops.recurrent import *
+from .ops.recurrent_layers import *
 from .ops.reduce import *
 from .ops.view import *
 from .random import Generator, initial_seed, manual_seed, seed
