@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..autograd.op import op
 
-__all__ = ["gru_", "lstm_", "rnn_"]
+__all__: list[str] = []
 
 _NO_SECOND = "no second derivative of {} yet"
 
