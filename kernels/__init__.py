@@ -32,6 +32,26 @@ KERNELS: dict[str, tuple[str, str]] = {
     "relu": ("x", "y"),
     "sigmoid": ("x", "y"),
     "tanh": ("x", "y"),
+    "abs": ("x", "y"),
+    "sqrt": ("x", "y"),
+    "rsqrt": ("x", "y"),
+    "square": ("x", "y"),
+    "reciprocal": ("x", "y"),
+    "expm1": ("x", "y"),
+    "log1p": ("x", "y"),
+    "log2": ("x", "y"),
+    "sin": ("x", "y"),
+    "cos": ("x", "y"),
+    "tan": ("x", "y"),
+    "erf": ("x", "y"),
+    "floor": ("x", "y"),
+    "ceil": ("x", "y"),
+    "round": ("x", "y"),  # halves to the even number
+    "trunc": ("x", "y"),
+    "lerp": ("a| b| weight|", "y"),  # a + weight * (b - a)
+    "addcmul": ("x a b value", "y"),  # x + value * (a * b)
+    "addcdiv": ("x a b value", "y"),  # x + value * (a / b)
+    "abs_bwd": ("grad_y x", "grad_x"),  # grad_y, 0 or -grad_y by the sign of x
     "relu_bwd": ("grad_y y", "grad_x"),  # grad_y, and 0 where y <= 0
     "sigmoid_bwd": ("grad_y y", "grad_x"),  # grad_y * y * (1 - y)
     "tanh_bwd": ("grad_y y", "grad_x"),  # grad_y * (1 - y * y)

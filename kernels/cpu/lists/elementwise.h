@@ -31,6 +31,49 @@ struct UnaryArgs {
   }
 };
 
+// a + weight * (b - a).
+struct LerpArgs {
+  Array a, b, weight, y;
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(LerpArgs, a, kOperand),
+        GS_FIELD(LerpArgs, b, kOperand),
+        GS_FIELD(LerpArgs, weight, kOperand),
+        GS_OUT(LerpArgs, y, nullptr, "a"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
+};
+
+// x + value * (a * b) or x + value * (a / b).
+struct AddProductArgs {
+  Array x, a, b;
+  double value;
+  Array y;
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(AddProductArgs, x, kOperand),
+        GS_FIELD(AddProductArgs, a, kOperand),
+        GS_FIELD(AddProductArgs, b, kOperand),
+        GS_FIELD(AddProductArgs, value, kDouble),
+        GS_OUT(AddProductArgs, y, nullptr, "x"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
+};
+
+struct AbsBwdArgs {
+  Array grad_y, x, grad_x;
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(AbsBwdArgs, grad_y, kOperand),
+        GS_FIELD(AbsBwdArgs, x, kOperand),
+        GS_OUT(AbsBwdArgs, grad_x, nullptr, "x"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
+};
+
 // The derivative of an activation, from its output.
 struct OutputBwdArgs {
   Array grad_y, y, grad_x;
@@ -55,6 +98,26 @@ struct OutputBwdArgs {
   X(relu, UnaryArgs) \
   X(sigmoid, UnaryArgs) \
   X(tanh, UnaryArgs) \
+  X(abs, UnaryArgs) \
+  X(sqrt, UnaryArgs) \
+  X(rsqrt, UnaryArgs) \
+  X(square, UnaryArgs) \
+  X(reciprocal, UnaryArgs) \
+  X(expm1, UnaryArgs) \
+  X(log1p, UnaryArgs) \
+  X(log2, UnaryArgs) \
+  X(sin, UnaryArgs) \
+  X(cos, UnaryArgs) \
+  X(tan, UnaryArgs) \
+  X(erf, UnaryArgs) \
+  X(floor, UnaryArgs) \
+  X(ceil, UnaryArgs) \
+  X(round, UnaryArgs) \
+  X(trunc, UnaryArgs) \
+  X(lerp, LerpArgs) \
+  X(addcmul, AddProductArgs) \
+  X(addcdiv, AddProductArgs) \
+  X(abs_bwd, AbsBwdArgs) \
   X(relu_bwd, OutputBwdArgs) \
   X(sigmoid_bwd, OutputBwdArgs) \
   X(tanh_bwd, OutputBwdArgs)
