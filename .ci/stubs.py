@@ -219,6 +219,7 @@ def _installed(name: str, value: Any, imports: _Imports) -> str:
     if isinstance(value, property):
         prefix = "    @property\n"
         function = value.fget  # type: ignore[assignment]
+    function = inspect.unwrap(function)  # a form in place has the arguments of the other
     path = Path(inspect.getfile(function))
     module = ast.parse((ROOT / "engine/ops" / path.name).read_text())
     node = next(

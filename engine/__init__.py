@@ -40,6 +40,7 @@ from .ops.conv import *
 from .ops import convert, inplace  # install Tensor's methods
 from .ops.elementwise import *
 from .ops.loss import *
+from .ops.math import *
 from .ops.matmul import *
 from .ops.pool import *
 from .ops.random import *

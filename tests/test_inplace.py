@@ -186,3 +186,41 @@ def test_alpha_scales_the_other_operand() -> None:
     x, y = gs.tensor([1.0, 2.0]), gs.tensor([10.0, 20.0])
     assert gs.add(x, y, alpha=2).tolist() == [21.0, 42.0]
     assert gs.sub(x, y, alpha=0.5).tolist() == [-4.0, -8.0]
+
+
+IN_PLACE = {
+    **dict.fromkeys(("abs", "ceil", "cos", "erf", "exp", "expm1", "floor", "log", "log1p"), ()),
+    **dict.fromkeys(("log2", "neg", "reciprocal", "relu", "round", "rsqrt", "sigmoid", "sin"), ()),
+    **dict.fromkeys(("sqrt", "square", "tan", "tanh", "trunc"), ()),
+    "lerp": (gs.ones(3), 0.25),
+    "addcmul": (gs.ones(3), gs.ones(3)),
+    "addcdiv": (gs.ones(3), gs.ones(3)),
+}
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_in_place_forms(name: str) -> None:
+    """The same values and gradients as the form that is not in place, in the same memory."""
+    options = IN_PLACE[name]
+    x = gs.tensor([0.3, 1.2, 2.6], requires_grad=True)
+    y = getattr(x, name)(*options)
+    (y * y).sum().backward()
+    expected, x.grad = x.grad, None
+    changed = x * 1.0
+    address = changed.data_ptr() if hasattr(changed, "data_ptr") else id(changed)
+    assert getattr(changed, name + "_")(*options) is changed
+    assert (changed.data_ptr() if hasattr(changed, "data_ptr") else id(changed)) == address
+    assert changed.tolist() == y.tolist()
+    (changed * changed).sum().backward()
+    assert x.grad.tolist() == expected.tolist()
+
+
+def test_in_place_refusals() -> None:
+    x = gs.ones(3, requires_grad=True)
+    with pytest.raises(RuntimeError, match="sqrt_: a leaf that requires a gradient"):
+        x.sqrt_()
+    y = x * 2.0
+    z = y * y
+    y.exp_()
+    with pytest.raises(RuntimeError, match="changed in place"):
+        z.sum().backward()

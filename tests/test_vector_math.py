@@ -18,7 +18,7 @@ SAMPLES = {False: 400_000, True: 8_000_000}
 
 
 def erf(x):
-    """2 x e^(-x^2) / sqrt(pi) * sum of (2 x^2)^n / (2n + 1)!!: no cancellation. From 7 on it is 1."""
+    """2 x e^(-x^2) / sqrt(pi) * sum of (2 x^2)^n / (2n + 1)!!: nothing cancels. 1 from 7 on."""
     z = np.minimum(np.abs(x), 7)
     term, total = np.ones_like(z), np.ones_like(z)
     for n in range(1, 250):
@@ -47,7 +47,15 @@ def arguments(dtype, count, rng):
     patterns = rng.integers(0, np.iinfo(bits).max, count // 2, dtype=bits, endpoint=True)
     edge = 105.0 if dtype == np.float32 else 746.0
     parts = [patterns.view(dtype)]
-    for low, high in ((-edge, edge), (-10, 10), (-1, 1), (0.5, 2), (0, 40), (0.99, 1.01), (-2e6, 2e6)):
+    for low, high in (
+        (-edge, edge),
+        (-10, 10),
+        (-1, 1),
+        (0.5, 2),
+        (0, 40),
+        (0.99, 1.01),
+        (-2e6, 2e6),
+    ):
         parts.append(rng.uniform(low, high, count // 12).astype(dtype))
     return np.concatenate(parts)
 
@@ -78,6 +86,54 @@ def test_error_stays_within_two_ulp(name, dtype, isa, full):
     assert error.size > x.size // 4
     worst = int(np.argmax(error))
     assert error[worst] <= MAX_ULP, (x[finite][worst], error[worst])
+
+
+NAN, INF = np.nan, np.inf
+#: An argument, and what each function gives there.
+LIMITS = (
+    (NAN, dict.fromkeys(("expm1", "log1p", "log2", "erf", "sin", "cos", "tan", "rsqrt"), NAN)),
+    (INF, {"expm1": INF, "log1p": INF, "log2": INF, "erf": 1, "sin": NAN, "cos": NAN, "rsqrt": 0}),
+    (
+        -INF,
+        {"expm1": -1, "log1p": NAN, "log2": NAN, "erf": -1, "sin": NAN, "tan": NAN, "rsqrt": NAN},
+    ),
+    (0.0, {"expm1": 0, "log1p": 0, "log2": -INF, "erf": 0, "sin": 0, "cos": 1, "tan": 0}),
+    (-0.0, {"expm1": -0.0, "log1p": -0.0, "erf": -0.0, "sin": -0.0, "cos": 1, "tan": -0.0}),
+    (-1.0, {"log1p": -INF, "log2": NAN}),
+    (8.0, {"log2": 3}),
+    (-2.0, {"log1p": NAN, "rsqrt": NAN}),
+    (1e30, {"expm1": INF, "erf": 1}),
+)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_limits(dtype, isa):
+    for value, results in LIMITS:
+        for name, wanted in results.items():
+            got = getattr(K, name)(np.full(37, value, dtype))
+            assert np.array_equal(got, np.full(37, wanted, dtype), equal_nan=True), (name, value)
+            if wanted == 0:
+                assert np.array_equal(np.signbit(got), np.signbit(np.full(37, wanted))), name
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_large_angles(dtype, isa):
+    # Angles that need many digits of pi, among small ones.
+    rng = np.random.default_rng(4)
+    x = np.exp(rng.uniform(10, 80, 4000)).astype(dtype) * rng.choice([-1, 1], 4000).astype(dtype)
+    x[::3] = rng.uniform(-3, 3, x[::3].size)
+    for name in ("sin", "cos", "tan"):
+        error, _ = ulp_error(getattr(K, name)(x), reference(name, x), dtype)
+        assert error.size == x.size and error.max() <= MAX_ULP, name
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rounding(dtype, isa):
+    x = np.concatenate([np.arange(-40, 41) / 4, [1e30, -1e30, np.inf, -np.inf, np.nan, -0.0]])
+    x = np.concatenate([x, np.array([2.0**22 + 0.5, 2.0**51 + 0.5, 0.49999997])]).astype(dtype)
+    for name, wanted in (("floor", np.floor), ("ceil", np.ceil), ("trunc", np.trunc)):
+        assert getattr(K, name)(x).tobytes() == wanted(x).tobytes()
+    assert K.round(x).tobytes() == np.rint(x).tobytes()
 
 
 SPECIAL = (
@@ -143,7 +199,7 @@ def test_same_bits_at_every_place(isa):
     # A value must not depend on its lane, on the tail, or on the layout it is read from.
     rng = np.random.default_rng(1)
     x = rng.uniform(-20, 20, 201).astype(np.float32)
-    for name in ("exp", "log", "sigmoid", "tanh"):
+    for name in FUNCTIONS:
         kernel = getattr(K, name)
         whole = kernel(x)
         for i in range(0, 201, 7):

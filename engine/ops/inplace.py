@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from ..autograd.grad_mode import mode, no_grad
 from ..errors import call
 from ..tensor import Tensor
-from . import creation
+from . import creation, elementwise, math
 from .install import method
 from .view import _to, expand
 
 __all__: list[str] = []
+
+#: Functions whose form in place is Tensor.<name>_.
+_IN_PLACE = (
+    *(elementwise.exp, elementwise.log, elementwise.neg),
+    *(elementwise.relu, elementwise.sigmoid, elementwise.tanh),
+    *(math.abs, math.addcdiv, math.addcmul, math.ceil, math.cos, math.erf, math.expm1, math.floor),
+    *(math.lerp, math.log1p, math.log2, math.reciprocal, math.round, math.rsqrt, math.sin),
+    *(math.sqrt, math.square, math.tan, math.trunc),
+)
+#: Further names of some of them.
+_ALIASES = {"absolute_": math.abs, "negative_": elementwise.neg, "fix_": math.trunc}
 
 
 def _change(name: str, input: Tensor, value: Tensor) -> Tensor:
@@ -106,6 +119,38 @@ def _old(input: Tensor, other: Any) -> tuple[Tensor, Any]:
     return old, old if other is input else other
 
 
+def write(name: str, input: Tensor, y: Tensor) -> Tensor:
+    """y, written into input for `inplace=True`.
+
+    The history of a view cannot be replaced: the result is then the new tensor.
+    """
+    node = input.grad_fn
+    view = y.requires_grad and node is not None and node.op.views
+    return y if view else _change(name, input, y)
+
+
+def in_place(name: str, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Installs Tensor.<name>: what `function` of the tensor computes, written into it."""
+
+    @wraps(function)
+    def change(input: Tensor, *args: Any, **options: Any) -> Tensor:
+        recorded = [a for a in args if isinstance(a, Tensor) and a._requires_grad]
+        old, _ = _old(input, recorded[0] if recorded else None)
+        others = [old if a is input else a for a in args]
+        y = function(old, *others, **options)
+        if y.dtype.is_floating_point and not input.dtype.is_floating_point:
+            raise RuntimeError(
+                f"{name}: the result, {y.dtype}, cannot be written into {input.dtype} "
+                f"(use the form that is not in place)"
+            )
+        return _change(name, input, y)
+
+    change.__name__ = name
+    change.__doc__ = f"Like {name[:-1]}, in place."
+    setattr(Tensor, name, change)
+    return change
+
+
 @method("mul_", "__imul__")
 def _mul_(input: Tensor, other: Any) -> Tensor:
     """Multiplies by other in place."""
@@ -139,3 +184,9 @@ def _setitem(input: Tensor, key: Any, value: Any) -> None:
             _copy_(part, value)
         else:
             _copy_(part, _filled(part, value))
+
+
+for _function in _IN_PLACE:
+    in_place(_function.__name__ + "_", _function)
+for _name, _function in _ALIASES.items():
+    in_place(_name, _function)

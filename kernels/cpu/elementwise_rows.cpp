@@ -10,7 +10,7 @@
 // Working set: the block's operands and result (384 KB for two float32 operands); buffers of 4 KB an
 //   operand.
 // Cost: operands are read once, strided ones through the buffer.
-// Limits: 16 dimensions, kMaxOperands operands of 1, 4 or 8 bytes.
+// Limits: 16 dimensions, kMaxOperands operands of 1, 2, 4 or 8 bytes.
 #include "elementwise.h"
 
 namespace gradsmith {
@@ -28,6 +28,9 @@ int64_t bytes_of(DType dtype) {
     case DType::kInt32: return 4;
     case DType::kFloat64:
     case DType::kInt64: return 8;
+    case DType::kInt16:
+    case DType::kFloat16:
+    case DType::kBFloat16: return 2;
     default: return 1;
   }
 }
@@ -44,6 +47,8 @@ GS_INLINE void collect(char* to, const char* from, int64_t stride, int64_t n, in
     collect_typed<uint32_t>(to, from, stride, n);
   } else if (bytes == 8) {
     collect_typed<uint64_t>(to, from, stride, n);
+  } else if (bytes == 2) {
+    collect_typed<uint16_t>(to, from, stride, n);
   } else {
     collect_typed<uint8_t>(to, from, stride, n);
   }
@@ -51,14 +56,14 @@ GS_INLINE void collect(char* to, const char* from, int64_t stride, int64_t n, in
 
 // One vector of an element repeated.
 GS_INLINE void repeat(char* to, const char* from, int64_t bytes) {
-  if (bytes == 4) {
-    const uint32_t x = load_one<uint32_t>(from);
-    for (int64_t i = 0; i < GS_VECTOR_BYTES / 4; ++i) reinterpret_cast<uint32_t*>(to)[i] = x;
-  } else if (bytes == 8) {
-    const uint64_t x = load_one<uint64_t>(from);
-    for (int64_t i = 0; i < GS_VECTOR_BYTES / 8; ++i) reinterpret_cast<uint64_t*>(to)[i] = x;
-  } else {
-    __builtin_memset(to, *from, GS_VECTOR_BYTES);
+  for (int64_t i = 0; i < GS_VECTOR_BYTES; i += bytes) {
+    if (bytes == 4) {
+      store_one<uint32_t>(to + i, load_one<uint32_t>(from));
+    } else if (bytes == 8) {
+      store_one<uint64_t>(to + i, load_one<uint64_t>(from));
+    } else {
+      __builtin_memcpy(to + i, from, static_cast<size_t>(bytes));
+    }
   }
 }
 

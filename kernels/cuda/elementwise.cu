@@ -1,12 +1,14 @@
-// Elementwise kernels: add sub mul div neg exp log relu sigmoid tanh and the activations' backward.
+// Elementwise kernels: arithmetic, the elementary functions, rounding, lerp, addcmul, addcdiv, relu,
+// sigmoid, tanh, and the backward of the last three and of abs.
 //
-// Formula   y = op(x) or y = op(a, b), element by element, float32 and float64.
+// Formula   y = op(x), op(a, b) or op(a, b, c), element by element, float32 and float64.
 // Layout    *_whole: every operand contiguous and 16-byte aligned, or one value for all elements.
 //           *_strided: any strides, broadcasting by stride 0. y is contiguous.
 // Split     grid-stride loops; a thread takes 16 bytes of each operand (whole) or one element.
 // Memory    no shared memory.
 // Cost      reads each operand once, writes y once; a vector access moves 16 bytes a thread.
-// Accuracy  + - * / neg relu: as IEEE rounds. exp, log, tanh: CUDA's library functions, at most
+// Accuracy  + - * / neg relu abs sqrt and the rounding: as IEEE rounds. The elementary functions and
+//           tan (4 ULP in float32): CUDA's library functions, at most
 //           2 ULP in float32, 1 in float64 (CUDA C++ Programming Guide, mathematical functions);
 //           sigmoid at most 4 ULP.
 // Limits    16 dimensions.
@@ -71,6 +73,103 @@ struct Sigmoid {
 struct Tanh {
   static __device__ __forceinline__ float apply(float x) { return tanhf(x); }
   static __device__ __forceinline__ double apply(double x) { return tanh(x); }
+};
+struct Sqrt {
+  static __device__ __forceinline__ float apply(float x) { return sqrtf(x); }
+  static __device__ __forceinline__ double apply(double x) { return sqrt(x); }
+};
+struct Expm1 {
+  static __device__ __forceinline__ float apply(float x) { return expm1f(x); }
+  static __device__ __forceinline__ double apply(double x) { return expm1(x); }
+};
+struct Log1p {
+  static __device__ __forceinline__ float apply(float x) { return log1pf(x); }
+  static __device__ __forceinline__ double apply(double x) { return log1p(x); }
+};
+struct Log2 {
+  static __device__ __forceinline__ float apply(float x) { return log2f(x); }
+  static __device__ __forceinline__ double apply(double x) { return log2(x); }
+};
+struct Sin {
+  static __device__ __forceinline__ float apply(float x) { return sinf(x); }
+  static __device__ __forceinline__ double apply(double x) { return sin(x); }
+};
+struct Cos {
+  static __device__ __forceinline__ float apply(float x) { return cosf(x); }
+  static __device__ __forceinline__ double apply(double x) { return cos(x); }
+};
+struct Tan {
+  static __device__ __forceinline__ float apply(float x) { return tanf(x); }
+  static __device__ __forceinline__ double apply(double x) { return tan(x); }
+};
+struct Erf {
+  static __device__ __forceinline__ float apply(float x) { return erff(x); }
+  static __device__ __forceinline__ double apply(double x) { return erf(x); }
+};
+struct Floor {
+  static __device__ __forceinline__ float apply(float x) { return floorf(x); }
+  static __device__ __forceinline__ double apply(double x) { return floor(x); }
+};
+struct Ceil {
+  static __device__ __forceinline__ float apply(float x) { return ceilf(x); }
+  static __device__ __forceinline__ double apply(double x) { return ceil(x); }
+};
+struct Round {
+  static __device__ __forceinline__ float apply(float x) { return rintf(x); }
+  static __device__ __forceinline__ double apply(double x) { return rint(x); }
+};
+struct Trunc {
+  static __device__ __forceinline__ float apply(float x) { return truncf(x); }
+  static __device__ __forceinline__ double apply(double x) { return trunc(x); }
+};
+struct Abs {
+  static __device__ __forceinline__ float apply(float x) { return fabsf(x); }
+  static __device__ __forceinline__ double apply(double x) { return fabs(x); }
+};
+struct Rsqrt {
+  template <class T>
+  static __device__ __forceinline__ T apply(T x) {
+    return T(1) / Sqrt::apply(x);  // rsqrtf(x) is 2 ULP
+  }
+};
+struct Square {
+  template <class T>
+  static __device__ __forceinline__ T apply(T x) {
+    return x * x;
+  }
+};
+struct Reciprocal {
+  template <class T>
+  static __device__ __forceinline__ T apply(T x) {
+    return T(1) / x;
+  }
+};
+struct AbsBwd {
+  template <class T>
+  static __device__ __forceinline__ T apply(T grad_y, T x) {
+    return x > T(0) ? grad_y : (x < T(0) ? -grad_y : T(0));
+  }
+};
+// Of three operands and a number.
+struct Lerp {
+  template <class T>
+  static __device__ __forceinline__ T apply(T a, T b, T weight, T) {
+    const T range = b - a;
+    const bool near_a = Abs::apply(weight) < T(0.5);
+    return near_a ? a + weight * range : b - range * (T(1) - weight);
+  }
+};
+struct Addcmul {
+  template <class T>
+  static __device__ __forceinline__ T apply(T x, T a, T b, T value) {
+    return x + value * (a * b);
+  }
+};
+struct Addcdiv {
+  template <class T>
+  static __device__ __forceinline__ T apply(T x, T a, T b, T value) {
+    return x + value * (a / b);
+  }
 };
 struct ReluBwd {
   template <class T>
@@ -173,5 +272,17 @@ __global__ void binary_strided(const T* a, const T* b, T number, T* __restrict__
     int64 at[2];
     gs::locate(loop, i, at);
     y[i] = Op::apply(a ? a[at[0]] : number, b ? b[at[1]] : number);
+  }
+}
+
+// Operands of any strides; contiguous ones merge into a loop of one dimension. `number` stands for c
+// where c is null.
+template <class Op, class T>
+__global__ void ternary_strided(const T* a, const T* b, const T* c, T number, T value,
+                                T* __restrict__ y, gs::StridedLoop<3> loop, int64 n) {
+  for (int64 i = gs::grid_thread(); i < n; i += gs::grid_threads()) {
+    int64 at[3];
+    gs::locate(loop, i, at);
+    y[i] = Op::apply(a[at[0]], b[at[1]], c ? c[at[2]] : number, value);
   }
 }

@@ -33,9 +33,31 @@ _UNARY = {
     "relu": "Relu",
     "sigmoid": "Sigmoid",
     "tanh": "Tanh",
+    "abs": "Abs",
+    "sqrt": "Sqrt",
+    "rsqrt": "Rsqrt",
+    "square": "Square",
+    "reciprocal": "Reciprocal",
+    "expm1": "Expm1",
+    "log1p": "Log1p",
+    "log2": "Log2",
+    "sin": "Sin",
+    "cos": "Cos",
+    "tan": "Tan",
+    "erf": "Erf",
+    "floor": "Floor",
+    "ceil": "Ceil",
+    "round": "Round",
+    "trunc": "Trunc",
 }
 _BINARY = {"add": "Add", "sub": "Sub", "mul": "Mul", "div": "Div"}
-_BACKWARD = {"relu_bwd": "ReluBwd", "sigmoid_bwd": "SigmoidBwd", "tanh_bwd": "TanhBwd"}
+_BACKWARD = {
+    "abs_bwd": "AbsBwd",
+    "relu_bwd": "ReluBwd",
+    "sigmoid_bwd": "SigmoidBwd",
+    "tanh_bwd": "TanhBwd",
+}
+_TERNARY = {"lerp": "Lerp", "addcmul": "Addcmul", "addcdiv": "Addcdiv"}
 
 _TYPES = ("float", "double")
 #: How the operands of binary_whole may be given.
@@ -59,6 +81,7 @@ MODULE = Module(
             for op in (*_BINARY.values(), *_BACKWARD.values())
             for t in _TYPES
         ),
+        *(f"ternary_strided<{op}, {t}>" for op in _TERNARY.values() for t in _TYPES),
     ],
 )
 
@@ -153,8 +176,53 @@ def _pair(a: Any, b: Any, n: int) -> str:
     return ""
 
 
+def _ternary(name: str, a: Any, b: Any, c: Any, value: float) -> Any:
+    """y = op(a, b, c, value), broadcast; c may be a number."""
+    for argument, operand in (("a", a), ("b", b), ("c", c)):
+        if operand is None:
+            raise Fault(name, "not_array", (argument, "NoneType"))
+    number: Any = 0.0
+    if _is_number(c):
+        number, c = c, None
+    t = check_floats(name, a=a, b=b, c=c)
+    shape = broadcast(name, *(x.shape for x in (a, b, c) if x is not None))
+    n = size_of(name, shape)
+    y = memory.empty(shape, a.dtype)
+    if n == 0:
+        return y
+    nowhere = (0,) * len(shape)
+    loop = strided_loop(
+        shape,
+        operand_strides(a, shape),
+        operand_strides(b, shape),
+        nowhere if c is None else operand_strides(c, shape),
+    )
+    scalar = y.dtype.type
+    args = (a, b, c, scalar(number), scalar(value), y, loop, np.int64(n))
+    launch(MODULE, f"ternary_strided<{_TERNARY[name]}, {t}>", *grid_for(n), 0, args)
+    return y
+
+
+def lerp(a: Any, b: Any, weight: Any) -> Any:
+    """a + weight * (b - a)."""
+    return _ternary("lerp", a, b, weight, 0.0)
+
+
+def addcmul(x: Any, a: Any, b: Any, value: float) -> Any:
+    """x + value * (a * b)."""
+    return _ternary("addcmul", x, a, b, value)
+
+
+def addcdiv(x: Any, a: Any, b: Any, value: float) -> Any:
+    """x + value * (a / b)."""
+    return _ternary("addcdiv", x, a, b, value)
+
+
 ENTRIES: dict[str, Callable[..., Any]] = {
     **{name: _unary_entry(name, op) for name, op in _UNARY.items()},
     **{name: _binary_entry(name, op, numbers=True) for name, op in _BINARY.items()},
     **{name: _binary_entry(name, op, numbers=False) for name, op in _BACKWARD.items()},
+    "lerp": lerp,
+    "addcmul": addcmul,
+    "addcdiv": addcdiv,
 }
