@@ -177,30 +177,6 @@ class Tensor:
         """The tensor in another dtype; without one, the name of its type."""
     def type_as(self, other: Tensor) -> Tensor:
         """The tensor in the dtype, and on the device, of `other`."""
-    def copy_(self, src: Any) -> Tensor:
-        """Copies `src` into this tensor, broadcasting and converting."""
-    def fill_(self, value: builtins.float) -> Tensor:
-        """Sets every element to `value`."""
-    def zero_(self) -> Tensor:
-        """Sets every element to 0."""
-    def add_(self, other: Any, *, alpha: builtins.float = 1) -> Tensor:
-        """Adds alpha * other in place."""
-    def __iadd__(self, other: Any, *, alpha: builtins.float = 1) -> Tensor:
-        """Adds alpha * other in place."""
-    def sub_(self, other: Any, *, alpha: builtins.float = 1) -> Tensor:
-        """Subtracts alpha * other in place."""
-    def __isub__(self, other: Any, *, alpha: builtins.float = 1) -> Tensor:
-        """Subtracts alpha * other in place."""
-    def mul_(self, other: Any) -> Tensor:
-        """Multiplies by other in place."""
-    def __imul__(self, other: Any) -> Tensor:
-        """Multiplies by other in place."""
-    def div_(self, other: Any) -> Tensor:
-        """Divides by other in place."""
-    def __itruediv__(self, other: Any) -> Tensor:
-        """Divides by other in place."""
-    def __setitem__(self, key: Any, value: Any) -> None:
-        """Sets the elements that ints, slices, None and ... choose."""
     def sum(
         self,
         dim: Any = None,
@@ -263,6 +239,142 @@ class Tensor:
         """The logistic function; float32 within 2 ULP. Formula: y = 1 / (1 + e^-input)"""
     def tanh(self) -> Tensor:
         """The hyperbolic tangent; float32 within 2 ULP. Formula: y = tanh input"""
+    def abs(self) -> Tensor:
+        """The absolute value, element by element."""
+    def __abs__(self) -> Tensor:
+        """The absolute value, element by element."""
+    def absolute(self) -> Tensor:
+        """The absolute value, element by element."""
+    def sqrt(self) -> Tensor:
+        """The square root, element by element."""
+    def rsqrt(self) -> Tensor:
+        """The reciprocal of the square root, element by element; within 2 ULP."""
+    def square(self) -> Tensor:
+        """The square, element by element."""
+    def reciprocal(self) -> Tensor:
+        """The reciprocal, element by element."""
+    def expm1(self) -> Tensor:
+        """The exponential minus 1, right for small arguments too; within 2 ULP."""
+    def log1p(self) -> Tensor:
+        """The natural logarithm of 1 + input, right for small arguments too; within 2 ULP."""
+    def log2(self) -> Tensor:
+        """The logarithm to base 2, element by element; within 2 ULP."""
+    def sin(self) -> Tensor:
+        """The sine of an angle in radians, of any size; within 2 ULP."""
+    def cos(self) -> Tensor:
+        """The cosine of an angle in radians, of any size; within 2 ULP."""
+    def tan(self) -> Tensor:
+        """The tangent of an angle in radians, of any size; within 2 ULP."""
+    def erf(self) -> Tensor:
+        """The error function, element by element; within 2 ULP."""
+    def floor(self) -> Tensor:
+        """The largest integer that is at most the element. Its gradient is 0."""
+    def ceil(self) -> Tensor:
+        """The smallest integer that is at least the element. Its gradient is 0."""
+    def trunc(self) -> Tensor:
+        """The element without its fraction. Its gradient is 0."""
+    def fix(self) -> Tensor:
+        """The element without its fraction. Its gradient is 0."""
+    def round(self, *, decimals: builtins.int = 0) -> Tensor:
+        """The nearest integer, halves to the even one. Its gradient is 0."""
+    def lerp(self, end: Tensor, weight: Any) -> Tensor:
+        """The linear interpolation between two tensors; all three broadcast."""
+    def addcmul(self, tensor1: Tensor, tensor2: Tensor, *, value: builtins.float = 1) -> Tensor:
+        """input plus a multiple of the product of two tensors; all three broadcast."""
+    def addcdiv(self, tensor1: Tensor, tensor2: Tensor, *, value: builtins.float = 1) -> Tensor:
+        """input plus a multiple of the quotient of two tensors; all three broadcast."""
+    def copy_(self, src: Any) -> Tensor:
+        """Copies `src` into this tensor, broadcasting and converting."""
+    def fill_(self, value: builtins.float) -> Tensor:
+        """Sets every element to `value`."""
+    def zero_(self) -> Tensor:
+        """Sets every element to 0."""
+    def add_(self, other: Any, *, alpha: builtins.float = 1) -> Tensor:
+        """Adds alpha * other in place."""
+    def __iadd__(self, other: Any, *, alpha: builtins.float = 1) -> Tensor:
+        """Adds alpha * other in place."""
+    def sub_(self, other: Any, *, alpha: builtins.float = 1) -> Tensor:
+        """Subtracts alpha * other in place."""
+    def __isub__(self, other: Any, *, alpha: builtins.float = 1) -> Tensor:
+        """Subtracts alpha * other in place."""
+    def mul_(self, other: Any) -> Tensor:
+        """Multiplies by other in place."""
+    def __imul__(self, other: Any) -> Tensor:
+        """Multiplies by other in place."""
+    def div_(self, other: Any) -> Tensor:
+        """Divides by other in place."""
+    def __itruediv__(self, other: Any) -> Tensor:
+        """Divides by other in place."""
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """Sets the elements that ints, slices, None and ... choose."""
+    def exp_(self) -> Tensor:
+        """The exponential, element by element; float32 within 2 ULP. Formula: y = e^input"""
+    def log_(self) -> Tensor:
+        """The natural logarithm, element by element; float32 within 2 ULP."""
+    def neg_(self) -> Tensor:
+        """The negative, element by element. Formula: y = -input"""
+    def relu_(self) -> Tensor:
+        """The rectified linear unit. Formula: y = max(input, 0); NaN stays NaN"""
+    def sigmoid_(self) -> Tensor:
+        """The logistic function; float32 within 2 ULP. Formula: y = 1 / (1 + e^-input)"""
+    def tanh_(self) -> Tensor:
+        """The hyperbolic tangent; float32 within 2 ULP. Formula: y = tanh input"""
+    def abs_(self) -> Tensor:
+        """The absolute value, element by element."""
+    def addcdiv_(
+        self,
+        tensor1: Tensor,
+        tensor2: Tensor,
+        *,
+        value: builtins.float = 1,
+    ) -> Tensor:
+        """input plus a multiple of the quotient of two tensors; all three broadcast."""
+    def addcmul_(
+        self,
+        tensor1: Tensor,
+        tensor2: Tensor,
+        *,
+        value: builtins.float = 1,
+    ) -> Tensor:
+        """input plus a multiple of the product of two tensors; all three broadcast."""
+    def ceil_(self) -> Tensor:
+        """The smallest integer that is at least the element. Its gradient is 0."""
+    def cos_(self) -> Tensor:
+        """The cosine of an angle in radians, of any size; within 2 ULP."""
+    def erf_(self) -> Tensor:
+        """The error function, element by element; within 2 ULP."""
+    def expm1_(self) -> Tensor:
+        """The exponential minus 1, right for small arguments too; within 2 ULP."""
+    def floor_(self) -> Tensor:
+        """The largest integer that is at most the element. Its gradient is 0."""
+    def lerp_(self, end: Tensor, weight: Any) -> Tensor:
+        """The linear interpolation between two tensors; all three broadcast."""
+    def log1p_(self) -> Tensor:
+        """The natural logarithm of 1 + input, right for small arguments too; within 2 ULP."""
+    def log2_(self) -> Tensor:
+        """The logarithm to base 2, element by element; within 2 ULP."""
+    def reciprocal_(self) -> Tensor:
+        """The reciprocal, element by element."""
+    def round_(self, *, decimals: builtins.int = 0) -> Tensor:
+        """The nearest integer, halves to the even one. Its gradient is 0."""
+    def rsqrt_(self) -> Tensor:
+        """The reciprocal of the square root, element by element; within 2 ULP."""
+    def sin_(self) -> Tensor:
+        """The sine of an angle in radians, of any size; within 2 ULP."""
+    def sqrt_(self) -> Tensor:
+        """The square root, element by element."""
+    def square_(self) -> Tensor:
+        """The square, element by element."""
+    def tan_(self) -> Tensor:
+        """The tangent of an angle in radians, of any size; within 2 ULP."""
+    def trunc_(self) -> Tensor:
+        """The element without its fraction. Its gradient is 0."""
+    def absolute_(self) -> Tensor:
+        """The absolute value, element by element."""
+    def negative_(self) -> Tensor:
+        """The negative, element by element. Formula: y = -input"""
+    def fix_(self) -> Tensor:
+        """The element without its fraction. Its gradient is 0."""
     def log_softmax(self, dim: builtins.int, dtype: DType | None = None) -> Tensor:
         """The logarithm of softmax, computed without overflow."""
     def matmul(self, other: Tensor) -> Tensor:
