@@ -114,7 +114,11 @@ class BuildKernels(build_ext):
 
         kernel_files = sorted((ROOT / "kernels/cpu").glob("*.cpp"))
         # A change of a header or of this file compiles anew what it is for.
-        kernel_headers = [ROOT / "setup.py", *(ROOT / "kernels/cpu").rglob("*.h")]
+        kernel_headers = [
+            ROOT / "setup.py",
+            *(ROOT / "kernels/cpu").rglob("*.h"),
+            *(ROOT / "kernels/cuda").glob("*_rules.cuh"),
+        ]
         binding_headers = [*kernel_headers, *(ROOT / "bindings").glob("*.h")]
         include = [numpy.get_include(), pybind11.get_include()]
         # Not self.build_temp: an editable install's is another one each time, and all would be

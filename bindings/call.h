@@ -303,10 +303,6 @@ class Call {
       PyObject* item = PySequence_Fast_GET_ITEM(object, i);
       Array& array = list[static_cast<size_t>(i)];
       if (!read_array(field, item, &array) || !same_dtype(array)) return false;
-      if (in_place && !array.contiguous) {
-        raise("not_contiguous", Py_BuildValue("s", field.name));
-        return false;
-      }
       if (in_place && !writeable(field, item)) return false;
     }
     at<Arrays>(field) = {list.data(), static_cast<int64_t>(n)};

@@ -4,8 +4,7 @@
 devices have the same names with the same meanings, so an op's body is written once. Arrays are
 NumPy arrays (CPU), CuPy arrays (CUDA) or the emulator's opaque device arrays. A kernel allocates
 its results, never changes an input (but for the in-place ones, which return None), accepts any
-strides (but contiguous parameters and states in the optimizer steps), and returns freshly allocated
-C-contiguous arrays.
+strides, and returns freshly allocated C-contiguous arrays.
 
 Arguments, in this order: arrays first, then options. `name?` is an array or None. `a|` is an array
 or a Python number. `xs*` is a list of arrays. Shapes and per-dimension options are tuples of ints,
@@ -18,6 +17,8 @@ from __future__ import annotations
 from typing import Any
 
 __all__ = ["KERNELS", "VIEWS", "KernelTable", "register_device", "table", "transfer"]
+
+_STEP = "params* grads* states0* states1* states2* norm? hyper"
 
 #: name -> (arguments, results). The signature both devices keep to.
 KERNELS: dict[str, tuple[str, str]] = {
@@ -133,6 +134,22 @@ KERNELS: dict[str, tuple[str, str]] = {
         " maximize",
         "",
     ),
+    # optim, in place: p, and up to three states, by g; norm is the gradients' total norm, for
+    # clipping; hyper a float64 host array of numbers (optim_rules.cuh; engine/ops/optim.py)
+    "sgd_step": (_STEP, ""),
+    "adagrad_step": (_STEP, ""),
+    "adadelta_step": (_STEP, ""),
+    "rmsprop_step": (_STEP, ""),
+    "adam_step": (_STEP, ""),
+    "adamax_step": (_STEP, ""),
+    "nadam_step": (_STEP, ""),
+    "radam_step": (_STEP, ""),
+    "lion_step": (_STEP, ""),
+    "rprop_step": (_STEP, ""),
+    "asgd_step": (_STEP, ""),
+    "lerp_step": (_STEP, ""),  # p += weight * (g - p)
+    "clip_step": (_STEP, ""),  # p = g, clipped
+    "total_norm": ("tensors* y norm_type", ""),  # of all elements of all tensors, into y
 }
 
 #: Entries that only make views (no memory is read): the same code for every device.

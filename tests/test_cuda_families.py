@@ -16,6 +16,8 @@ from gradsmith._cpu import Fault
 from gradsmith.kernels.cuda import arguments, emulator, launch, loss, optim, pool, random, reduce
 from gradsmith.kernels.cuda.emulator import tsan
 
+COMMON = (1.0, -1.0, 0.0, 0.0, 1.0)  # of an optimizer's numbers
+
 
 def tensors(seed):
     return [device(rng(seed + n).standard_normal(n).astype(np.float32)) for n in (33, 5)]
@@ -75,9 +77,11 @@ def small_runs():
     params = tensors(41)
     states = [[device(np.zeros(n, np.float32)) for n in (33, 5)] for _ in range(2)]
     grads = tensors(42)
-    hyper = np.array([0.1, 1.0])
-    K["sgd_step"](params, grads, states[0], hyper, 0.9, 0.0, 0.1, True, False, True)
-    K["adam_step"](params, grads, *states, hyper, 0.9, 0.99, 1e-8, 0.1, True, False)
+    K["sgd_step"](params, grads, states[0], [], [], None, np.array([*COMMON, 0.1, 0.9, 1, 1, 0]))
+    adam = np.array([*COMMON, 0.1, 0.1, 0.99, 0.01, 10.0, 1e-8, 0])
+    K["adam_step"](params, grads, *states, [], None, adam)
+    results["total_norm"] = device(np.zeros((), np.float32))
+    K["total_norm"](params, results["total_norm"], 2.0)
     results.update({f"params[{i}]": p for i, p in enumerate(params)})
     return {name: host(y) for name, y in results.items()}
 
@@ -141,7 +145,7 @@ def test_every_entry_launches():
     zeros = device(np.zeros((2, 4), np.int64))
     part = device(np.zeros((2, 4), np.float32))
     one = device(np.float32(1))
-    f32, hyper = np.dtype(np.float32), np.array([0.1, 1.0])
+    f32 = np.dtype(np.float32)
     calls = {
         "sum": (x, (0,), (3, 4)),
         "mean": (x, (0,), (3, 4)),
@@ -162,10 +166,11 @@ def test_every_entry_launches():
         "dropout": (x, 0.5, 1, 0),
         "uniform": ((2,), 0.0, 1.0, 1, 0, f32),
         "normal": ((2,), 0.0, 1.0, 1, 0, f32),
-        "sgd_step": ([x], [x], [], hyper, 0.0, 0.0, 0.0, False, False, True),
-        "adam_step": ([x], [x], [y], [y], hyper, 0.9, 0.9, 1e-8, 0.0, False, False),
+        "total_norm": ([x], device(np.zeros((), np.float32)), 2.0),
     }
-    calls["adam_step"] = ([x], [x], [device(host(x))], [device(host(x))], *calls["adam_step"][4:])
+    for name, (_, numbers) in optim._RULES.items():
+        states = [[device(host(x))] for _ in range(3)]
+        calls[name] = ([x], [x], *states, None, np.array([*COMMON, *[0.5] * numbers]))
     families = (reduce, pool, loss, random, optim)
     assert set(calls) == {name for family in families for name in family.ENTRIES}
     for name, args in calls.items():
@@ -190,9 +195,8 @@ def ints(values, dtype=np.int64):
 
 
 WINDOW = ((2,), (2,), (0,), (1,))
-HYPER = np.array([0.1, 1.0])
-SGD = (0.0, 0.0, 0.0, False, False, True)
-MOMENTUM = (0.9, *SGD[1:])
+SGD = np.array([*COMMON, 0.1, 0, 1, 0, 0])
+NO_STATES = ([], [], [], None)
 REFUSALS = {
     "a host array": lambda: K["sum"](np.ones(3, np.float32), (0,), ()),
     "integers": lambda: K["sum"](ints([1, 2]), (0,), ()),
@@ -222,13 +226,16 @@ REFUSALS = {
     "integer numbers": lambda: K["normal"]((3,), 0.0, 1.0, 1, 0, np.dtype(np.int64)),
     "too many": lambda: K["uniform"]((2**32, 2**32), 0.0, 1.0, 1, 0, np.dtype(np.float32)),
     "17 dims": lambda: K["uniform"]((1,) * 17, 0.0, 1.0, 1, 0, np.dtype(np.float32)),
-    "a gradient less": lambda: K["sgd_step"]([f32(2)], [], [], HYPER, *SGD),
-    "another gradient": lambda: K["sgd_step"]([f32(2)], [f32(3)], [], HYPER, *SGD),
-    "float64 gradient": lambda: K["sgd_step"]([f32(2)], [f64(2)], [], HYPER, *SGD),
-    "no buffers": lambda: K["sgd_step"]([f32(2)], [f32(2)], [], HYPER, *MOMENTUM),
-    "strided parameter": lambda: K["sgd_step"]([f32(4)[::2]], [f32(2)], [], HYPER, *SGD),
-    "hyper of 3": lambda: K["sgd_step"]([f32(2)], [f32(2)], [], np.ones(3), *SGD),
-    "float32 hyper": lambda: K["sgd_step"]([f32(2)], [f32(2)], [], np.ones(2, np.float32), *SGD),
+    "a gradient less": lambda: K["sgd_step"]([f32(2)], [], *NO_STATES, SGD),
+    "another gradient": lambda: K["sgd_step"]([f32(2)], [f32(3)], *NO_STATES, SGD),
+    "float64 gradient": lambda: K["sgd_step"]([f32(2)], [f64(2)], *NO_STATES, SGD),
+    "a buffer less": lambda: K["sgd_step"]([f32(2)] * 2, [f32(2)] * 2, [f32(2)], [], [], None, SGD),
+    "another buffer": lambda: K["sgd_step"]([f32(2)], [f32(2)], [], [], [f32(3)], None, SGD),
+    "norm of 2": lambda: K["sgd_step"]([f32(2)], [f32(2)], [], [], [], f32(2), SGD),
+    "hyper of 3": lambda: K["sgd_step"]([f32(2)], [f32(2)], *NO_STATES, np.ones(3)),
+    "float32 hyper": lambda: K["sgd_step"]([f32(2)], [f32(2)], *NO_STATES, SGD.astype("f4")),
+    "norm into 2": lambda: K["total_norm"]([f32(2)], f32(2), 2.0),
+    "norm of integers": lambda: K["total_norm"]([ints([1, 2])], f32(), 2.0),
 }
 FAULTS = {
     "a host array": ("sum", "not_array", ("x", "ndarray")),
@@ -260,9 +267,12 @@ FAULTS = {
     "a gradient less": ("sgd_step", "shape", 1),
     "another gradient": ("sgd_step", "shape", 1),
     "float64 gradient": ("sgd_step", "dtype"),
-    "no buffers": ("sgd_step", "shape", 2),
-    "strided parameter": ("sgd_step", "not_contiguous", "params"),
-    "hyper of 3": ("sgd_step", "shape", 2),
+    "a buffer less": ("sgd_step", "shape", 2),
+    "another buffer": ("sgd_step", "shape", 4),
+    "norm of 2": ("sgd_step", "shape", 5),
+    "hyper of 3": ("sgd_step", "shape", 6),
+    "norm into 2": ("total_norm", "shape", 1),
+    "norm of integers": ("total_norm", "dtype"),
     "float32 hyper": ("sgd_step", "dtype"),
 }
 
@@ -285,6 +295,6 @@ def test_inputs_are_unchanged():
     K["dropout"](d, 0.5, 1, 0)
     K["max_pool"](d, (3, 4, 3), *WINDOW)
     grads = [device(x)]
-    K["sgd_step"]([device(x)], grads, [], HYPER, *SGD)
+    K["sgd_step"]([device(x)], grads, *NO_STATES, SGD)
     np.testing.assert_array_equal(host(d), x)
     np.testing.assert_array_equal(host(grads[0]), x)

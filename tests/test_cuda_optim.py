@@ -1,4 +1,4 @@
-"""CUDA optimizer steps in the emulator, against the formulas in float64."""
+"""CUDA optimizer steps and norms in the emulator, against the formulas in float64."""
 
 import numpy as np
 import pytest
@@ -13,9 +13,11 @@ from cuda_arrays import (
     rng,
 )
 from gradsmith.kernels.cuda import launch
+from gradsmith.testing.reference import optim as reference
 
 #: Sizes with a tail, of one block exactly, of several blocks; more tensors than one launch takes.
 SIZES = [(3,), (4, 5), (4096,), (2, 2500), (0,), (1,)]
+COMMON = (1.0, -1.0, 0.0, 0.0, 1.0)  # scale, clip_value, max_norm, weight_decay, shrink
 
 
 def tensors(dtype, seed, sizes=SIZES):
@@ -37,50 +39,53 @@ def assert_all_close(got, expected, dtype, what):
 @pytest.mark.parametrize("momentum,dampening,nesterov", [(0, 0, 0), (0.9, 0.1, 0), (0.8, 0, 1)])
 @pytest.mark.parametrize("weight_decay,maximize", [(0.0, False), (0.1, True)])
 def test_sgd_step(momentum, dampening, nesterov, weight_decay, maximize, dtype):
-    p = [a.astype(np.float64) for a in tensors(dtype, 23)]
-    b = [np.zeros_like(a) for a in p]
-    params = on_device([a.astype(dtype) for a in p])
-    buffers = on_device([a.astype(dtype) for a in b]) if momentum else []
-    hyper = np.array([0.05, 1.0])
-    for step in range(3):
-        grads = tensors(dtype, 24 + step)
-        options = (momentum, dampening, weight_decay, bool(nesterov), maximize, step == 0)
-        K["sgd_step"](params, on_device(grads), buffers, hyper, *options)
-        for i, grad in enumerate(grads):
-            g = grad.astype(np.float64) * (-1 if maximize else 1) + weight_decay * p[i]
-            if momentum:
-                b[i] = g if step == 0 else momentum * b[i] + (1 - dampening) * g
-                g = g + momentum * b[i] if nesterov else b[i]
-            p[i] = p[i] - 0.05 * g
-    assert_all_close(params, p, dtype, "params")
-    if momentum:
-        assert_all_close(buffers, b, dtype, "momentum_buffers")
+    p = tensors(dtype, 23)
+    params = on_device(p)
+    buffers = on_device([np.zeros_like(a) for a in p]) if momentum else []
+    steps = [tensors(dtype, 24 + step) for step in range(3)]
+    for step, grads in enumerate(steps):
+        common = (-1.0 if maximize else 1.0, -1.0, 0.0, weight_decay, 1.0)
+        hyper = np.array([*common, 0.05, momentum, 1 - dampening, nesterov, step == 0])
+        K["sgd_step"](params, on_device(grads), buffers, [], [], None, hyper)
+    options = {"momentum": momentum, "dampening": dampening, "nesterov": nesterov, "lr": 0.05}
+    options |= {"weight_decay": weight_decay, "maximize": maximize}
+    wanted = [
+        reference.trajectory("SGD", a.astype(np.float64), [s[i] for s in steps], **options)
+        for i, a in enumerate(p)
+    ]
+    assert_all_close(params, wanted, dtype, "params")
 
 
 @every_float
-@pytest.mark.parametrize("weight_decay,decoupled,maximize", [(0, 0, 0), (0.1, 0, 1), (0.1, 1, 0)])
-def test_adam_step(weight_decay, decoupled, maximize, dtype):
-    beta1, beta2, eps, lr = 0.9, 0.99, 1e-8, 0.02
-    p = [a.astype(np.float64) for a in tensors(dtype, 25)]
-    m, v = [np.zeros_like(a) for a in p], [np.zeros_like(a) for a in p]
-    params, ms, vs = (on_device([a.astype(dtype) for a in arrays]) for arrays in (p, m, v))
-    for step in range(1, 4):
-        grads = tensors(dtype, 26 + step)
-        hyper = np.array([lr, step])
-        options = (beta1, beta2, eps, weight_decay, bool(decoupled), bool(maximize))
-        K["adam_step"](params, on_device(grads), ms, vs, hyper, *options)
-        for i, grad in enumerate(grads):
-            g = grad.astype(np.float64) * (-1 if maximize else 1)
-            if decoupled:
-                p[i] = p[i] * (1 - lr * weight_decay)
-            else:
-                g = g + weight_decay * p[i]
-            m[i] += (1 - beta1) * (g - m[i])
-            v[i] = beta2 * v[i] + (1 - beta2) * g * g
-            root = np.sqrt(v[i]) / np.sqrt(1 - beta2**step) + eps
-            p[i] = p[i] - lr / (1 - beta1**step) * m[i] / root
-    for got, expected, name in ((params, p, "params"), (ms, m, "exp_avgs"), (vs, v, "exp_avg_sqs")):
-        assert_all_close(got, expected, dtype, name)
+@pytest.mark.parametrize("norm_type", [1.0, 2.0, 3.0, np.inf, -np.inf])
+def test_total_norm(dtype, norm_type):
+    sizes = [s for s in SIZES if s != (0,)] + [(5,)] * 70
+    arrays = tensors(dtype, 5, sizes)
+    arrays[1] = arrays[1].astype(np.float32 if dtype is np.float64 else np.float64)
+    y = device(np.zeros((), dtype))
+    laid = [list(layouts(a))[i % 5][1] for i, a in enumerate(arrays)]
+    K["total_norm"](laid, y, norm_type)
+    bound = 3e-6 if dtype is np.float32 else 1e-9  # one array is float32
+    np.testing.assert_allclose(host(y), reference.total_norm(arrays, norm_type), rtol=bound)
+
+
+def test_norms_of_nothing_and_counts():
+    y = device(np.ones((), np.float32))
+    K["total_norm"]([], y, 2.0)
+    assert host(y) == 0
+    K["total_norm"]([device(np.array([0, 2, 0, -1], np.float32))], y, 0.0)
+    assert host(y) == 2
+    K["total_norm"]([device(np.array([0, np.nan], np.float32))], y, 2.0)
+    assert np.isnan(host(y))
+
+
+def test_a_norm_on_the_device_clips():
+    grad = np.array([3.0, 4.0, 0.0], np.float32)
+    hyper = np.array([1.0, -1.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0])
+    for dtype in FLOATS:
+        p = [device(np.zeros(3, np.float32))]
+        K["sgd_step"](p, [device(grad)], [], [], [], device(np.array(5, dtype)), hyper)
+        np.testing.assert_allclose(host(p[0]), -grad / 5, rtol=1e-6)
 
 
 def test_many_tensors_of_two_dtypes_strided_and_unaligned():
@@ -92,9 +97,11 @@ def test_many_tensors_of_two_dtypes_strided_and_unaligned():
         grads.append(list(layouts(a))[i % 5][1])
     flat = device(np.concatenate([np.zeros(1, np.float32), p[0].ravel()]))
     params[0] = flat[1:].reshape(p[0].shape)  # not aligned to 16 bytes
+    params[2] = list(layouts(p[2]))[3][1]  # every other element
     before = launch.count
-    K["sgd_step"](params, grads, [], np.array([0.1, 1.0]), 0.0, 0.0, 0.0, False, False, True)
-    copies = sum(not a.flags.c_contiguous for a in grads)
+    hyper = np.array([*COMMON, 0.1, 0.0, 1.0, 0.0, 0.0])
+    K["sgd_step"](params, grads, [], [], [], None, hyper)
+    copies = sum(not a.flags.c_contiguous for a in grads) + 2  # and params[2] there and back
     assert launch.count - before == 4 + copies  # 75 tensors of each dtype, 64 a launch
     for got, a, b in zip(params, p, g, strict=True):
         np.testing.assert_allclose(host(got), a - a.dtype.type(0.1) * b, rtol=1e-6, atol=1e-7)
@@ -102,6 +109,5 @@ def test_many_tensors_of_two_dtypes_strided_and_unaligned():
 
 
 def test_steps_of_nothing():
-    hyper = np.array([0.1, 1.0])
-    K["sgd_step"]([], [], [], hyper, 0.9, 0.0, 0.0, False, False, True)
-    K["adam_step"]([], [], [], [], hyper, 0.9, 0.99, 1e-8, 0.0, False, False)
+    hyper = np.array([*COMMON, 0.1, 0.9, 1.0, 0.0, 1.0])
+    K["sgd_step"]([], [], [], [], [], None, hyper)

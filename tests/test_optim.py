@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 import pickle
 
@@ -11,58 +12,22 @@ import numpy as np
 import pytest
 from gradsmith import nn, optim
 from gradsmith.kernels import table
+from gradsmith.testing.reference import optim as reference
+from optimizer_cases import CASES, IDS, NAMES, of_torch
 
 STEPS = 20
 SHAPES = [(3, 4), (7,), (), (2, 1, 5)]
 
 
-# ---- the formulas, in NumPy ----
+# ---- the formulas, in NumPy, and torch.optim ----
 
 
-def sgd_reference(p, grads, lr, momentum=0, dampening=0, weight_decay=0, nesterov=False, sign=1):
-    b = None
-    for grad in grads:
-        g = sign * grad + weight_decay * p
-        if momentum:
-            b = g if b is None else momentum * b + (1 - dampening) * g
-            g = g + momentum * b if nesterov else b
-        p = p - lr * g
-    return p
+def sgd_reference(p, grads, lr, **options):
+    return reference.trajectory("SGD", p, grads, lr=lr, **options)
 
 
-def adam_reference(
-    p, grads, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0, decoupled=False, sign=1
-):
-    m = v = np.zeros_like(p)
-    for t, grad in enumerate(grads, 1):
-        g = sign * grad
-        if decoupled:
-            p = p * (1 - lr * weight_decay)
-        else:
-            g = g + weight_decay * p
-        m = betas[0] * m + (1 - betas[0]) * g
-        v = betas[1] * v + (1 - betas[1]) * g * g
-        p = p - lr * (m / (1 - betas[0] ** t)) / (np.sqrt(v / (1 - betas[1] ** t)) + eps)
-    return p
-
-
-SGD_CASES = [
-    {},
-    {"momentum": 0.9},
-    {"momentum": 0.9, "nesterov": True},
-    {"momentum": 0.8, "dampening": 0.3},
-    {"weight_decay": 0.1},
-    {"momentum": 0.9, "weight_decay": 0.05, "nesterov": True},
-    {"momentum": 0.9, "maximize": True, "weight_decay": 0.1},
-]
-ADAM_CASES = [
-    {},
-    {"betas": (0.5, 0.9), "eps": 1e-3},
-    {"betas": (0.0, 0.0)},
-    {"weight_decay": 0.1},
-    {"weight_decay": 0.1, "decoupled_weight_decay": True},
-    {"maximize": True, "weight_decay": 0.2},
-]
+def adam_reference(p, grads, lr, **options):
+    return reference.trajectory("Adam", p, grads, lr=lr, **options)
 
 
 def start(dtype=np.float64, seed=0):
@@ -73,66 +38,83 @@ def start(dtype=np.float64, seed=0):
     return values, grads
 
 
-def run(make, values, grads):
-    """The parameters after all steps; every other gradient is not contiguous."""
-    params = [nn.Parameter(gs.tensor(v)) for v in values]
+def run(make, values, grads, device="cpu"):
+    """The parameters after all steps; every other parameter and gradient is not contiguous."""
+    params = []
+    for i, v in enumerate(values):
+        room = gs.tensor(np.stack([v, v], -1)).to(device)
+        params.append(nn.Parameter(room[..., 0] if i % 3 == 0 else gs.tensor(v).to(device)))
+    assert not params[0].is_contiguous()
     optimizer = make(params)
     for step in grads:
         for i, (p, g) in enumerate(zip(params, step, strict=True)):
-            p.grad = gs.from_numpy(np.array(g, order="F") if i % 2 == 0 else g)
+            p.grad = gs.from_numpy(np.array(g, order="F") if i % 2 == 0 else g).to(device)
         assert optimizer.step() is None
-    return [p.detach().numpy() for p in params]
+    return [p.detach().cpu().numpy() for p in params]
 
 
 def by_columns(grads):
     return [list(column) for column in zip(*grads, strict=True)]
 
 
-@pytest.mark.parametrize("options", SGD_CASES, ids=str)
-def test_sgd_follows_its_formula(options):
+@pytest.mark.parametrize("name, options", CASES, ids=IDS)
+def test_optimizers_follow_their_formulas(name, options, device):
     values, grads = start()
-    got = run(lambda ps: optim.SGD(ps, lr=0.05, **options), values, grads)
-    sign = {"sign": -1} if options.get("maximize") else {}
-    wanted = {k: v for k, v in options.items() if k != "maximize"}
+    grads = grads if device == "cpu" else grads[:8]
+    got = run(lambda ps: getattr(optim, name)(ps, lr=0.05, **options), values, grads, device)
     for y, p, g in zip(got, values, by_columns(grads), strict=True):
-        np.testing.assert_allclose(y, sgd_reference(p, g, 0.05, **wanted, **sign), rtol=1e-12)
-
-
-@pytest.mark.parametrize("options", ADAM_CASES, ids=str)
-def test_adam_follows_its_formula(options):
-    values, grads = start()
-    got = run(lambda ps: optim.Adam(ps, lr=0.05, **options), values, grads)
-    sign = {"sign": -1} if options.get("maximize") else {}
-    wanted = {k: v for k, v in options.items() if k in ("betas", "eps", "weight_decay")}
-    wanted["decoupled"] = options.get("decoupled_weight_decay", False)
-    for y, p, g in zip(got, values, by_columns(grads), strict=True):
-        np.testing.assert_allclose(y, adam_reference(p, g, 0.05, **wanted, **sign), rtol=1e-10)
+        wanted = reference.trajectory(name, p, g, lr=0.05, **options)
+        np.testing.assert_allclose(y, wanted, rtol=1e-10, atol=1e-13)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(
-    "name, options",
-    [("SGD", o) for o in SGD_CASES]
-    + [("Adam", o) for o in ADAM_CASES if "decoupled_weight_decay" not in o]
-    + [("AdamW", {}), ("AdamW", {"weight_decay": 0.3, "maximize": True})],
-    ids=str,
-)
+@pytest.mark.parametrize("name, options", CASES, ids=IDS)
 def test_trajectories_are_torchs(name, options, dtype):
     torch = pytest.importorskip("torch")
+    if not of_torch(name):
+        pytest.skip("PyTorch has no Lion")
     values, grads = start(dtype)
     got = run(lambda ps: getattr(optim, name)(ps, lr=0.05, **options), values, grads)
-    params = [torch.nn.Parameter(torch.tensor(v)) for v in values]
-    theirs = getattr(torch.optim, name)(params, lr=0.05, **options)
-    for step in grads:
-        for p, g in zip(params, step, strict=True):
-            p.grad = torch.tensor(g)
-        theirs.step()
+    before = torch.get_default_dtype()
+    # PyTorch keeps NAdam's and ASGD's numbers in the default dtype.
+    torch.set_default_dtype(torch.float64)
+    try:
+        params = [torch.nn.Parameter(torch.tensor(v)) for v in values]
+        theirs = getattr(torch.optim, name)(params, lr=0.05, **options)
+        for step in grads:
+            for p, g in zip(params, step, strict=True):
+                p.grad = torch.tensor(g)
+            theirs.step()
+    finally:
+        torch.set_default_dtype(before)
     tolerance = 1e-10 if dtype is np.float64 else 3e-5
     for y, p in zip(got, params, strict=True):
         np.testing.assert_allclose(y, p.detach().numpy(), rtol=tolerance, atol=tolerance / 10)
 
 
-# ---- one fused call, hyper in memory ----
+@pytest.mark.parametrize("name", NAMES)
+def test_defaults_repr_and_signature_are_torchs(name):
+    torch = pytest.importorskip("torch")
+    if not of_torch(name):
+        pytest.skip("PyTorch has no Lion")
+    ours = getattr(optim, name)([nn.Parameter(gs.ones(2))])
+    theirs = getattr(torch.optim, name)([torch.nn.Parameter(torch.ones(2))])
+    assert ours.defaults == theirs.defaults
+    assert repr(ours) == repr(theirs)
+    own = {"clip_grad_norm", "clip_grad_value"}
+    mine = [p for p in inspect.signature(type(ours)).parameters.values() if p.name not in own]
+    wanted = inspect.signature(type(theirs)).parameters.values()
+    assert [(p.name, p.kind, p.default) for p in mine] == [
+        (p.name, p.kind, p.default) for p in wanted
+    ]
+    for optimizer, ones in ((ours, gs.ones(2)), (theirs, torch.ones(2))):
+        optimizer.param_groups[0]["params"][0].grad = ones
+        optimizer.step()
+    saved, other = (o.state_dict()["state"].get(0, {}) for o in (ours, theirs))
+    assert set(saved) == {k for k, v in other.items() if v is not None}
+
+
+# ---- one fused call ----
 
 
 class Counter:
@@ -148,25 +130,20 @@ class Counter:
         return self.kernel(*args)
 
 
-@pytest.mark.parametrize("name, kernel", [("SGD", "sgd_step"), ("Adam", "adam_step")])
-def test_a_step_is_one_kernel_call_a_group(monkeypatch, name, kernel):
+@pytest.mark.parametrize("name", NAMES)
+def test_a_step_is_one_kernel_call_a_group(monkeypatch, name):
     params = [nn.Parameter(gs.ones(3)) for _ in range(6)]
-    options = {"momentum": 0.9} if name == "SGD" else {}
     groups = [{"params": params[:2]}, {"params": params[2:], "lr": 0.5}]
-    optimizer = getattr(optim, name)(groups, lr=0.1, **options)
+    optimizer = getattr(optim, name)(groups, lr=0.1)
     for p in params:
         p.grad = gs.ones(3)
     optimizer.step()
-    counter = Counter(monkeypatch, kernel)
-    optimizer.param_groups[0]["lr"] = 0.25
+    counter = Counter(monkeypatch, optimizer._kernel)
+    norm = Counter(monkeypatch, "total_norm")
     optimizer.step()
-    optimizer.step()
+    optimizer.step(clip_grad_norm=1.0)
     assert [len(args[0]) for args in counter.calls] == [2, 4, 2, 4]
-    hypers = [next(a for a in args if isinstance(a, np.ndarray)) for args in counter.calls]
-    assert hypers[0] is hypers[2] and hypers[1] is hypers[3] and hypers[0] is not hypers[1]
-    assert hypers[0][0] == 0.25 and hypers[1][0] == 0.5
-    if name == "Adam":
-        assert hypers[0][1] == 3.0
+    assert len(norm.calls) == 1
 
 
 def test_a_step_raises_versions_and_records_nothing():
@@ -205,7 +182,7 @@ def test_missing_gradients_are_skipped():
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_bad_gradient_spoils_its_own_elements_alone(name, bad):
     p, q = nn.Parameter(gs.ones(20)), nn.Parameter(gs.ones(3))
     optimizer = getattr(optim, name)([p, q], lr=0.1)
@@ -213,8 +190,11 @@ def test_a_bad_gradient_spoils_its_own_elements_alone(name, bad):
     grad[17] = bad
     p.grad, q.grad = gs.from_numpy(grad), gs.ones(3)
     optimizer.step()
-    assert np.isfinite(p.detach().numpy()).sum() == 19
-    assert not math.isfinite(p.tolist()[17])
+    if name == "Lion" and bad == math.inf:
+        assert np.isfinite(p.tolist()).all()  # its steps take the sign
+    else:
+        assert np.isfinite(p.detach().numpy()).sum() == 19
+        assert not math.isfinite(p.tolist()[17])
     assert np.isfinite(q.detach().numpy()).all()
 
 
@@ -235,10 +215,10 @@ def test_a_step_that_cannot_be_taken_changes_nothing():
             optimizer.step()
         assert p.tolist() == q.tolist() == [1.0] * 3
         assert all(s.get("step", 0) == 0 for s in optimizer.state.values())
-    strided = nn.Parameter(gs.from_numpy(np.ones(8, np.float32)[::2]))
-    strided.grad = gs.ones(4)
-    with pytest.raises(RuntimeError, match=r"parameter 0 must be contiguous; got shape \(4,\)"):
-        optim.SGD([strided], lr=0.5).step()
+    repeated = nn.Parameter(gs.ones(1).expand(4).detach())
+    repeated.grad = gs.ones(4)
+    with pytest.raises(RuntimeError, match=r"parameter 0 must have memory for each element"):
+        optim.SGD([repeated], lr=0.5).step()
     p.grad = gs.ones(3, dtype=gs.float64)
     with pytest.raises(RuntimeError, match="must have its dtype, gradsmith.float32; got gradsmith"):
         optim.Adam([p]).step()
@@ -283,7 +263,126 @@ def test_momentum_may_begin_and_end_along_the_way():
         assert w.item() == wanted
 
 
+# ---- clipping within the step ----
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "Lion"])
+@pytest.mark.parametrize(
+    "clip", [{"clip_grad_norm": 0.5}, {"clip_grad_norm": 1e9}, {"clip_grad_value": 0.3}], ids=str
+)
+def test_clipping_within_the_step(name, clip, device):
+    values, grads = start()
+    norm, value = clip.get("clip_grad_norm"), clip.get("clip_grad_value")
+    clipped = []
+    for step in grads[:6]:
+        if norm is None:
+            clipped.append([np.clip(g, -value, value) for g in step])
+        else:
+            share = min(1.0, norm / (reference.total_norm(step) + 1e-6))
+            clipped.append([g * share for g in step])
+    options = {"lr": 0.05, "weight_decay": 0.1, "maximize": True}
+    groups = [{"params": slice(0, 2)}, {"params": slice(2, 4)}]
+
+    def make(ps):
+        return getattr(optim, name)(
+            [{"params": ps[g["params"]]} for g in groups], **options, **clip
+        )
+
+    got = run(make, values, grads[:6], device)
+    for y, p, g in zip(got, values, by_columns(clipped), strict=True):
+        np.testing.assert_allclose(y, reference.trajectory(name, p, g, **options), rtol=1e-10)
+
+
+def test_clipping_of_one_step():
+    w = nn.Parameter(gs.zeros(2))
+    optimizer = optim.SGD([w], lr=1.0, clip_grad_value=0.5)
+    w.grad = gs.tensor([3.0, 4.0])
+    optimizer.step(clip_grad_norm=1.0)
+    assert w.tolist() == pytest.approx([-0.6, -0.8]) and optimizer.grad_norm.item() == 5.0
+    assert w.grad.tolist() == [3.0, 4.0]
+    optimizer.step()
+    assert w.tolist() == pytest.approx([-1.1, -1.3]) and optimizer.grad_norm is None
+    with pytest.raises(ValueError, match="clip_grad_norm must be >= 0; got nan"):
+        optimizer.step(clip_grad_norm=math.nan)
+    w.grad = gs.tensor([math.nan, 1.0])
+    optimizer.step(clip_grad_norm=1.0)
+    assert np.isnan(w.tolist()).all()  # a norm of NaN, as clip_grad_norm_
+
+
+# ---- hooks ----
+
+
+def test_hooks_of_steps_and_state():
+    w = nn.Parameter(gs.zeros(1))
+    optimizer = optim.SGD([w], lr=1.0)
+    calls = []
+    handles = [
+        optimizer.register_step_pre_hook(lambda o, args, kwargs: calls.append(("pre", args[0]))),
+        optimizer.register_step_post_hook(lambda o, args, kwargs: calls.append(("post", kwargs))),
+        optim.optimizer.register_optimizer_step_pre_hook(lambda o, a, k: calls.append(("all", o))),
+        optim.optimizer.register_optimizer_step_post_hook(lambda *a: calls.append(("end", None))),
+        optimizer.register_state_dict_pre_hook(lambda o: calls.append(("state", o))),
+        optimizer.register_state_dict_post_hook(lambda o, s: {**s, "more": 1}),
+        optimizer.register_load_state_dict_pre_hook(lambda o, s: {**s, "loaded": 1}),
+        optimizer.register_load_state_dict_post_hook(lambda o: calls.append(("loaded", o))),
+    ]
+    optimizer.step(clip_grad_norm=1.0)
+    wanted = [("all", optimizer), ("pre", optimizer), ("end", None)]
+    assert calls == [*wanted, ("post", {"clip_grad_norm": 1.0})]
+    calls.clear()
+    state = optimizer.state_dict()
+    assert state["more"] == 1
+    optimizer.load_state_dict(state)
+    assert calls == [("state", optimizer), ("loaded", optimizer)]
+    calls.clear()
+    for handle in handles:
+        handle.remove()
+    optimizer.step()
+    assert calls == []
+    optimizer.register_step_pre_hook(lambda o, args, kwargs: 1)
+    with pytest.raises(RuntimeError, match="must return None or"):
+        optimizer.step()
+
+
+def test_a_step_of_ones_own_has_hooks_too():
+    class Half(optim.Optimizer):
+        def __init__(self, params):
+            super().__init__(params, {"factor": 0.5})
+
+        def step(self, closure=None):
+            for group in self.param_groups:
+                for p in group["params"]:
+                    assert group["factor"] == 0.5 and p.grad is None
+
+    class Quarter(Half):
+        def step(self, closure=None):
+            super().step()
+            super().step()
+
+    calls = []
+    optimizer = Quarter([nn.Parameter(gs.ones(1))])
+    optimizer.register_step_post_hook(lambda o, args, kwargs: calls.append(args))
+    optimizer.step()
+    assert calls == [(optimizer,)]
+
+
 # ---- groups and state ----
+
+
+def test_named_parameters():
+    model = nn.Linear(2, 3)
+    optimizer = optim.Adam(model.named_parameters())
+    assert optimizer.param_groups[0]["param_names"] == ["weight", "bias"]
+    for p in model.parameters():
+        p.grad = gs.ones(*p.shape)
+    optimizer.step()
+    state = optimizer.state_dict()
+    assert state["param_groups"][0]["param_names"] == ["weight", "bias"]
+    other = optim.Adam([("a", nn.Parameter(gs.ones(3, 2))), ("b", nn.Parameter(gs.ones(3)))])
+    other.load_state_dict(state)
+    assert other.param_groups[0]["param_names"] == ["a", "b"]
+    with pytest.raises(ValueError, match="got a group without names"):
+        other.add_param_group({"params": [nn.Parameter(gs.ones(1))]})
 
 
 def test_groups_have_options_of_their_own():
@@ -312,7 +411,8 @@ def _step(optimizer, params):
     optimizer.step()
 
 
-CONTINUED = [("SGD", {"momentum": 0.9}), ("Adam", {}), ("AdamW", {})]
+CONTINUED = [("SGD", {"momentum": 0.9}), ("Adam", {"amsgrad": True})]
+CONTINUED += [(name, {}) for name in NAMES if name not in ("SGD", "Adam")]
 
 
 @pytest.mark.parametrize("name, options", CONTINUED, ids=str)
@@ -407,6 +507,19 @@ def test_a_state_that_does_not_fit_changes_nothing():
         assert not other.state and other.param_groups[0]["lr"] == 0.7
 
 
+def test_adagrad_has_its_state_from_the_start():
+    w = nn.Parameter(gs.ones(2))
+    optimizer = optim.Adagrad([w], initial_accumulator_value=0.25)
+    assert optimizer.state[w]["sum"].tolist() == [0.25, 0.25]
+
+
+def test_amsgrad_may_begin_along_the_way():
+    params, optimizer = _trained("Adam")
+    optimizer.param_groups[0]["amsgrad"] = True
+    _step(optimizer, params)
+    assert "max_exp_avg_sq" in optimizer.state[params[0]]
+
+
 def test_state_may_be_cleared():
     params, optimizer = _trained("Adam")
     optimizer.state.clear()
@@ -444,7 +557,22 @@ WRONG = [
     (lambda: optim.Adam([W], betas=0.9), ValueError, "betas must be two numbers; got 0.9"),
     (lambda: optim.Adam([W], eps=-1e-8), ValueError, "Adam: eps must be >= 0"),
     (lambda: optim.AdamW([W], weight_decay=-1), ValueError, "AdamW: weight_decay must be >= 0"),
-    (lambda: optim.Adam([W], amsgrad=True), NotImplementedError, "no kernel for amsgrad"),
+    (lambda: optim.Adam([W], differentiable=True), NotImplementedError, "no graph records"),
+    (lambda: optim.Adam([W], foreach=True, fused=True), RuntimeError, "must not both be True"),
+    (lambda: optim.SGD([W], lr=gs.ones(2)), ValueError, "must have one element; got shape"),
+    (lambda: optim.SGD([("w", W), nn.Parameter(gs.ones(1))]), ValueError, "have names or none"),
+    (lambda: optim.Adagrad([W], lr_decay=-1), ValueError, "lr_decay must be >= 0; got -1"),
+    (lambda: optim.Adadelta([W], rho=1.5), ValueError, r"rho must be in \[0, 1\]; got 1.5"),
+    (lambda: optim.RMSprop([W], alpha=-1), ValueError, "RMSprop: alpha must be >= 0"),
+    (lambda: optim.Rprop([W], etas=(1.5, 1.2)), ValueError, "etas must be 0 < etas"),
+    (lambda: optim.NAdam([W], momentum_decay=-1), ValueError, "momentum_decay must be >= 0"),
+    (lambda: optim.Lion([W], betas=(0.9, 1.0)), ValueError, r"Lion: betas\[1\] must be in"),
+    (lambda: optim.SGD([W], clip_grad_norm=-1), ValueError, "clip_grad_norm must be >= 0; got -1"),
+    (
+        lambda: optim.SGD([W], clip_grad_norm=1, clip_grad_value=2),
+        ValueError,
+        "only one of clip_grad_norm and clip_grad_value may be given; got 1 and 2",
+    ),
 ]
 
 

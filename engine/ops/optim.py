@@ -1,70 +1,116 @@
-"""Optimizer steps: one fused kernel call for many tensors."""
+"""Optimizer steps and norms over many tensors: one fused kernel call each."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from ..dtype import float32, float64
 from ..errors import call
 from ..kernels import TABLE_OF_ARRAY
 from ..tensor import Tensor
+from .creation import empty, zeros
 
-__all__ = ["adam_step", "sgd_step"]
+__all__ = ["clip_all", "lerp_all", "step", "total_norm"]
+
+_NAMES = ("params", "grads", "states0", "states1", "states2", "norm")
 
 
-def sgd_step(
+def step(
+    kernel: str,
     params: Sequence[Tensor],
     grads: Sequence[Tensor],
-    momentum_buffers: Sequence[Tensor],
-    hyper: Any,
-    momentum: float,
-    dampening: float,
-    weight_decay: float,
-    nesterov: bool,
-    maximize: bool,
-    first: bool,
+    states: Sequence[Sequence[Tensor]],
+    numbers: Sequence[float],
+    *,
+    maximize: bool = False,
+    weight_decay: float = 0.0,
+    shrink: float = 1.0,
+    norm: Tensor | None = None,
+    max_norm: float = 0.0,
+    clip_value: float | None = None,
 ) -> None:
-    """One step of SGD on all of `params`, in place.
+    """One optimizer's step on all of `params`, in place, in one kernel call.
+
+    Formula: g = clip(gradient) + weight_decay * p (the gradient's negative to maximize);
+    p = shrink * p; then the kernel's rule (optim_rules.cuh).
 
     Args:
-        momentum_buffers: one a parameter, or none at all without momentum.
-        hyper: float64 host array [learning rate, step].
-        first: the buffers are still to be filled with the gradient.
+        kernel: which one, e.g. "adam_step".
+        states: up to three lists with one tensor a parameter each; an empty one is absent.
+        numbers: what the rule is given, computed in float64.
+        norm: total norm of the gradients, which are scaled down where it is above max_norm.
+        clip_value: the largest magnitude that an element of a gradient keeps.
+
+    Raises:
+        RuntimeError: lists, shapes, dtypes or devices that do not fit together.
     """
-    lists = [params, grads, momentum_buffers]
-    options = (hyper, momentum, dampening, weight_decay, nesterov, maximize, first)
-    _step("sgd_step", lists, options)
-
-
-def adam_step(
-    params: Sequence[Tensor],
-    grads: Sequence[Tensor],
-    exp_avgs: Sequence[Tensor],
-    exp_avg_sqs: Sequence[Tensor],
-    hyper: Any,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    weight_decay: float,
-    decoupled: bool,
-    maximize: bool,
-) -> None:
-    """One step of Adam (AdamW if decoupled) on all of `params`, in place.
-
-    Args:
-        hyper: float64 host array [learning rate, step]; the step counts from 1.
-    """
-    lists = [params, grads, exp_avgs, exp_avg_sqs]
-    _step("adam_step", lists, (hyper, beta1, beta2, eps, weight_decay, decoupled, maximize))
-
-
-def _step(kernel: str, lists: list[Sequence[Tensor]], options: tuple[Any, ...]) -> None:
-    params = lists[0]
     if not params:
         return
-    arrays = [[t._data for t in tensors] for tensors in lists]
-    k = TABLE_OF_ARRAY[type(arrays[0][0])]
-    names = ("params", "grads", *(["state"] * (len(arrays) - 2)))
-    call(kernel, getattr(k, kernel), names, *arrays, *options)
+    lists: list[list[Any]] = [[t._data for t in tensors] for tensors in (params, grads, *states)]
+    lists += [[] for _ in range(5 - len(lists))]
+    scale = -1.0 if maximize else 1.0
+    clip = -1.0 if clip_value is None else clip_value
+    hyper = np.array([scale, clip, max_norm, weight_decay, shrink, *numbers], np.float64)
+    k = TABLE_OF_ARRAY[type(lists[0][0])]
+    call(kernel, getattr(k, kernel), _NAMES, *lists, None if norm is None else norm._data, hyper)
     for p in params:
         p._version[0] += 1
+
+
+def lerp_all(tensors: Sequence[Tensor], ends: Sequence[Tensor], weight: float) -> None:
+    """tensors += weight * (ends - tensors), in place, in one kernel call."""
+    step("lerp_step", tensors, ends, (), (weight, 1 - weight))
+
+
+def clip_all(
+    tensors: Sequence[Tensor],
+    *,
+    norm: Tensor | None = None,
+    max_norm: float = 0.0,
+    clip_value: float | None = None,
+) -> None:
+    """Clips tensors in place by their total norm or their elements' size, in one kernel call.
+
+    Formula: x = x * min(1, max_norm / (norm + 1e-6)); or min(max(x, -clip_value), clip_value).
+    """
+    options: dict[str, Any] = {"norm": norm, "max_norm": max_norm, "clip_value": clip_value}
+    step("clip_step", tensors, tensors, (), (0.0,), **options)
+
+
+def total_norm(tensors: Sequence[Tensor], norm_type: float = 2.0) -> Tensor:
+    """The norm of all elements of all tensors, as if they were one vector.
+
+    Formula: (sum |x|^p)^(1/p); p = inf: the largest magnitude, -inf: the smallest; p = 0: how many
+    tensors have an element that is not 0 (the norm of the tensors' norms, as in PyTorch).
+
+    Args:
+        tensors: float32 or float64, of any shapes; a float64 one makes the result float64.
+        norm_type: p.
+
+    Returns:
+        A 0-dim tensor on the first tensor's device, in no graph; 0 of no tensors.
+    """
+    tensors = list(tensors)
+    if not tensors:
+        return zeros(())
+    devices = list(dict.fromkeys(t.device for t in tensors))
+    if norm_type == 0 and len(tensors) > 1:
+        counts = [total_norm([t], 0).to(devices[0]) for t in tensors]
+        return _norm(counts, 0)
+    if len(devices) > 1:
+        parts = [total_norm([t for t in tensors if t.device == d], norm_type) for d in devices]
+        return _norm([part.to(devices[0]) for part in parts], norm_type)
+    return _norm(tensors, norm_type)
+
+
+def _norm(tensors: Sequence[Tensor], norm_type: float) -> Tensor:
+    """total_norm of tensors of one device; p = 0 counts elements."""
+    wide = any(t.dtype is float64 for t in tensors)
+    y = empty((), dtype=float64 if wide else float32, device=tensors[0].device)
+    arrays = [t._data for t in tensors]
+    k = TABLE_OF_ARRAY[type(arrays[0])]
+    call("total_norm", k.total_norm, ("tensors", "y"), arrays, y._data, float(norm_type))
+    return y

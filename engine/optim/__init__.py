@@ -1,7 +1,22 @@
 """Optimizers: each step is one fused kernel call for all parameters of a group."""
 
-from .adam import Adam, AdamW
+from .adam import Adam, Adamax, AdamW, Lion, NAdam, RAdam
+from .adaptive import Adadelta, Adagrad, RMSprop, Rprop
 from .optimizer import Optimizer
-from .sgd import SGD
+from .sgd import ASGD, SGD
 
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer"]
+__all__ = [
+    "ASGD",
+    "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Lion",
+    "NAdam",
+    "Optimizer",
+    "RAdam",
+    "RMSprop",
+    "Rprop",
+]

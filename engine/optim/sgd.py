@@ -1,15 +1,15 @@
-"""Stochastic gradient descent."""
+"""Stochastic gradient descent, alone and averaged."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
-from ..ops.creation import zeros_like
-from ..ops.optim import sgd_step
+from ..ops.creation import zeros
+from ..ops.optim import step as fused_step
 from .optimizer import Optimizer
 
-__all__ = ["SGD"]
+__all__ = ["ASGD", "SGD"]
 
 
 class SGD(Optimizer):
@@ -21,36 +21,45 @@ class SGD(Optimizer):
 
     Args:
         params: the tensors to optimise; or dicts, each a group with options of its own.
-        lr: learning rate.
+        lr: learning rate, a number or a tensor of one element.
         momentum: how much of the last step's direction is kept.
         dampening: how much less of the gradient then comes in.
         weight_decay: factor of the L2 penalty's gradient.
         nesterov: look ahead along the momentum.
         maximize: go up instead of down.
-        foreach, fused: are ignored; every step is fused.
+        foreach, fused: change nothing; every step is fused.
+        differentiable: must be False.
+        clip_grad_norm, clip_grad_value: as Optimizer; clip within the step.
 
     Raises:
         ValueError: no parameters, one of them twice, an option below 0; Nesterov without momentum
             or with dampening.
         TypeError: something other than tensors.
+        NotImplementedError: differentiable.
 
     A gradient of NaN makes its parameter NaN, as in PyTorch; a missing one leaves it as it is.
 
     Source: Sutskever et al. 2013, with PyTorch's choice of where lr stands.
     """
 
+    _kernel = "sgd_step"
+    _counts = ()
+
     def __init__(
         self,
         params: Iterable[Any],
-        lr: float = 1e-3,
+        lr: Any = 1e-3,
         momentum: float = 0,
         dampening: float = 0,
-        weight_decay: float = 0,
+        weight_decay: Any = 0,
         nesterov: bool = False,
         *,
         maximize: bool = False,
         foreach: bool | None = None,
+        differentiable: bool = False,
         fused: bool | None = None,
+        clip_grad_norm: float | None = None,
+        clip_grad_value: float | None = None,
     ) -> None:
         defaults = {
             "lr": lr,
@@ -59,8 +68,13 @@ class SGD(Optimizer):
             "weight_decay": weight_decay,
             "nesterov": nesterov,
             "maximize": maximize,
+            "foreach": foreach,
+            "differentiable": differentiable,
+            "fused": fused,
         }
-        super().__init__(params, defaults)
+        super().__init__(
+            params, defaults, clip_grad_norm=clip_grad_norm, clip_grad_value=clip_grad_value
+        )
 
     def _check_options(self, group: dict[str, Any]) -> None:
         self._check_at_least(group, "lr", "momentum", "weight_decay")
@@ -70,33 +84,111 @@ class SGD(Optimizer):
                 f"got momentum={group['momentum']}, dampening={group['dampening']}"
             )
 
-    def _step_group(self, group: dict[str, Any], hyper: Any) -> None:
-        hyper[0] = float(group["lr"])
-        momentum = group["momentum"]
+    def _step_group(self, group: dict[str, Any], clipping: dict[str, Any]) -> None:
+        momentum = float(group["momentum"])
         params = [p for p in group["params"] if p.grad is not None]
-        options = (
-            hyper,
-            momentum,
-            group["dampening"],
-            group["weight_decay"],
-            group["nesterov"],
-            group["maximize"],
-        )
+        numbers = [float(group["lr"]), momentum, 1 - group["dampening"], bool(group["nesterov"])]
+        options = {
+            "weight_decay": float(group["weight_decay"]),
+            "maximize": group["maximize"],
+            **clipping,
+        }
+
+        def step(some: list[Any], buffers: list[Any], first: bool) -> None:
+            grads: list[Any] = [p.grad for p in some]
+            fused_step(self._kernel, some, grads, [buffers], [*numbers, first], **options)
+
         if not momentum:
-            sgd_step(params, [p.grad for p in params], [], *options, False)
+            step(params, [], False)
             return
         state = self.state
         buffers: list[Any] = [state[p].get("momentum_buffer") for p in params]
         if all(buffer is not None for buffer in buffers):
-            sgd_step(params, [p.grad for p in params], buffers, *options, False)
+            step(params, buffers, False)
             return
         old = [i for i, buffer in enumerate(buffers) if buffer is not None]
         new = [i for i, buffer in enumerate(buffers) if buffer is None]
         for i in new:
-            buffers[i] = zeros_like(params[i])
+            p = params[i]
+            buffers[i] = zeros(tuple(p.shape), dtype=p.dtype, device=p.device)
         for chosen, first in ((old, False), (new, True)):
-            some = [params[i] for i in chosen]
-            sgd_step(some, [p.grad for p in some], [buffers[i] for i in chosen], *options, first)
+            step([params[i] for i in chosen], [buffers[i] for i in chosen], first)
         # Behind the step, so that one that raises leaves the parameters without a buffer.
         for i in new:
             state[params[i]]["momentum_buffer"] = buffers[i]
+
+
+class ASGD(Optimizer):
+    """Averaged stochastic gradient descent: state["ax"] is the average of the parameter.
+
+    Formula: p = p * (1 - lambd * eta) - eta * g; a = a + mu * (p - a);
+    eta = lr / (1 + lambd * lr * t)^alpha, mu = 1 / max(1, t - t0) after step t
+
+    Args:
+        params: the tensors to optimise; or dicts, each a group with options of its own.
+        lr: learning rate.
+        lambd: how much of the parameter decays.
+        alpha: power of the learning rate's decay.
+        t0: the step from which the average is one of several.
+        weight_decay: factor of the L2 penalty's gradient.
+        foreach, capturable: change nothing; every step is fused.
+        maximize: go up instead of down.
+        differentiable: must be False.
+        clip_grad_norm, clip_grad_value: as Optimizer; clip within the step.
+
+    Raises:
+        ValueError, TypeError, NotImplementedError: as SGD.
+
+    Source: Polyak & Juditsky 1992, as in PyTorch.
+    """
+
+    _kernel = "asgd_step"
+    _counts = ("step", "eta", "mu")
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: Any = 1e-2,
+        lambd: float = 1e-4,
+        alpha: float = 0.75,
+        t0: float = 1e6,
+        weight_decay: float = 0,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        differentiable: bool = False,
+        capturable: bool = False,
+        *,
+        clip_grad_norm: float | None = None,
+        clip_grad_value: float | None = None,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "lambd": lambd,
+            "alpha": alpha,
+            "t0": t0,
+            "weight_decay": weight_decay,
+            "foreach": foreach,
+            "maximize": maximize,
+            "differentiable": differentiable,
+            "capturable": capturable,
+        }
+        super().__init__(
+            params, defaults, clip_grad_norm=clip_grad_norm, clip_grad_value=clip_grad_value
+        )
+
+    def _check_options(self, group: dict[str, Any]) -> None:
+        self._check_at_least(group, "lr", "weight_decay")
+
+    def _state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
+        return ("ax",)
+
+    def _new_state(self, p: Any, name: str, group: dict[str, Any]) -> Any:
+        if name in ("eta", "mu"):
+            return float(group["lr"]) if name == "eta" else 1.0
+        return super()._new_state(p, name, group)
+
+    def _advance(self, group: dict[str, Any], counts: tuple[Any, ...]) -> Any:
+        t, eta, mu = counts[0] + 1, counts[1], counts[2]
+        lr, lambd = float(group["lr"]), float(group["lambd"])
+        after = (t, lr / (1 + lambd * lr * t) ** group["alpha"], 1 / max(1.0, t - group["t0"]))
+        return after, (eta, 1 - lambd * eta, mu)

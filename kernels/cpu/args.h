@@ -76,7 +76,7 @@ enum class Kind : uint8_t {
   kOperand,     // kArray, or a Python number: a 0-dim array of the other operand's dtype
   kInPlace,     // an array that is written: must be writeable
   kArrays,      // a list of arrays, any strides
-  kInPlaces,    // a list of contiguous arrays that are written
+  kInPlaces,    // a list of arrays that are written, any strides
   kInts,        // tuple of ints
   kInt,         // int64_t
   kUInt,        // uint64_t

@@ -8,54 +8,55 @@ namespace gradsmith {
 // One field a line, which clang-format would put in columns.
 // clang-format off
 
-struct SgdStepArgs {
-  Arrays params, grads, momentum_buffers;  // no buffers: an empty list
-  Array hyper;                             // float64: learning rate, step
-  double momentum, dampening, weight_decay;
-  bool nesterov, maximize, first;  // first: the buffers are still to be filled
+// Of every step.
+struct StepArgs {
+  Arrays params, grads;
+  Arrays states0, states1, states2;  // one a parameter, or an empty list
+  Array norm;                        // the gradients' total norm, 0-dim, or absent
+  Array hyper;                       // float64: Common's numbers, then the rule's (optim_rules.cuh)
   static FieldList fields() {
     static constexpr Field list[] = {
-        GS_FIELD(SgdStepArgs, params, kInPlaces),
-        GS_FIELD(SgdStepArgs, grads, kArrays),
-        GS_FIELD(SgdStepArgs, momentum_buffers, kInPlaces),
-        GS_FIELD(SgdStepArgs, hyper, kIndices),
-        GS_FIELD(SgdStepArgs, momentum, kDouble),
-        GS_FIELD(SgdStepArgs, dampening, kDouble),
-        GS_FIELD(SgdStepArgs, weight_decay, kDouble),
-        GS_FIELD(SgdStepArgs, nesterov, kBool),
-        GS_FIELD(SgdStepArgs, maximize, kBool),
-        GS_FIELD(SgdStepArgs, first, kBool),
+        GS_FIELD(StepArgs, params, kInPlaces),
+        GS_FIELD(StepArgs, grads, kArrays),
+        GS_FIELD(StepArgs, states0, kInPlaces),
+        GS_FIELD(StepArgs, states1, kInPlaces),
+        GS_FIELD(StepArgs, states2, kInPlaces),
+        GS_FIELD(StepArgs, norm, kOptional),
+        GS_FIELD(StepArgs, hyper, kIndices),
     };
     return {list, sizeof(list) / sizeof(Field)};
   }
 };
 
-struct AdamStepArgs {
-  Arrays params, grads, exp_avgs, exp_avg_sqs;
-  Array hyper;
-  double beta1, beta2, eps, weight_decay;
-  bool decoupled, maximize;
+struct TotalNormArgs {
+  Arrays tensors;
+  Array y;  // 0-dim, written
+  double norm_type;
   static FieldList fields() {
     static constexpr Field list[] = {
-        GS_FIELD(AdamStepArgs, params, kInPlaces),
-        GS_FIELD(AdamStepArgs, grads, kArrays),
-        GS_FIELD(AdamStepArgs, exp_avgs, kInPlaces),
-        GS_FIELD(AdamStepArgs, exp_avg_sqs, kInPlaces),
-        GS_FIELD(AdamStepArgs, hyper, kIndices),
-        GS_FIELD(AdamStepArgs, beta1, kDouble),
-        GS_FIELD(AdamStepArgs, beta2, kDouble),
-        GS_FIELD(AdamStepArgs, eps, kDouble),
-        GS_FIELD(AdamStepArgs, weight_decay, kDouble),
-        GS_FIELD(AdamStepArgs, decoupled, kBool),
-        GS_FIELD(AdamStepArgs, maximize, kBool),
+        GS_FIELD(TotalNormArgs, tensors, kArrays),
+        GS_FIELD(TotalNormArgs, y, kInPlace),
+        GS_FIELD(TotalNormArgs, norm_type, kDouble),
     };
     return {list, sizeof(list) / sizeof(Field)};
   }
 };
 
 #define GS_OPTIM_KERNELS(X) \
-  X(sgd_step, SgdStepArgs) \
-  X(adam_step, AdamStepArgs)
+  X(sgd_step, StepArgs) \
+  X(adagrad_step, StepArgs) \
+  X(adadelta_step, StepArgs) \
+  X(rmsprop_step, StepArgs) \
+  X(adam_step, StepArgs) \
+  X(adamax_step, StepArgs) \
+  X(nadam_step, StepArgs) \
+  X(radam_step, StepArgs) \
+  X(lion_step, StepArgs) \
+  X(rprop_step, StepArgs) \
+  X(asgd_step, StepArgs) \
+  X(lerp_step, StepArgs) \
+  X(clip_step, StepArgs) \
+  X(total_norm, TotalNormArgs)
 // clang-format on
 
 }  // namespace gradsmith
