@@ -97,7 +97,8 @@ class Optimizer:
 
     One step of all parameters of a group is one kernel call on either device: `foreach`, `fused`
     and `capturable` are taken as PyTorch takes them and change nothing. The gradients themselves
-    are not changed by clipping inside a step. A state's "step" is an int, where PyTorch has a tensor.
+    are not changed by clipping inside a step. A state's "step" is an int, where PyTorch has a
+    tensor.
 
     A class of one's own overrides step(), as in PyTorch.
     """

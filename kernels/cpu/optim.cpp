@@ -1,5 +1,6 @@
 // Optimizer kernels, in place, one call for all parameters: sgd_step adagrad_step adadelta_step
-// rmsprop_step adam_step adamax_step nadam_step radam_step lion_step rprop_step asgd_step lerp_step clip_step; total_norm.
+// rmsprop_step adam_step adamax_step nadam_step radam_step lion_step rprop_step asgd_step lerp_step
+// clip_step; total_norm.
 //
 // Formulas: ../cuda/optim_rules.cuh, one text for both devices. total_norm: (sum |x|^p)^(1/p) over all
 //   elements of all tensors; p = inf: the largest magnitude, -inf: the smallest, 0: the number of
