@@ -306,6 +306,87 @@ def clip_step(
     /,
 ) -> None: ...
 def total_norm(tensors: Sequence[Array], y: Array, norm_type: float, /) -> None: ...
+def rnn_fwd(
+    x: Array,
+    h_0: Array | None,
+    weight_hh: Array,
+    bias_hh: Array | None,
+    batch_sizes: Array,
+    h_shape: tuple[int, ...],
+    relu: bool,
+    reverse: bool,
+    /,
+) -> tuple[Array, Array]: ...
+def rnn_bwd(
+    grad_y: Array,
+    grad_h_n: Array,
+    y: Array,
+    h_0: Array | None,
+    weight_hh: Array,
+    batch_sizes: Array,
+    h_shape: tuple[int, ...],
+    relu: bool,
+    reverse: bool,
+    /,
+) -> tuple[Array, Array, Array]: ...
+def lstm_fwd(
+    x: Array,
+    h_0: Array | None,
+    c_0: Array | None,
+    weight_hh: Array,
+    bias_hh: Array | None,
+    weight_hr: Array | None,
+    batch_sizes: Array,
+    y_shape: tuple[int, ...],
+    h_shape: tuple[int, ...],
+    c_shape: tuple[int, ...],
+    saved_shape: tuple[int, ...],
+    reverse: bool,
+    /,
+) -> tuple[Array, Array, Array, Array]: ...
+def lstm_bwd(
+    grad_y: Array,
+    grad_h_n: Array,
+    grad_c_n: Array,
+    saved: Array,
+    y: Array,
+    h_0: Array | None,
+    c_0: Array | None,
+    weight_hh: Array,
+    weight_hr: Array | None,
+    batch_sizes: Array,
+    x_shape: tuple[int, ...],
+    h_shape: tuple[int, ...],
+    c_shape: tuple[int, ...],
+    projected_shape: tuple[int, ...],
+    reverse: bool,
+    /,
+) -> tuple[Array, Array, Array, Array, Array]: ...
+def gru_fwd(
+    x: Array,
+    h_0: Array | None,
+    weight_hh: Array,
+    bias_hh: Array | None,
+    batch_sizes: Array,
+    y_shape: tuple[int, ...],
+    h_shape: tuple[int, ...],
+    saved_shape: tuple[int, ...],
+    reverse: bool,
+    /,
+) -> tuple[Array, Array, Array]: ...
+def gru_bwd(
+    grad_y: Array,
+    grad_h_n: Array,
+    saved: Array,
+    y: Array,
+    h_0: Array | None,
+    weight_hh: Array,
+    batch_sizes: Array,
+    x_shape: tuple[int, ...],
+    h_shape: tuple[int, ...],
+    reverse: bool,
+    /,
+) -> tuple[Array, Array, Array, Array]: ...
 def strided(x: Array, shape: tuple[int, ...], strides: tuple[int, ...], /) -> Array: ...
 def empty_cache() -> None: ...
 def fail_allocation(nth: int) -> None: ...
