@@ -123,17 +123,6 @@ KERNELS: dict[str, tuple[str, str]] = {
         "grad_y grad_h_n saved y h_0? weight_hh batch_sizes x_shape h_shape reverse",
         "grad_x grad_hidden grad_h_0 h_before",
     ),
-    # optim, in place; hyper is a float64 host array [learning rate, step]
-    "sgd_step": (
-        "params* grads* momentum_buffers* hyper momentum dampening weight_decay nesterov maximize"
-        " first",
-        "",
-    ),
-    "adam_step": (
-        "params* grads* exp_avgs* exp_avg_sqs* hyper beta1 beta2 eps weight_decay decoupled"
-        " maximize",
-        "",
-    ),
     # optim, in place: p, and up to three states, by g; norm is the gradients' total norm, for
     # clipping; hyper a float64 host array of numbers (optim_rules.cuh; engine/ops/optim.py)
     "sgd_step": (_STEP, ""),
