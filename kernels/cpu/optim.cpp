@@ -14,9 +14,6 @@
 // Source: torch.optim's single-tensor formulas.
 #include <math.h>
 
-#include <memory>
-#include <new>
-
 #include "lists/optim.h"
 #include "strided.h"
 #include "vector_math.h"
@@ -338,8 +335,9 @@ Status total_norm(const TotalNormArgs& args) {
   const Norm norm = kind_of(args.norm_type);
   const int64_t total = total_size(args.tensors), blocks = (total + kBlock - 1) / kBlock;
   const double first = norm == Norm::kSmallest ? __builtin_inf() : 0;
-  std::unique_ptr<double[]> partials(new (std::nothrow) double[static_cast<size_t>(blocks) + 1]);
-  if (!partials) return {Code::kOutOfMemory, {blocks * 8, 0}};
+  const size_t bytes = (static_cast<size_t>(blocks) + 1) * sizeof(double);
+  double* const partials = static_cast<double*>(allocate(bytes));
+  if (!partials) return {Code::kOutOfMemory, {static_cast<int64_t>(bytes), 0}};
   parallel_for(total, kBlock, [&](int64_t begin, int64_t end) {
     double result = first;
     over_tensors(args.tensors, begin, end, [&](int64_t i, int64_t from, int64_t to) {
@@ -351,12 +349,11 @@ Status total_norm(const TotalNormArgs& args) {
                              : norm_of<double>(norm, args.norm_type, x[0], n));
       });
     });
-    partials[static_cast<size_t>(begin / kBlock)] = result;
+    partials[begin / kBlock] = result;
   });
   double result = first;
-  for (int64_t i = 0; i < blocks; ++i) {
-    result = combine(norm, result, partials[static_cast<size_t>(i)]);
-  }
+  for (int64_t i = 0; i < blocks; ++i) result = combine(norm, result, partials[i]);
+  release(partials, bytes);
   if (norm == Norm::kTwo) result = ::sqrt(result);
   if (norm == Norm::kPower) result = ::pow(result, 1 / args.norm_type);
   if (args.y.dtype == DType::kFloat32) {
