@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from gradsmith.transforms import RandomAffine, warp_affine
+from gradsmith.transforms import RandomAffineBatch, warp_affine
 
 
 def slow_warp(image, matrix):
@@ -89,44 +89,44 @@ def test_strided_inputs():
 
 @pytest.mark.parametrize("shape", [(0, 1, 8, 8), (2, 0, 8, 8), (2, 1, 0, 8)])
 def test_empty(shape):
-    y = RandomAffine(10, (0.1, 0.1), (0.9, 1.1), 0)(np.zeros(shape, np.float32))
+    y = RandomAffineBatch(10, (0.1, 0.1), (0.9, 1.1), 0)(np.zeros(shape, np.float32))
     assert y.shape == shape and y.dtype == np.float32
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_dtype_is_kept(dtype):
-    assert RandomAffine(10, generator=0)(images(2, 1, 8, 8, dtype=dtype)).dtype == dtype
+    assert RandomAffineBatch(10, generator=0)(images(2, 1, 8, 8, dtype=dtype)).dtype == dtype
 
 
 def test_same_seed_same_images_and_each_call_new_ones():
     x = images(5, 1, 8, 8)
     first, second = (
-        RandomAffine(10, (0.1, 0.1), generator=3),
-        RandomAffine(10, (0.1, 0.1), generator=3),
+        RandomAffineBatch(10, (0.1, 0.1), generator=3),
+        RandomAffineBatch(10, (0.1, 0.1), generator=3),
     )
     a, b = first(x), second(x)
     assert np.array_equal(a, b)
     assert not np.array_equal(first(x), a)
     shared = np.random.default_rng(3)
-    assert np.array_equal(RandomAffine(10, (0.1, 0.1), generator=shared)(x), a)
+    assert np.array_equal(RandomAffineBatch(10, (0.1, 0.1), generator=shared)(x), a)
 
 
 def test_each_image_moves_by_its_own_amount():
     x = np.repeat(images(1, 8, 8), 6, axis=0)
-    y = RandomAffine(20, (0.1, 0.1), (0.8, 1.2), 0)(x)
+    y = RandomAffineBatch(20, (0.1, 0.1), (0.8, 1.2), 0)(x)
     assert len({image.tobytes() for image in y}) == 6
 
 
 def test_no_amounts_no_change():
     x = images(4, 1, 8, 8)
-    np.testing.assert_allclose(RandomAffine(generator=0)(x), x, atol=1e-15)
+    np.testing.assert_allclose(RandomAffineBatch(generator=0)(x), x, atol=1e-15)
 
 
 def test_amounts_stay_within_their_limits():
     """The spot of one bright pixel tells the shift, its brightness sum stays, none is turned."""
     x = np.zeros((500, 17, 17))
     x[:, 8, 8] = 1.0
-    y = RandomAffine(translate=(2 / 17, 1 / 17), generator=0)(x)
+    y = RandomAffineBatch(translate=(2 / 17, 1 / 17), generator=0)(x)
     grid = np.arange(17) - 8.0
     shift_x = (y * grid).sum((1, 2))
     shift_y = (y * grid[:, None]).sum((1, 2))
@@ -138,8 +138,8 @@ def test_amounts_stay_within_their_limits():
 def test_larger_scale_makes_the_drawing_larger():
     x = np.zeros((1, 16, 16))
     x[:, 6:10, 6:10] = 1.0
-    assert RandomAffine(scale=(2, 2))(x).sum() > 3 * x.sum()
-    assert RandomAffine(scale=(0.5, 0.5))(x).sum() < x.sum() / 3
+    assert RandomAffineBatch(scale=(2, 2))(x).sum() > 3 * x.sum()
+    assert RandomAffineBatch(scale=(0.5, 0.5))(x).sum() < x.sum() / 3
 
 
 @pytest.mark.parametrize(
@@ -157,14 +157,14 @@ def test_larger_scale_makes_the_drawing_larger():
 )
 def test_wrong_options(options, message):
     with pytest.raises(ValueError, match=message):
-        RandomAffine(**options)
+        RandomAffineBatch(**options)
 
 
 def test_wrong_inputs():
     with pytest.raises(TypeError, match="must be floating point; got uint8"):
-        RandomAffine()(np.zeros((2, 8, 8), np.uint8))
+        RandomAffineBatch()(np.zeros((2, 8, 8), np.uint8))
     with pytest.raises(ValueError, match=r"must be \(N, ..., H, W\); got shape \(8, 8\)"):
-        RandomAffine()(np.zeros((8, 8)))
+        RandomAffineBatch()(np.zeros((8, 8)))
     with pytest.raises(ValueError, match=r"must be \(N, ..., H, W\); got shape \(8, 8\)"):
         warp_affine(np.zeros((8, 8)), maps(8))
     with pytest.raises(ValueError, match=r"matrices must be \(2, 2, 3\).*; got \(3, 2, 3\)"):
@@ -172,5 +172,5 @@ def test_wrong_inputs():
 
 
 def test_repr():
-    text = repr(RandomAffine(15, (0.1, 0.1), (0.85, 1.15)))
-    assert text == "RandomAffine(degrees=15, translate=(0.1, 0.1), scale=(0.85, 1.15))"
+    text = repr(RandomAffineBatch(15, (0.1, 0.1), (0.85, 1.15)))
+    assert text == "RandomAffineBatch(degrees=15, translate=(0.1, 0.1), scale=(0.85, 1.15))"

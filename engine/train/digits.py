@@ -17,7 +17,7 @@ from .. import Tensor, from_numpy, manual_seed, optim
 from ..datasets import Digits
 from ..models import DigitsNet
 from ..nn import functional as F
-from ..transforms import RandomAffine
+from ..transforms import RandomAffineBatch
 from ..utils.data import DataLoader
 from .fit import History, Progress, fit
 from .schedule import warmup_cosine
@@ -109,7 +109,7 @@ def train_digits(
     recipe = recipe or DigitsRecipe()
     manual_seed(recipe.seed)
     model = DigitsNet(recipe.width, recipe.dropout).to(device)
-    augment = RandomAffine(
+    augment = RandomAffineBatch(
         recipe.degrees, (recipe.translate, recipe.translate), recipe.scale, recipe.seed
     )
     history = fit(

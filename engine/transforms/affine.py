@@ -69,7 +69,7 @@ def warp_affine(images: np.ndarray, matrices: np.ndarray) -> np.ndarray:
     return (upper * (1 - frac_y) + lower * frac_y).reshape(images.shape)
 
 
-class RandomAffine:
+class RandomAffineBatch:
     """Rotate, scale and shift each image of a batch by its own small random amount.
 
     Each call draws new amounts, uniformly and independently for each image: an angle, a scale
@@ -87,8 +87,7 @@ class RandomAffine:
     Raises:
         ValueError: A negative angle or shift, or a scale range that is not 0 < low <= high.
 
-    Differs from PyTorch (torchvision): works on a whole batch of arrays, draws separately for each
-    image, and has no shear.
+    Differs from RandomAffine: works on a whole batch of arrays, draws separately for each image.
     """
 
     def __init__(
@@ -99,14 +98,16 @@ class RandomAffine:
         generator: np.random.Generator | int | None = None,
     ) -> None:
         if not (math.isfinite(degrees) and degrees >= 0):
-            raise ValueError(f"RandomAffine: degrees must be finite and >= 0; got {degrees}")
+            raise ValueError(f"RandomAffineBatch: degrees must be finite and >= 0; got {degrees}")
         if len(translate) != 2 or not all(0 <= t <= 1 for t in translate):
             raise ValueError(
-                f"RandomAffine: translate must be two fractions in [0, 1]; got {tuple(translate)}"
+                "RandomAffineBatch: translate must be two fractions in [0, 1]; "
+                f"got {tuple(translate)}"
             )
         if len(scale) != 2 or not 0 < scale[0] <= scale[1] < math.inf:
             raise ValueError(
-                f"RandomAffine: scale must be (low, high) with 0 < low <= high; got {tuple(scale)}"
+                "RandomAffineBatch: scale must be (low, high) with 0 < low <= high; "
+                f"got {tuple(scale)}"
             )
         self.degrees = float(degrees)
         self.translate = (float(translate[0]), float(translate[1]))
@@ -117,7 +118,7 @@ class RandomAffine:
         """Return new images, each moved by its own random amount."""
         if images.ndim < 3:
             raise ValueError(
-                f"RandomAffine: images must be (N, ..., H, W); got shape {images.shape}"
+                f"RandomAffineBatch: images must be (N, ..., H, W); got shape {images.shape}"
             )
         n, height, width = images.shape[0], images.shape[-2], images.shape[-1]
         draw = self.generator.uniform
@@ -138,6 +139,6 @@ class RandomAffine:
 
     def __repr__(self) -> str:
         return (
-            f"RandomAffine(degrees={self.degrees:g}, translate={self.translate}, "
+            f"RandomAffineBatch(degrees={self.degrees:g}, translate={self.translate}, "
             f"scale={self.scale})"
         )

@@ -15,12 +15,15 @@ from ...tensor import Tensor
 from .sampler import permutation
 
 __all__ = [
+    "ChainDataset",
     "ConcatDataset",
     "Dataset",
     "IterableDataset",
+    "StackDataset",
     "Subset",
     "TensorDataset",
     "gathered",
+    "k_fold",
     "random_split",
 ]
 
@@ -48,6 +51,9 @@ class IterableDataset(Dataset[_T]):
 
     def __iter__(self) -> Iterator[_T]:
         raise NotImplementedError(f"{type(self).__name__}: the data set has no __iter__")
+
+    def __add__(self, other: Dataset[_T]) -> ChainDataset:  # type: ignore[override]
+        return ChainDataset([self, other])
 
 
 class TensorDataset(Dataset[Any]):
@@ -80,6 +86,83 @@ class TensorDataset(Dataset[Any]):
 
     def __len__(self) -> int:
         return int(self.tensors[0].shape[0])
+
+
+class ChainDataset(IterableDataset[_T]):
+    """Streams one after another.
+
+    Args:
+        datasets: IterableDatasets.
+
+    Raises:
+        TypeError: while iterating: something else.
+    """
+
+    def __init__(self, datasets: Iterable[Dataset[_T]]) -> None:
+        self.datasets = datasets
+
+    def __iter__(self) -> Iterator[_T]:
+        for d in self.datasets:
+            if not isinstance(d, IterableDataset):
+                raise TypeError(
+                    f"ChainDataset: data sets must be IterableDatasets; got {type(d).__name__} "
+                    "(use ConcatDataset)"
+                )
+            yield from d
+
+    def __len__(self) -> int:
+        return sum(len(d) for d in self.datasets)  # type: ignore[arg-type]
+
+
+class StackDataset(Dataset[Any]):
+    """Data sets side by side: a sample is a tuple, or a dict, of a sample of each.
+
+    Args:
+        args: data sets of one length; or
+        kwargs: data sets by name, for samples that are dicts.
+
+    Raises:
+        ValueError: lengths that differ, no data sets, or some with and some without a name.
+    """
+
+    def __init__(self, *args: Dataset[Any], **kwargs: Dataset[Any]) -> None:
+        if bool(args) == bool(kwargs):
+            raise ValueError(
+                "StackDataset: give data sets either all with names or all without; got "
+                + ("both" if args else "none")
+            )
+        self.datasets: Any = kwargs or args
+        lengths = [len(d) for d in self._all()]
+        if len(set(lengths)) > 1:
+            raise ValueError(f"StackDataset: data sets must have one length; got {lengths}")
+        self._length = lengths[0]
+
+    def _all(self) -> list[Any]:
+        return list(self.datasets.values() if isinstance(self.datasets, dict) else self.datasets)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(self.datasets, dict):
+            return {name: d[index] for name, d in self.datasets.items()}
+        return tuple([d[index] for d in self.datasets])
+
+    def __getitems__(self, indices: list[int]) -> list[Any]:
+        columns = []
+        for d in self._all():
+            many = getattr(d, "__getitems__", None)
+            column = many(indices) if many is not None else [d[i] for i in indices]
+            if len(column) != len(indices):
+                raise ValueError(
+                    f"StackDataset: __getitems__ must give {len(indices)} samples; "
+                    f"got {len(column)}"
+                )
+            columns.append(column)
+        rows = zip(*columns, strict=True)
+        if isinstance(self.datasets, dict):
+            return [dict(zip(self.datasets, row, strict=True)) for row in rows]
+        return list(rows)
+
+    def __len__(self) -> int:
+        return self._length
 
 
 class Subset(Dataset[_T]):
@@ -177,6 +260,41 @@ def random_split(
     order = permutation(n, generator)
     ends = list(accumulate(int(c) for c in counts))
     return [Subset(dataset, order[end - int(c) : end]) for c, end in zip(counts, ends, strict=True)]
+
+
+def k_fold(
+    dataset: Dataset[_T], k: int, shuffle: bool = True, generator: Generator | None = None
+) -> list[tuple[Subset[_T], Subset[_T]]]:
+    """Splits a data set into k parts for cross-validation.
+
+    Args:
+        dataset: what to split.
+        k: how many parts, at least 2; their lengths differ by at most 1.
+        shuffle: into random parts; else into neighbouring samples.
+        generator: of the random order; default: the default generator.
+
+    Returns:
+        k pairs (training, validation): each part is the validation of one pair, and the others are
+        its training.
+
+    Raises:
+        TypeError: k that is no int.
+        ValueError: k below 2 or above the number of samples.
+
+    PyTorch has no such function.
+    """
+    n = len(dataset)  # type: ignore[arg-type]
+    if isinstance(k, bool) or not hasattr(k, "__index__"):
+        raise TypeError(f"k_fold: k must be an int; got {k!r}")
+    if not 2 <= k <= n:
+        raise ValueError(f"k_fold: k must be in [2, {n}], the number of samples; got {k}")
+    order = permutation(n, generator) if shuffle else list(range(n))
+    ends = list(accumulate(n // k + (i < n % k) for i in range(k)))
+    folds = []
+    for first, last in zip([0, *ends], ends, strict=False):
+        training = order[:first] + order[last:]
+        folds.append((Subset(dataset, training), Subset(dataset, order[first:last])))
+    return folds
 
 
 def gathered(dataset: Any, indices: list[int]) -> list[Tensor] | None:

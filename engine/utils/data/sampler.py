@@ -17,18 +17,21 @@ from ...random import Generator, default_generator
 
 __all__ = [
     "BatchSampler",
+    "DistributedSampler",
     "RandomSampler",
     "Sampler",
     "SequentialSampler",
     "SubsetRandomSampler",
+    "WeightedRandomSampler",
     "permutation",
     "random_integer",
+    "uniform_numbers",
 ]
 
 _T = TypeVar("_T")
 
 
-def _uniform(n: int, generator: Generator | None) -> np.ndarray[Any, Any]:
+def uniform_numbers(n: int, generator: Generator | None) -> np.ndarray[Any, Any]:
     """Random float64 numbers in [0, 1), n of them."""
     seed, offset = (generator or default_generator).reserve(n)
     return table("cpu").uniform((n,), 0.0, 1.0, seed, offset, np.dtype(np.float64))
@@ -36,12 +39,12 @@ def _uniform(n: int, generator: Generator | None) -> np.ndarray[Any, Any]:
 
 def permutation(n: int, generator: Generator | None) -> list[int]:
     """The numbers 0..n-1 in random order: the ranks of random keys."""
-    return np.argsort(_uniform(n, generator), kind="stable").tolist()
+    return np.argsort(uniform_numbers(n, generator), kind="stable").tolist()
 
 
 def random_integer(limit: int, generator: Generator | None) -> int:
     """A random integer in [0, limit), limit at most 2**53."""
-    return int(_uniform(1, generator)[0] * limit)
+    return int(uniform_numbers(1, generator)[0] * limit)
 
 
 class Sampler(Generic[_T]):
@@ -105,7 +108,7 @@ class RandomSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         n, wanted = len(self.data_source), self.num_samples
         if self.replacement:
-            return iter((_uniform(wanted, self.generator) * n).astype(np.int64).tolist())
+            return iter((uniform_numbers(wanted, self.generator) * n).astype(np.int64).tolist())
         order: list[int] = []
         while n and len(order) < wanted:
             order += permutation(n, self.generator)
@@ -133,6 +136,128 @@ class SubsetRandomSampler(Sampler[int]):
 
     def __len__(self) -> int:
         return len(self.indices)
+
+
+class WeightedRandomSampler(Sampler[int]):
+    """Random indices, each as likely as its weight says.
+
+    Args:
+        weights: numbers >= 0, one for each index; their sum need not be 1.
+        num_samples: how many indices one iteration gives.
+        replacement: draw each anew; else no index comes twice.
+        generator: default: the default generator.
+
+    Raises:
+        TypeError: replacement that is no bool, num_samples that is no int.
+        ValueError: weights that are no numbers >= 0 with a sum above 0; more samples than weights
+            above 0 without replacement.
+
+    Source: without replacement Efraimidis & Spirakis 2006.
+    """
+
+    def __init__(
+        self,
+        weights: Any,
+        num_samples: int,
+        replacement: bool = True,
+        generator: Generator | None = None,
+    ) -> None:
+        _check_int("WeightedRandomSampler", "num_samples", num_samples, 1)
+        if not isinstance(replacement, bool):
+            raise TypeError(
+                f"WeightedRandomSampler: replacement must be a bool; got {replacement!r}"
+            )
+        values = weights.tolist() if hasattr(weights, "tolist") else list(weights)
+        self.weights = np.asarray(values, np.float64)
+        if self.weights.ndim != 1:
+            raise ValueError(
+                "WeightedRandomSampler: weights must be 1-dimensional; got shape "
+                f"{self.weights.shape}"
+            )
+        if not (np.isfinite(self.weights).all() and (self.weights >= 0).all()):
+            raise ValueError("WeightedRandomSampler: weights must be finite and >= 0")
+        possible = int((self.weights > 0).sum())
+        if possible < (1 if replacement else num_samples):
+            raise ValueError(
+                f"WeightedRandomSampler: num_samples={num_samples} needs as many weights above 0 "
+                f"without replacement, one with it; got {possible}"
+            )
+        self.num_samples = num_samples
+        self.replacement = replacement
+        self.generator = generator
+
+    def __iter__(self) -> Iterator[int]:
+        if self.replacement:
+            sums = np.cumsum(self.weights)
+            drawn = uniform_numbers(self.num_samples, self.generator) * sums[-1]
+            found = np.searchsorted(sums, drawn, side="right")
+            return iter(np.minimum(found, np.flatnonzero(self.weights)[-1]).tolist())
+        with np.errstate(divide="ignore"):
+            keys = -np.log1p(-uniform_numbers(len(self.weights), self.generator)) / self.weights
+        keys[self.weights == 0] = np.inf
+        return iter(np.argsort(keys, kind="stable")[: self.num_samples].tolist())
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+
+class DistributedSampler(Sampler[int]):
+    """One process's share of a data set that several processes go through together.
+
+    Args:
+        dataset: what has the length.
+        num_replicas: how many processes there are.
+        rank: which one this is, from 0.
+        shuffle: a new random order each epoch, the same in all processes.
+        seed: of the order, the same in all processes.
+        drop_last: leave out what does not divide evenly; else some samples come twice.
+
+    Raises:
+        ValueError: a rank that is not in [0, num_replicas).
+
+    Call `set_epoch(epoch)` before each epoch, or the order is always the same.
+
+    Differs from PyTorch: num_replicas and rank must be given; gradsmith has no process groups.
+    """
+
+    def __init__(
+        self,
+        dataset: Sized,
+        num_replicas: int,
+        rank: int,
+        shuffle: bool = True,
+        seed: int = 0,
+        drop_last: bool = False,
+    ) -> None:
+        _check_int("DistributedSampler", "num_replicas", num_replicas, 1)
+        _check_int("DistributedSampler", "rank", rank, 0)
+        if rank >= num_replicas:
+            raise ValueError(f"DistributedSampler: rank must be in [0, {num_replicas}); got {rank}")
+        self.dataset = dataset
+        self.num_replicas = num_replicas
+        self.rank = rank
+        self.shuffle = shuffle
+        self.seed = seed
+        self.drop_last = drop_last
+        self.epoch = 0
+        n = len(dataset)
+        self.num_samples = n // num_replicas if drop_last else -(-n // num_replicas)
+        self.total_size = self.num_samples * num_replicas
+
+    def set_epoch(self, epoch: int) -> None:
+        """Makes the next iteration's order that of this epoch."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        n = len(self.dataset)
+        generator = Generator().manual_seed(self.seed + self.epoch)
+        order = permutation(n, generator) if self.shuffle else list(range(n))
+        while order and len(order) < self.total_size:
+            order += order[: self.total_size - len(order)]
+        return iter(order[self.rank : self.total_size : self.num_replicas])
+
+    def __len__(self) -> int:
+        return self.num_samples
 
 
 class BatchSampler(Sampler[list[int]]):
