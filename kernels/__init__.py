@@ -92,6 +92,23 @@ KERNELS: dict[str, tuple[str, str]] = {
         "grad_y target weight? total_weight x_shape ignore_index reduction",
         "grad_x",
     ),
+    # norm: x (N, C, *rest), statistics of each channel over the rest; var is biased
+    "batch_norm": ("x weight? bias? stats_shape eps", "y mean var"),
+    # training: mean and var are functions of x
+    "batch_norm_bwd": (
+        "grad_y x weight? mean var eps training",
+        "grad_x grad_weight grad_bias",
+    ),
+    "batch_norm_eval": ("x weight? bias? mean? var eps", "y"),
+    # in place: running += momentum * (batch - running), var * count / (count - 1)
+    "batch_norm_update": ("running_mean running_var mean var momentum count", ""),
+    # x as rows, as many as stats_shape has elements; element j of row r has
+    # weight[(r % groups) * (D / inner) + j / inner]; centered: the mean is subtracted
+    "row_norm": ("x weight? bias? stats_shape groups inner eps centered", "y mean var"),
+    "row_norm_bwd": (
+        "grad_y x weight? mean var weight_shape groups inner eps centered",
+        "grad_x grad_weight grad_bias",
+    ),
     # random: Philox4x32-10, counter = offset + element // 4; the same numbers on every device
     "dropout": ("x p seed offset", "y"),  # kept elements are divided by 1 - p
     "uniform": ("shape low high seed offset dtype", "y"),

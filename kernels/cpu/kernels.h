@@ -9,6 +9,7 @@
 #include "lists/elementwise.h"
 #include "lists/loss.h"
 #include "lists/matmul.h"
+#include "lists/norm.h"
 #include "lists/optim.h"
 #include "lists/pool.h"
 #include "lists/random.h"
@@ -27,6 +28,7 @@ namespace gradsmith {
   GS_CONV_KERNELS(X) \
   GS_POOL_KERNELS(X) \
   GS_LOSS_KERNELS(X) \
+  GS_NORM_KERNELS(X) \
   GS_RANDOM_KERNELS(X) \
   GS_OPTIM_KERNELS(X) \
   GS_RECURRENT_KERNELS(X)

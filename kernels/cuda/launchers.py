@@ -16,6 +16,7 @@ FAMILIES: tuple[str, ...] = (
     "reduce",
     "pool",
     "loss",
+    "norm",
     "random",
     "optim",
     "recurrent",
