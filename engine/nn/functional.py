@@ -14,6 +14,14 @@ from ..ops.elementwise import relu as _relu
 from ..ops.elementwise import sigmoid, tanh
 from ..ops.loss import cross_entropy, log_softmax, nll_loss
 from ..ops.matmul import linear
+from ..ops.norm import (
+    batch_norm,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    local_response_norm,
+    rms_norm,
+)
 from ..ops.pool import (
     avg_pool1d,
     avg_pool2d,
@@ -29,6 +37,7 @@ __all__ = [
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
+    "batch_norm",
     "conv1d",
     "conv2d",
     "conv3d",
@@ -37,13 +46,18 @@ __all__ = [
     "conv_transpose3d",
     "cross_entropy",
     "dropout",
+    "group_norm",
+    "instance_norm",
+    "layer_norm",
     "linear",
+    "local_response_norm",
     "log_softmax",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
     "nll_loss",
     "relu",
+    "rms_norm",
     "sigmoid",
     "tanh",
 ]

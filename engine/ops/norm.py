@@ -57,10 +57,13 @@ def batch_norm_bwd_(k, grad_y, x, weight, mean, var, eps, training):
 
 @batch_norm_bwd_.gradient
 def _(k, saved, grads, need, eps, training):
-    """With P(z) = z - mean(z) - u mean(z u), u = x normalised, r = 1 / sqrt(var + eps), V and U the
-    gradients of grad_x and grad_weight: grad_x is weight r P(g), and
+    """The second derivative, P(z) being z - mean(z) - u mean(z u) and u the normalised x.
+
+    With r = 1 / sqrt(var + eps), V, U and W the gradients of grad_x = weight r P(g), grad_weight
+    and grad_bias:
     of g: weight r P(V) + U u + W; of weight: sum(V r P(g));
-    of x: r P(U g - weight r / M (V sum(g u) + g sum(V u))) - weight r / M u sum(V r P(g))."""
+    of x: r P(U g - weight r / M (V sum(g u) + g sum(V u))) - weight r / M u sum(V r P(g)).
+    """
     g, x, weight, mean, var = saved
     of_x, of_weight, of_bias = grads
     shape = tuple(x.shape)
@@ -173,13 +176,18 @@ def row_norm_bwd_(k, grad_y, x, weight, mean, var, weight_shape, groups, inner, 
 
 @row_norm_bwd_.gradient
 def _(k, saved, grads, need, weight_shape, groups, inner, eps, centered):
-    """As batch_norm_bwd's, with the weight inside: h = g weight, grad_x = r P(h), and
+    """As batch_norm_bwd's, with the weight inside: h = g weight, grad_x = r P(h).
+
     of g: weight r P(V) + U u + W; of weight: sum(g r P(V));
-    of x: r P(U g - r / D (V sum(h u) + h sum(V u))) - r / D u sum(V r P(h))."""
+    of x: r P(U g - r / D (V sum(h u) + h sum(V u))) - r / D u sum(V r P(h)).
+    """
     g, x, weight, mean, var = saved
     of_x, of_weight, of_bias = grads
     x_shape, rows = tuple(x.shape), prod(mean.shape)
-    length = prod(x_shape) // rows if rows else 0
+    if not prod(x_shape):
+        zero = None if weight is None else k.mul(weight, 0.0)
+        return k.mul(g, 0.0), k.mul(x, 0.0), zero, None, None
+    length = prod(x_shape) // rows
     full = (rows // groups, groups, length // inner, inner)
     per_row, per_weight = (full[0], groups, 1, 1), (1, groups, full[2], 1)
 
@@ -197,11 +205,11 @@ def _(k, saved, grads, need, weight_shape, groups, inner, eps, centered):
         grad_weight = k.reshape(k.sum(k.mul(g, down), (0, 3), per_weight), tuple(weight.shape))
         weight = k.reshape(weight, per_weight)
         h, down = k.mul(g, weight), k.mul(down, weight)
-    part = k.mul(rstd, 1.0 / length if length else 0.0)
+    part = k.mul(rstd, 1.0 / length)
     sum_hu = k.sum(k.mul(h, u), (2, 3), per_row)
     sum_vu = k.sum(k.mul(of_x, u), (2, 3), per_row)
     inner_grad = k.neg(k.mul(part, k.add(k.mul(of_x, sum_hu), k.mul(h, sum_vu))))
-    if prod(weight_shape) and full[2]:
+    if prod(weight_shape):
         of_weight, of_bias = k.reshape(of_weight, per_weight), k.reshape(of_bias, per_weight)
         inner_grad = k.add(inner_grad, k.mul(of_weight, g))
         down = k.add(k.add(down, k.mul(of_weight, u)), of_bias)
@@ -489,8 +497,7 @@ def instance_norm(
     batch, channels, length = shape[0], shape[1], prod(shape[2:])
     if length == 1:
         raise ValueError(
-            "instance_norm: expected more than 1 spatial element when training; "
-            f"got input {shape}"
+            f"instance_norm: expected more than 1 spatial element when training; got input {shape}"
         )
     options = ((batch, channels), channels, length or 1, float(eps), True)
     y, mean, var = apply(row_norm_, (input, weight, bias), options)

@@ -279,15 +279,15 @@ void zero(const Array& array) {
 Status row_norm(const RowNormArgs& args) {
   if (!is_float(args.x.dtype)) return kNoDType;
   Rows s;
-  if (!make_rows(args.x, args.mean, args.groups, args.inner, s) ||
-      (args.weight.data && args.weight.size != s.weights()) ||
-      (args.bias.data && args.bias.size != s.weights())) {
-    return {Code::kShape, {0, 0}};
-  }
   if (args.x.size == 0) {
     zero(args.mean);
     zero(args.var);
     return kDone;
+  }
+  if (!make_rows(args.x, args.mean, args.groups, args.inner, s) ||
+      (args.weight.data && args.weight.size != s.weights()) ||
+      (args.bias.data && args.bias.size != s.weights())) {
+    return {Code::kShape, {0, 0}};
   }
   if (args.x.dtype == DType::kFloat32) {
     row_norm_typed<float>(args, s);
@@ -299,17 +299,17 @@ Status row_norm(const RowNormArgs& args) {
 
 Status row_norm_bwd(const RowNormBwdArgs& args) {
   if (!is_float(args.x.dtype)) return kNoDType;
-  Rows s;
-  if (!make_rows(args.x, args.mean, args.groups, args.inner, s) ||
-      args.grad_y.size != args.x.size || args.var.size != s.rows ||
-      (args.weight.data && args.weight.size != s.weights()) ||
-      (args.x.size && args.grad_weight.size && args.grad_weight.size != s.weights())) {
-    return {Code::kShape, {0, 0}};
-  }
   if (args.x.size == 0) {
     zero(args.grad_weight);
     zero(args.grad_bias);
     return kDone;
+  }
+  Rows s;
+  if (!make_rows(args.x, args.mean, args.groups, args.inner, s) ||
+      args.grad_y.size != args.x.size || args.var.size != s.rows ||
+      (args.weight.data && args.weight.size != s.weights()) ||
+      (args.grad_weight.size && args.grad_weight.size != s.weights())) {
+    return {Code::kShape, {0, 0}};
   }
   return args.x.dtype == DType::kFloat32 ? row_norm_bwd_typed<float>(args, s)
                                          : row_norm_bwd_typed<double>(args, s);

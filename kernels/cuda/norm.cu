@@ -39,7 +39,7 @@ struct Channels {
 
 // The mean of chunk blockIdx.y of each channel, and the squares about it, to partials[chunk][channel].
 template <class T>
-__global__ void __launch_bounds__(gs::kTeamThreads)
+__global__ void __launch_bounds__(gs::kTeamThreads, 2)
     channel_moments(const T* __restrict__ x, double* __restrict__ partials, int64 batch,
                     int64 channels, int64 length, int64 chunk, int lanes, int along) {
   GS_SHARED(double[gs::kTeamThreads], shared);
@@ -90,7 +90,7 @@ __global__ void fold_moments(const double* __restrict__ partials, T* __restrict_
 // The sums of g and of g * (x - mean) * rstd of chunk blockIdx.y of each channel. The statistics of its
 // element of batch n are number n * stat_step + c / runs; rstd may be null.
 template <class T>
-__global__ void __launch_bounds__(gs::kTeamThreads)
+__global__ void __launch_bounds__(gs::kTeamThreads, 2)
     channel_sums(const T* __restrict__ g, const T* __restrict__ x, const T* __restrict__ mean,
                  const T* __restrict__ rstd, double* __restrict__ partials, int64 batch,
                  int64 channels, int64 length, int64 stat_step, int64 runs, int64 chunk, int lanes,
@@ -187,7 +187,7 @@ __global__ void batch_norm_update(T* __restrict__ running_mean, T* __restrict__ 
 // ---- rows ------------------------------------------------------------------------------------------------
 
 template <class T>
-__global__ void __launch_bounds__(gs::kTeamThreads)
+__global__ void __launch_bounds__(gs::kTeamThreads, 2)
     row_norm(const T* __restrict__ x, const T* __restrict__ weight, const T* __restrict__ bias,
              T* __restrict__ y, T* __restrict__ means, T* __restrict__ vars, int64 rows,
              int64 length, int64 groups, int64 inner, double eps, int centered, int lanes) {
@@ -228,7 +228,7 @@ __global__ void __launch_bounds__(gs::kTeamThreads)
 }
 
 template <class T>
-__global__ void __launch_bounds__(gs::kTeamThreads)
+__global__ void __launch_bounds__(gs::kTeamThreads, 2)
     row_norm_bwd(const T* __restrict__ g, const T* __restrict__ x, const T* __restrict__ weight,
                  const T* __restrict__ means, const T* __restrict__ vars, T* __restrict__ rstds,
                  T* __restrict__ grad_x, int64 rows, int64 length, int64 groups, int64 inner,

@@ -168,6 +168,8 @@ def _rows(
     kernel: str, x: Any, rows: int, groups: int, inner: int, *weights: Any
 ) -> tuple[int, int, int, int]:
     """(rows, their length, groups, inner), checked."""
+    if x.size == 0:
+        return 0, 0, 1, 1
     length = x.size // rows if rows else 0
     if groups < 1 or inner < 1 or rows * length != x.size or length % inner or rows % groups:
         raise Fault(kernel, "shape", 0)

@@ -46,6 +46,8 @@ class _Norm(Module):
         track_running_stats: bool = True,
         device: Any = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.num_features = num_features
@@ -54,8 +56,8 @@ class _Norm(Module):
         self.affine = affine
         self.track_running_stats = track_running_stats
         place = {"device": device, "dtype": dtype}
-        for name in ("weight", "bias"):
-            value = Parameter(creation.empty(num_features, **place)) if affine else None
+        for name, there in (("weight", affine), ("bias", affine and bias)):
+            value = Parameter(creation.empty(num_features, **place)) if there else None
             self.register_parameter(name, value)
         for name in ("running_mean", "running_var"):
             value = creation.zeros(num_features, **place) if track_running_stats else None
@@ -74,8 +76,9 @@ class _Norm(Module):
     def reset_parameters(self) -> None:
         """Starts over: weight 1, bias 0, and the running statistics."""
         self.reset_running_stats()
-        if self.weight is not None and self.bias is not None:
+        if self.weight is not None:
             init.ones_(self.weight)
+        if self.bias is not None:
             init.zeros_(self.bias)
 
     def _check(self, input: Any) -> None:
@@ -91,7 +94,8 @@ class _Norm(Module):
         """The options."""
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
-            f"affine={self.affine}, track_running_stats={self.track_running_stats}"
+            f"affine={self.affine}, bias={self.bias is not None}, "
+            f"track_running_stats={self.track_running_stats}"
         )
 
 
@@ -103,7 +107,8 @@ class _BatchNorm(_Norm):
         momentum = 0.0 if self.momentum is None else self.momentum
         tracked = self.track_running_stats and self.num_batches_tracked is not None
         if self.training and tracked:
-            self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
+            count: Any = self.num_batches_tracked
+            count.copy_(count.double() + 1.0)  # no waiting for a device
             if self.momentum is None:  # the average of all batches
                 momentum = 1.0 / float(self.num_batches_tracked.item())  # type: ignore[union-attr]
         running = not self.training or self.track_running_stats
@@ -132,6 +137,7 @@ class BatchNorm1d(_BatchNorm):
         eps: added to the variance.
         momentum: the step of the running statistics; None: they are the average of all batches.
         affine: whether there are weight (starts as 1) and bias (0), one a channel.
+        bias: whether there is a bias beside the weight.
         track_running_stats: whether there are running statistics; without them evaluation uses
             the batch's.
         device, dtype: of parameters and buffers.
@@ -181,8 +187,11 @@ class _InstanceNorm(_Norm):
         track_running_stats: bool = False,
         device: Any = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+        options = (eps, momentum, affine, track_running_stats, device, dtype)
+        super().__init__(num_features, *options, bias=bias)
 
     def forward(self, input: Tensor) -> Tensor:
         self._check(input)
@@ -312,7 +321,7 @@ class LayerNorm(Module):
         """The options."""
         return (
             f"{self.normalized_shape}, eps={self.eps}, "
-            f"elementwise_affine={self.elementwise_affine}"
+            f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
         )
 
 
@@ -363,8 +372,7 @@ class RMSNorm(Module):
     def extra_repr(self) -> str:
         """The options."""
         return (
-            f"{self.normalized_shape}, eps={self.eps}, "
-            f"elementwise_affine={self.elementwise_affine}"
+            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
         )
 
 
@@ -380,6 +388,7 @@ class GroupNorm(Module):
         num_channels: C.
         eps: added to the variance.
         affine: whether there are weight (starts as 1) and bias (0), one a channel.
+        bias: whether there is a bias beside the weight.
         device, dtype: of the parameters.
 
     Raises:
@@ -399,6 +408,8 @@ class GroupNorm(Module):
         affine: bool = True,
         device: Any = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         if num_channels % num_groups:
@@ -410,17 +421,18 @@ class GroupNorm(Module):
         self.num_channels = num_channels
         self.eps = eps
         self.affine = affine
-        for name in ("weight", "bias"):
+        for name, there in (("weight", affine), ("bias", affine and bias)):
             value = None
-            if affine:
+            if there:
                 value = Parameter(creation.empty(num_channels, device=device, dtype=dtype))
             self.register_parameter(name, value)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Starts over: weight 1, bias 0."""
-        if self.weight is not None and self.bias is not None:
+        if self.weight is not None:
             init.ones_(self.weight)
+        if self.bias is not None:
             init.zeros_(self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
@@ -428,7 +440,10 @@ class GroupNorm(Module):
 
     def extra_repr(self) -> str:
         """The options."""
-        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
+        return (
+            f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, "
+            f"bias={self.bias is not None}"
+        )
 
 
 class LocalResponseNorm(Module):
