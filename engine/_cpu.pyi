@@ -156,6 +156,66 @@ def nll_loss_bwd(
     reduction: int,
     /,
 ) -> Array: ...
+def batch_norm(
+    x: Array,
+    weight: Array | None,
+    bias: Array | None,
+    stats_shape: tuple[int, ...],
+    eps: float,
+    /,
+) -> tuple[Array, Array, Array]: ...
+def batch_norm_bwd(
+    grad_y: Array,
+    x: Array,
+    weight: Array | None,
+    mean: Array,
+    var: Array,
+    eps: float,
+    training: bool,
+    /,
+) -> tuple[Array, Array, Array]: ...
+def batch_norm_eval(
+    x: Array,
+    weight: Array | None,
+    bias: Array | None,
+    mean: Array | None,
+    var: Array,
+    eps: float,
+    /,
+) -> Array: ...
+def batch_norm_update(
+    running_mean: Array,
+    running_var: Array,
+    mean: Array,
+    var: Array,
+    momentum: float,
+    count: int,
+    /,
+) -> None: ...
+def row_norm(
+    x: Array,
+    weight: Array | None,
+    bias: Array | None,
+    stats_shape: tuple[int, ...],
+    groups: int,
+    inner: int,
+    eps: float,
+    centered: bool,
+    /,
+) -> tuple[Array, Array, Array]: ...
+def row_norm_bwd(
+    grad_y: Array,
+    x: Array,
+    weight: Array | None,
+    mean: Array,
+    var: Array,
+    weight_shape: tuple[int, ...],
+    groups: int,
+    inner: int,
+    eps: float,
+    centered: bool,
+    /,
+) -> tuple[Array, Array, Array]: ...
 def dropout(x: Array, p: float, seed: int, offset: int, /) -> Array: ...
 def uniform(
     shape: tuple[int, ...],
