@@ -39,6 +39,7 @@ from .ops.creation import get_default_device, set_default_device
 from .ops.conv import *
 from .ops import convert, inplace  # install Tensor's methods
 from .ops.elementwise import *
+from .ops.index import *
 from .ops.loss import *
 from .ops.math import *
 from .ops.matmul import *
@@ -46,6 +47,7 @@ from .ops.pool import *
 from .ops.random import *
 from .ops.recurrent_layers import *
 from .ops.reduce import *
+from .ops.sort import *
 from .ops.view import *
 from .random import Generator, initial_seed, manual_seed, seed
 from .tensor import Parameter, Size, Tensor

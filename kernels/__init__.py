@@ -69,8 +69,27 @@ KERNELS: dict[str, tuple[str, str]] = {
     "amax": ("x dims out_shape", "y"),  # NaN wins
     "amax_weight": ("x y", "w"),  # y keeps the reduced dims as 1; w = (x == y) / number of ties
     "max_dim": ("x dim out_shape", "values indices"),  # int64 index of the first maximum; NaN wins
-    "max_dim_bwd": ("grad_y indices x_shape dim", "grad_x"),
-    "gather_dim": ("x indices dim out_shape", "y"),  # y[.., j, ..] = x[.., indices[.., j, ..], ..]
+    # index: index and indices are int64; along dim, x is (outer, n, inner)
+    "take": ("x index dim skip out_shape", "y"),  # y[o, j, i] = x[o, index[j], i]; 0 at `skip`
+    "index_sum": ("grad_y index dim skip x_shape", "grad_x"),  # the sum over equal indices
+    "put": (
+        "x src index dim",
+        "y",
+    ),  # x with y[o, index[j], i] = src[o, j, i]; src may be one value
+    "put_into": ("dst src index dim", ""),  # the same in place, dst of any strides
+    "index_flat": ("indices* sizes out_shape", "flat"),  # several indices as one; -1 is the last
+    "flat_along": ("indices x_shape dim", "flat"),  # places in x.flat of indices along dim
+    "gather_dim": ("x indices dim out_shape", "y"),  # y[o, j, i] = x[o, indices[o, j, i], i]
+    "scatter_sum": ("src indices x_shape dim", "y"),  # its adjoint
+    "nonzero_count": ("x", "count"),
+    "nonzero": ("x out_shape", "indices"),  # (count, x.ndim), in C order
+    "triangle": ("x diagonal upper", "y"),  # columns >= row + diagonal (upper), or <=; else 0
+    # pad: the last dims, by mode 1 mirrored, 2 the edge repeated, 3 going round
+    "pad": ("x before mode out_shape", "y"),
+    "pad_bwd": ("grad_y before mode x_shape", "grad_x"),
+    # sort: along the last dim; equal elements keep their order, NaN is the largest
+    "sort_order": ("x descending", "indices"),
+    "topk_order": ("x largest out_shape", "indices"),  # the first out_shape[-1] of them
     # matmul: a (..., M, K), b (..., K, N), batch dims broadcast, any strides; bias (N,)
     "matmul": ("a b bias? out_shape", "y"),
     # conv: x (N, C_in, *in), weight (C_out, C_in / groups, *kernel), y (N, C_out, *out)

@@ -181,14 +181,14 @@ ROWS = {
             bad[1, 2] = index
             refused(lambda: apply(OPS["gather_dim"], (t(2, 4, 3), of(bad, np.int64)), (1, (2, 3))),
                     IndexError)
-            refused(lambda: apply(OPS["max_dim_bwd"], (t(2, 3), of(bad, np.int64)), ((2, 4, 3), 1)),
+            refused(lambda: apply(OPS["scatter_sum"], (t(2, 3), of(bad, np.int64)), ((2, 4, 3), 1)),
                     IndexError)
         for index in (2**31, 2**32, 2**63 - 1, -2**63, 4):
             bad = np.zeros((2, 3), np.int64)
             bad[0, 1] = index
             refused(lambda: apply(OPS["gather_dim"], (t(2, 4, 3), of(bad, np.int64)), (1, (2, 3))),
                     IndexError)
-            refused(lambda: apply(OPS["max_dim_bwd"], (t(2, 3), of(bad, np.int64)), ((2, 4, 3), 1)),
+            refused(lambda: apply(OPS["scatter_sum"], (t(2, 3), of(bad, np.int64)), ((2, 4, 3), 1)),
                     IndexError)
     """,
     # max_pool_bwd gathers: an index outside of its window is never looked at, whatever it is

@@ -46,7 +46,7 @@ def small_runs():
         "amax_weight": K["amax_weight"](d, K["amax"](d, (1,), (3, 1, 6))),
         "max_dim": K["max_dim"](long, 0, ())[1],
         "max_dim of chunks": K["max_dim"](chunks, 0, ())[1],
-        "max_dim_bwd": K["max_dim_bwd"](device(x[:, 0]), indices, (3, 5, 6), 1),
+        "scatter_sum": K["scatter_sum"](device(x[:, 0]), indices, (3, 5, 6), 1),
         "gather_dim": K["gather_dim"](d, indices, 1, (3, 6)),
         "log_softmax": K["log_softmax"](d, 1),
         "log_softmax of many rows": K["log_softmax"](rows, 1),
@@ -143,7 +143,6 @@ def test_every_entry_launches():
     window = ((2,), (2,), (0,), (1,))
     average = ((2,), (2,), (0,), True, 0)
     zeros = device(np.zeros((2, 4), np.int64))
-    part = device(np.zeros((2, 4), np.float32))
     one = device(np.float32(1))
     f32 = np.dtype(np.float32)
     calls = {
@@ -152,8 +151,6 @@ def test_every_entry_launches():
         "amax": (x, (0,), (3, 4)),
         "amax_weight": (x, x),
         "max_dim": (x, 1, (2, 4)),
-        "max_dim_bwd": (part, zeros, (2, 3, 4), 1),
-        "gather_dim": (x, zeros, 1, (2, 4)),
         "max_pool": (x, (2, 3, 2), *window),
         "max_pool_bwd": (y, places, (2, 3, 4), *window),
         "max_pool_gather": (x, places),
@@ -205,8 +202,8 @@ REFUSALS = {
     "another y": lambda: K["amax_weight"](f32(2, 3), f32(2, 2)),
     "int32 indices": lambda: K["gather_dim"](f32(3), ints([0], np.int32), 0, (1,)),
     "index 3 of 3": lambda: K["gather_dim"](f32(3), ints([0, 3]), 0, (2,)),
-    "index -1 of 3": lambda: K["max_dim_bwd"](f32(2), ints([0, -1]), (3, 2), 0),
-    "index 0 of 0": lambda: K["max_dim_bwd"](f32(2), ints([0, 0]), (0, 2), 0),
+    "index -1 of 3": lambda: K["scatter_sum"](f32(2), ints([0, -1]), (3, 2), 0),
+    "index 0 of 0": lambda: K["scatter_sum"](f32(2), ints([0, 0]), (0, 2), 0),
     "window of 0": lambda: K["max_pool"](f32(1, 1, 4), (1, 1, 2), (0,), (2,), (0,), (1,)),
     "another batch": lambda: K["max_pool"](f32(1, 1, 4), (2, 1, 2), *WINDOW),
     "4 spatial dims": lambda: K["max_pool"](f32(*[1] * 6), (1,) * 6, *[(1,) * 4] * 4),
@@ -245,8 +242,8 @@ FAULTS = {
     "another y": ("amax_weight", "shape", 1),
     "int32 indices": ("gather_dim", "dtype"),
     "index 3 of 3": ("gather_dim", "index", (3, 3)),
-    "index -1 of 3": ("max_dim_bwd", "index", (-1, 3)),
-    "index 0 of 0": ("max_dim_bwd", "index", (0, 0)),
+    "index -1 of 3": ("scatter_sum", "index", (-1, 3)),
+    "index 0 of 0": ("scatter_sum", "index", (0, 0)),
     "window of 0": ("max_pool", "shape", 0),
     "another batch": ("max_pool", "shape", 0),
     "4 spatial dims": ("max_pool", "shape", 0),

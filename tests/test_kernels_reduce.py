@@ -166,7 +166,7 @@ def test_amax_weight(dtype, isa):
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
-def test_max_dim_bwd_and_gather_dim(dtype, isa):
+def test_scatter_sum_and_gather_dim(dtype, isa):
     rng = np.random.default_rng(4)
     for shape in ((9,), (5, 33), (3, 4, 5), (60, 1000), (4, 1, 3)):
         x = rng.standard_normal(shape).astype(dtype)
@@ -174,15 +174,15 @@ def test_max_dim_bwd_and_gather_dim(dtype, isa):
             kept = out_shape(shape, (dim,))
             indices = rng.integers(0, shape[dim], kept)
             grad = rng.standard_normal(kept).astype(dtype)
-            got = same_bits(lambda g=grad, i=indices, s=shape, d=dim: K.max_dim_bwd(g, i, s, d))
-            want = reference.max_dim_bwd(grad, indices, shape, dim)
+            got = same_bits(lambda g=grad, i=indices, s=shape, d=dim: K.scatter_sum(g, i, s, d))
+            want = reference.scatter_sum(grad, indices, shape, dim)
             assert np.array_equal(got, want.astype(dtype))
             got = same_bits(lambda x=x, i=indices, d=dim, k=kept: K.gather_dim(x, i, d, k))
             assert np.array_equal(got, reference.gather_dim(x, indices, dim, kept))
     for bad in (-1, 5, 2**40):
         indices = np.array([0, 1, bad])
         with pytest.raises(_cpu.Fault) as fault:
-            K.max_dim_bwd(np.ones(3, dtype), indices, (5, 3), 0)
+            K.scatter_sum(np.ones(3, dtype), indices, (5, 3), 0)
         assert fault.value.args[1:] == ("index", (bad, 5))
         with pytest.raises(_cpu.Fault):
             K.gather_dim(np.ones((5, 3), dtype), indices, 0, (3,))

@@ -12,6 +12,7 @@ from ..ops.conv import (
 )
 from ..ops.elementwise import relu as _relu
 from ..ops.elementwise import sigmoid, tanh
+from ..ops.index import embedding, one_hot
 from ..ops.loss import cross_entropy, log_softmax, nll_loss
 from ..ops.matmul import linear
 from ..ops.norm import (
@@ -22,6 +23,7 @@ from ..ops.norm import (
     local_response_norm,
     rms_norm,
 )
+from ..ops.pad import pad
 from ..ops.pool import (
     avg_pool1d,
     avg_pool2d,
@@ -49,6 +51,7 @@ __all__ = [
     "group_norm",
     "instance_norm",
     "layer_norm",
+    "embedding",
     "linear",
     "local_response_norm",
     "log_softmax",
@@ -56,6 +59,8 @@ __all__ = [
     "max_pool2d",
     "max_pool3d",
     "nll_loss",
+    "one_hot",
+    "pad",
     "relu",
     "rms_norm",
     "sigmoid",

@@ -1,12 +1,19 @@
-"""The check that arguments are tensors, for functions that look inside them."""
+"""What functions of several families check and return: tensors, and values with their indices."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..tensor import Tensor
 
-__all__ = ["need_tensors"]
+__all__ = ["ValuesIndices", "need_tensors"]
+
+
+class ValuesIndices(NamedTuple):
+    """What max, min, sort and topk along a dimension give."""
+
+    values: Tensor
+    indices: Tensor
 
 
 def need_tensors(name: str, **arguments: Any) -> None:

@@ -91,29 +91,7 @@ def max_dim_(k, x, dim, out_shape):
 @max_dim_.gradient
 def _(k, saved, grad_y, need, dim, out_shape):
     indices, x_shape = saved
-    return (k.max_dim_bwd(grad_y, indices, x_shape, dim),)
-
-
-@op(inputs="grad_y indices", kernel="max_dim_bwd", formula="grad_x[indices] = grad_y, else 0")
-def max_dim_bwd_(k, grad_y, indices, x_shape, dim):
-    return k.max_dim_bwd(grad_y, indices, x_shape, dim), (indices, tuple(grad_y.shape))
-
-
-@max_dim_bwd_.gradient
-def _(k, saved, grad_y, need, x_shape, dim):
-    indices, out_shape = saved
-    return k.gather_dim(grad_y, indices, dim, out_shape), None
-
-
-@op(inputs="x indices", kernel="gather_dim", formula="y[.., j, ..] = x[.., indices[j], ..]")
-def gather_dim_(k, x, indices, dim, out_shape):
-    return k.gather_dim(x, indices, dim, out_shape), (indices, tuple(x.shape))
-
-
-@gather_dim_.gradient
-def _(k, saved, grad_y, need, dim, out_shape):
-    indices, x_shape = saved
-    return k.max_dim_bwd(grad_y, indices, x_shape, dim), None
+    return (k.scatter_sum(grad_y, indices, x_shape, dim),)
 
 
 # ---- the public functions ----

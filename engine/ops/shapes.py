@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 __all__ = [
+    "broadcast",
     "cat",
     "conv",
     "conv_transpose",
@@ -313,6 +314,22 @@ def matmul(name: str, a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]
             raise RuntimeError(f"{name}: batch dimensions must match or be 1; got a {a}, b {b}")
         batch.append(q if p == 1 else p)
     return _countable(name, (*batch, a[-2], b[-1]))
+
+
+def broadcast(name: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape that all broadcast to: each dim equal, or 1."""
+    n = max([len(shape) for shape in shapes], default=0)
+    result = [1] * n
+    for shape in shapes:
+        for i, size in enumerate(shape, n - len(shape)):
+            if size != 1 and result[i] not in (1, size):
+                raise RuntimeError(
+                    f"{name}: shapes must match or broadcast (each dimension equal, or 1); got "
+                    + ", ".join(map(str, shapes))
+                )
+            if size != 1:
+                result[i] = size
+    return tuple(result)
 
 
 def cat(name: str, shapes: list[tuple[int, ...]], dim: int) -> tuple[int, ...]:

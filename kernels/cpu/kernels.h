@@ -7,14 +7,17 @@
 #include "lists/conv.h"
 #include "lists/copy.h"
 #include "lists/elementwise.h"
+#include "lists/index.h"
 #include "lists/loss.h"
 #include "lists/matmul.h"
 #include "lists/norm.h"
 #include "lists/optim.h"
+#include "lists/pad.h"
 #include "lists/pool.h"
 #include "lists/random.h"
 #include "lists/recurrent.h"
 #include "lists/reduce.h"
+#include "lists/sort.h"
 
 namespace gradsmith {
 
@@ -24,6 +27,9 @@ namespace gradsmith {
   GS_ELEMENTWISE_KERNELS(X) \
   GS_COPY_KERNELS(X) \
   GS_REDUCE_KERNELS(X) \
+  GS_INDEX_KERNELS(X) \
+  GS_PAD_KERNELS(X) \
+  GS_SORT_KERNELS(X) \
   GS_MATMUL_KERNELS(X) \
   GS_CONV_KERNELS(X) \
   GS_POOL_KERNELS(X) \

@@ -1,4 +1,4 @@
-// Reductions: sum mean amax amax_weight max_dim max_dim_bwd gather_dim.
+// Reductions: sum mean amax amax_weight max_dim.
 //
 // sum, mean, amax: y = reduction of x over any set of dimensions, any strides, float32 and float64.
 // Split: the reduced index space (in C order) is cut into chunks, the kept one into strips; a block
@@ -385,7 +385,9 @@ void max_dim_typed(const MaxDimArgs& args, const Along& a) {
     });
     return;
   }
-  const int64_t strip = min64(kStrip, a.inner);
+  // Narrow strips where there are few rows of them: each thread has one at least.
+  const int64_t narrow = (a.outer * a.inner / kBlocks + 63) / 64 * 64;
+  const int64_t strip = min64(min64(kStrip, max64(narrow, 64)), a.inner);
   const int64_t strips = (a.inner + strip - 1) / strip;
   parallel_for(a.outer * strips, max64(kBlock / (a.extent * strip), 1),
                [&](int64_t begin, int64_t end) {
@@ -396,43 +398,6 @@ void max_dim_typed(const MaxDimArgs& args, const Along& a) {
                                    indices + o * a.inner + at);
                  }
                });
-}
-
-// Whether all indices lie in [0, limit); the first that does not, otherwise.
-Status check_indices(const int64_t* indices, int64_t n, int64_t limit) {
-  for (int64_t i = 0; i < n; ++i) {
-    if (indices[i] < 0 || indices[i] >= limit) return {Code::kIndex, {indices[i], limit}};
-  }
-  return kDone;
-}
-
-template <class T>
-void max_dim_bwd_typed(const MaxDimBwdArgs& args, const Along& a) {
-  const T* const grad_y = reinterpret_cast<const T*>(args.grad_y.data);
-  const int64_t* const indices = reinterpret_cast<const int64_t*>(args.indices.data);
-  T* const grad_x = reinterpret_cast<T*>(args.grad_x.data);
-  const int64_t plane = a.extent * a.inner;
-  parallel_for(a.outer, max64(kBlock / max64(plane, 1), 1), [&](int64_t begin, int64_t end) {
-    for (int64_t o = begin; o < end; ++o) {
-      __builtin_memset(grad_x + o * plane, 0, static_cast<size_t>(plane) * sizeof(T));
-      for (int64_t i = 0; i < a.inner; ++i) {
-        grad_x[o * plane + indices[o * a.inner + i] * a.inner + i] = grad_y[o * a.inner + i];
-      }
-    }
-  });
-}
-
-template <class T>
-void gather_dim_typed(const GatherDimArgs& args, const Along& a, int64_t taken) {
-  const T* const x = reinterpret_cast<const T*>(args.x.data);
-  const int64_t* const indices = reinterpret_cast<const int64_t*>(args.indices.data);
-  T* const y = reinterpret_cast<T*>(args.y.data);
-  const int64_t plane = taken * a.inner;
-  parallel_for(a.outer * plane, kBlock, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      y[i] = x[(i / plane * a.extent + indices[i]) * a.inner + i % a.inner];
-    }
-  });
 }
 
 }  // namespace
@@ -485,48 +450,6 @@ Status max_dim(const MaxDimArgs& args) {
     max_dim_typed<float>(args, a);
   } else {
     max_dim_typed<double>(args, a);
-  }
-  return kDone;
-}
-
-Status max_dim_bwd(const MaxDimBwdArgs& args) {
-  const DType dtype = args.grad_y.dtype;
-  if (args.indices.dtype != DType::kInt64 ||
-      (dtype != DType::kFloat32 && dtype != DType::kFloat64)) {
-    return kNoDType;
-  }
-  const Along a = along(args.x_shape.n, args.x_shape.v, args.dim);
-  if (args.grad_y.size != a.outer * a.inner) return {Code::kShape, {0, 0}};
-  if (args.indices.size != a.outer * a.inner) return {Code::kShape, {1, 0}};
-  const Status indices = check_indices(reinterpret_cast<const int64_t*>(args.indices.data),
-                                       args.indices.size, a.extent);
-  if (indices.code != Code::kOk) return indices;
-  if (dtype == DType::kFloat32) {
-    max_dim_bwd_typed<float>(args, a);
-  } else {
-    max_dim_bwd_typed<double>(args, a);
-  }
-  return kDone;
-}
-
-Status gather_dim(const GatherDimArgs& args) {
-  const DType dtype = args.x.dtype;
-  if (args.indices.dtype != DType::kInt64 ||
-      (dtype != DType::kFloat32 && dtype != DType::kFloat64)) {
-    return kNoDType;
-  }
-  if (args.indices.size != args.y.size) return {Code::kShape, {1, 0}};
-  if (args.y.size == 0) return kDone;
-  const Along a = along(args.x.ndim, args.x.shape, args.dim);
-  if (a.outer * a.inner == 0 || args.y.size % (a.outer * a.inner)) return {Code::kShape, {1, 0}};
-  const Status indices = check_indices(reinterpret_cast<const int64_t*>(args.indices.data),
-                                       args.indices.size, a.extent);
-  if (indices.code != Code::kOk) return indices;
-  const int64_t taken = args.y.size / (a.outer * a.inner);
-  if (dtype == DType::kFloat32) {
-    gather_dim_typed<float>(args, a, taken);
-  } else {
-    gather_dim_typed<double>(args, a, taken);
   }
   return kDone;
 }

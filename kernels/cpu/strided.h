@@ -12,6 +12,18 @@ namespace GS_ISA {
 template <class T>
 constexpr DType kDTypeOf = sizeof(T) == 4 ? DType::kFloat32 : DType::kFloat64;
 
+// Bytes of an element; 0: no such dtype. What moves elements without computing goes by this.
+GS_INLINE int64_t item_size(DType dtype) {
+  switch (dtype) {
+    case DType::kBool: return 1;
+    case DType::kFloat32:
+    case DType::kInt32: return 4;
+    case DType::kFloat64:
+    case DType::kInt64: return 8;
+    default: return 0;
+  }
+}
+
 GS_INLINE int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 GS_INLINE int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 

@@ -18,6 +18,7 @@ from ..._cpu import Fault
 from . import memory
 
 __all__ = [
+    "BITS",
     "CXX_NAME",
     "Fault",
     "address",
@@ -51,6 +52,8 @@ CXX_NAME = {
 }
 #: What no NumPy dtype stands for until bfloat16 is used (`cxx_name`).
 _BFLOAT16 = "gs::BFloat16"
+#: Item size -> the type that moves elements of any dtype of that size.
+BITS = {1: "unsigned char", 2: "unsigned short", 4: "unsigned", 8: "unsigned long long"}
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 #: Loops of this many elements or more divide in 64 bits.
 _WIDE_FROM = 2**31

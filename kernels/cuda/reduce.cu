@@ -1,4 +1,4 @@
-// Reductions: sum mean amax amax_weight max_dim max_dim_bwd gather_dim.
+// Reductions: sum mean amax amax_weight max_dim.
 //
 // Formula   y = the fold over any set of x's dimensions: sum (divided by a count for mean), maximum,
 //           maximum with its first place, number of elements equal to a given maximum.
@@ -164,7 +164,7 @@ __global__ void __launch_bounds__(gs::kTeamThreads, 2)
   }
 }
 
-// ---- maxima: weights, backward, gathering ----------------------------------------------------------------
+// ---- the weights of maxima ----------------------------------------------------------------
 
 // w = (x == y) / ties; NaN where no element equals y (a NaN). Operand 0 is x, 1 is y and ties.
 template <class T>
@@ -175,31 +175,5 @@ __global__ void amax_weight(const T* x, const T* y, const T* ties, T* w, gs::Str
     gs::locate(loop, i, at);
     const T count = ties[at[1]];
     w[i] = (x[at[0]] == y[at[1]] ? T(1) : T(0)) / count;
-  }
-}
-
-// grad_x = grad_y where the place along the dimension is the index, else 0. The loop is over
-// (outer, max(extent, 1), inner): operand 0 is the place in grad_y, 1 the place along the dimension.
-template <class T>
-__global__ void max_dim_bwd(const T* grad_y, const int64* indices, T* grad_x,
-                            gs::StridedLoop<2> loop, int64 extent, int64 n, gs::IndexError* error) {
-  for (int64 i = gs::grid_thread(); i < n; i += gs::grid_threads()) {
-    int64 at[2];
-    gs::locate(loop, i, at);
-    const int64 index = indices[at[0]];
-    if (at[1] == 0) gs::check_index(error, index, extent);
-    if (extent > 0) grad_x[i] = index == at[1] ? grad_y[at[0]] : T(0);
-  }
-}
-
-// y[i] = x[at + indices[i] * inner]; the loop is over y, operand 0 is the element of x at index 0.
-template <class T>
-__global__ void gather_dim(const T* x, const int64* indices, T* y, gs::StridedLoop<1> loop,
-                           int64 extent, int64 inner, int64 n, gs::IndexError* error) {
-  for (int64 i = gs::grid_thread(); i < n; i += gs::grid_threads()) {
-    int64 at[1];
-    gs::locate(loop, i, at);
-    const int64 index = indices[i];
-    y[i] = gs::check_index(error, index, extent) ? x[at[0] + index * inner] : T(0);
   }
 }

@@ -1,4 +1,4 @@
-"""Launchers of reduce.cu: sum, mean, amax, amax_weight, max_dim, max_dim_bwd, gather_dim."""
+"""Launchers of reduce.cu: sum, mean, amax, amax_weight, max_dim."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from .arguments import (
     Fault,
     address,
     blocks_for,
-    check_arrays,
     check_floats,
     contiguous,
     element_strides,
@@ -24,7 +23,7 @@ from .arguments import (
     size_of,
     strided_loop,
 )
-from .launch import Module, index_flag, launch, raise_index_error
+from .launch import Module, launch
 
 __all__ = ["ENTRIES", "TEAM_THREADS", "power_of_two", "team_of"]
 
@@ -54,11 +53,7 @@ MODULE = Module(
             for fold in _FOLDS
             for vector in (1, _TYPES[fold.partition("<")[2].partition(",")[0].rstrip(">")])
         ),
-        *(
-            f"{kernel}<{t}>"
-            for kernel in ("amax_weight", "max_dim_bwd", "gather_dim")
-            for t in _TYPES
-        ),
+        *(f"amax_weight<{t}>" for t in _TYPES),
     ],
 )
 
@@ -302,71 +297,10 @@ def max_dim(x: Any, dim: int, out_shape: tuple[int, ...]) -> tuple[Any, Any]:
     return values, indices
 
 
-def _along(shape: tuple[int, ...], dim: int) -> tuple[int, int, int]:
-    """The shape as (outer, extent, inner)."""
-    return math.prod(shape[:dim]), shape[dim], math.prod(shape[dim + 1 :])
-
-
-def _check_indices(kernel: str, indices: Any) -> None:
-    check_arrays(kernel, indices=indices)
-    if indices.dtype != np.int64:
-        raise Fault(kernel, "dtype")
-
-
-def max_dim_bwd(grad_y: Any, indices: Any, x_shape: tuple[int, ...], dim: int) -> Any:
-    """grad_y at the indices along dim, 0 elsewhere."""
-    t = check_floats("max_dim_bwd", grad_y=grad_y)
-    _check_indices("max_dim_bwd", indices)
-    size_of("max_dim_bwd", x_shape)
-    if not 0 <= dim < len(x_shape):
-        raise Fault("max_dim_bwd", "shape", 0)
-    outer, extent, inner = _along(x_shape, dim)
-    for argument, array in enumerate((grad_y, indices)):
-        if array.size != outer * inner:
-            raise Fault("max_dim_bwd", "shape", argument)
-    grad_x = memory.empty(tuple(x_shape), grad_y.dtype)
-    if outer * inner == 0:
-        return grad_x
-    shape = (outer, max(extent, 1), inner)
-    loop = strided_loop(shape, (inner, 0, 1), (0, 1, 0))
-    n = outer * max(extent, 1) * inner
-    grad_y, indices = contiguous(grad_y), contiguous(indices)
-    args = (grad_y, indices, grad_x, loop, np.int64(extent), np.int64(n), index_flag())
-    launch(MODULE, f"max_dim_bwd<{t}>", (blocks_for(n),), (THREADS,), 0, args)
-    raise_index_error("max_dim_bwd")
-    return grad_x
-
-
-def gather_dim(x: Any, indices: Any, dim: int, out_shape: tuple[int, ...]) -> Any:
-    """The elements of x at the indices along dim."""
-    t = check_floats("gather_dim", x=x)
-    _check_indices("gather_dim", indices)
-    n = size_of("gather_dim", out_shape)
-    if not 0 <= dim < x.ndim:
-        raise Fault("gather_dim", "shape", 0)
-    if indices.size != n:
-        raise Fault("gather_dim", "shape", 1)
-    y = memory.empty(tuple(out_shape), x.dtype)
-    if n == 0:
-        return y
-    outer, extent, inner = _along(x.shape, dim)
-    if outer * inner == 0 or n % (outer * inner):
-        raise Fault("gather_dim", "shape", 1)
-    x, indices = contiguous(x), contiguous(indices)
-    loop = strided_loop((outer, n // (outer * inner), inner), (extent * inner, 0, 1))
-    sizes = (np.int64(extent), np.int64(inner), np.int64(n))
-    args = (x, indices, y, loop, *sizes, index_flag())
-    launch(MODULE, f"gather_dim<{t}>", (blocks_for(n),), (THREADS,), 0, args)
-    raise_index_error("gather_dim")
-    return y
-
-
 ENTRIES = {
     "sum": sum,
     "mean": mean,
     "amax": amax,
     "amax_weight": amax_weight,
     "max_dim": max_dim,
-    "max_dim_bwd": max_dim_bwd,
-    "gather_dim": gather_dim,
 }

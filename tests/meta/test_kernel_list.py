@@ -11,11 +11,18 @@ from gradsmith.testing import opdb
 from source_tree import ROOT, files, tree
 
 #: Kernels that are no ops: they make tensors, move memory, or step an optimizer.
-NO_OPS = {"copy_into", "full", "uniform", "normal", "total_norm"}
+NO_OPS = {"copy_into", "put_into", "full", "uniform", "normal", "total_norm"}
 NO_OPS |= {name for name in KERNELS if name.endswith("_step")}
 NO_OPS |= {"batch_norm_update"}  # running statistics
 #: Ops that are not differentiable by nature, with the reason.
-NOT_DIFFERENTIABLE: dict[str, str] = {}
+NOT_DIFFERENTIABLE: dict[str, str] = {
+    "index_flat": "indices",
+    "flat_along": "indices",
+    "nonzero_count": "a count",
+    "nonzero": "indices",
+    "sort_order": "indices",
+    "topk_order": "indices",
+}
 #: Kernels whose field on the CPU has another name than in the list: one struct serves several.
 SHARED_STRUCT = {"uniform", "normal"}
 

@@ -12,9 +12,39 @@ __all__ = ["Arr", "ErrorSample", "OpInfo", "Sample", "build", "op_infos", "place
 @lru_cache(maxsize=1)
 def op_infos() -> tuple[OpInfo, ...]:
     """Every op of the database, family by family."""
-    from . import conv, elementwise, loss, math, matmul, norm, pool, random, recurrent, reduce, view
+    from . import (
+        conv,
+        elementwise,
+        index,
+        loss,
+        math,
+        matmul,
+        norm,
+        pad,
+        pool,
+        random,
+        recurrent,
+        reduce,
+        sort,
+        view,
+    )
 
-    families = (elementwise, reduce, view, matmul, conv, pool, loss, random, recurrent, math, norm)
+    families = (
+        elementwise,
+        reduce,
+        view,
+        index,
+        pad,
+        sort,
+        matmul,
+        conv,
+        pool,
+        loss,
+        random,
+        math,
+        norm,
+        recurrent,
+    )
     infos = tuple(info for family in families for info in family.infos())
     names = [info.name for info in infos]
     if len(set(names)) != len(names):

@@ -110,29 +110,6 @@ def _weight_samples() -> list[Sample]:
     ]
 
 
-def _index_samples(backward: bool) -> list[Sample]:
-    """Indices of size 5 along dim 1 (or 0), for max_dim_bwd and gather_dim."""
-    samples = []
-    for x_shape, out_shape, dim in (
-        ((3, 5, 4), (3, 4), 1),
-        ((3, 5, 4), (3, 1, 4), 1),
-        ((5, 7), (7,), 0),
-        ((17, 5), (17,), 1),
-        ((5,), (), 0),
-        ((0, 5), (0,), 1),
-        ((5, 37), (37,), 0),
-    ):
-        indices = Arr(out_shape, ("classes", 5), dtype="int64")
-        if backward:
-            options: dict[str, Any] = {"x_shape": x_shape, "dim": dim}
-            first = [Arr(out_shape), Arr(out_shape, "normal", "reversed")]
-        else:
-            options = {"dim": dim, "out_shape": out_shape}
-            first = [Arr(x_shape), Arr(x_shape, "normal", "reversed"), Arr(x_shape, "normal", "f")]
-        samples += [Sample((x, indices), options) for x in first]
-    return samples
-
-
 def _dim_errors(name: str, several: bool) -> tuple[ErrorSample, ...]:
     rows = [
         ErrorSample((Arr((2, 3)),), {"dim": 2}, IndexError, rf"{name}: dim must be in \[-2, 2\)"),
@@ -213,22 +190,6 @@ def infos() -> list[OpInfo]:
             differentiable=False,
             second=False,
             second_reason="piecewise constant: its gradient is 0",
-            torch=False,
-        ),
-        OpInfo(
-            name="max_dim_bwd",
-            covers=("max_dim_bwd",),
-            call=by_record("max_dim_bwd"),
-            reference=reference.max_dim_bwd,
-            samples=lambda: _index_samples(True),
-            torch=False,
-        ),
-        OpInfo(
-            name="gather_dim",
-            covers=("gather_dim",),
-            call=by_record("gather_dim"),
-            reference=reference.gather_dim,
-            samples=lambda: _index_samples(False),
             torch=False,
         ),
     ]

@@ -9,10 +9,8 @@ import numpy as np
 __all__ = [
     "amax",
     "amax_weight",
-    "gather_dim",
     "max_all",
     "max_dim",
-    "max_dim_bwd",
     "mean",
     "sum",
 ]
@@ -74,18 +72,3 @@ def amax_weight(x: Any, y: Any) -> Any:
     dims = tuple(i for i, (m, n) in enumerate(zip(x.shape, y.shape, strict=True)) if n == 1 != m)
     counts = np.sum(hits, axis=dims, keepdims=True)
     return np.where(hits > 0, hits / np.maximum(counts, 1), 0.0)
-
-
-def max_dim_bwd(grad_y: Any, indices: Any, x_shape: Any, dim: int) -> Any:
-    """Zeros of x_shape, with grad_y where the indices point along dim."""
-    grad_x = np.zeros(x_shape)
-    kept = tuple(1 if i == dim else n for i, n in enumerate(x_shape))
-    if grad_x.size:
-        np.put_along_axis(grad_x, indices.reshape(kept), grad_y.reshape(kept), dim)
-    return grad_x
-
-
-def gather_dim(x: Any, indices: Any, dim: int, out_shape: Any) -> Any:
-    """x at the indices along dim."""
-    kept = tuple(1 if i == dim else n for i, n in enumerate(x.shape))
-    return np.take_along_axis(x, indices.reshape(kept), dim).reshape(out_shape)

@@ -52,48 +52,12 @@ struct MaxDimArgs {
   }
 };
 
-struct MaxDimBwdArgs {
-  Array grad_y, indices;
-  Ints x_shape;
-  int64_t dim;
-  Array grad_x;
-  static FieldList fields() {
-    static constexpr Field list[] = {
-        GS_FIELD(MaxDimBwdArgs, grad_y, kContiguous),
-        GS_FIELD(MaxDimBwdArgs, indices, kIndices),
-        GS_FIELD(MaxDimBwdArgs, x_shape, kInts),
-        GS_FIELD(MaxDimBwdArgs, dim, kInt),
-        GS_OUT(MaxDimBwdArgs, grad_x, "x_shape", "grad_y"),
-    };
-    return {list, sizeof(list) / sizeof(Field)};
-  }
-};
-
-struct GatherDimArgs {
-  Array x, indices;
-  int64_t dim;
-  Ints out_shape;
-  Array y;
-  static FieldList fields() {
-    static constexpr Field list[] = {
-        GS_FIELD(GatherDimArgs, x, kContiguous),
-        GS_FIELD(GatherDimArgs, indices, kIndices),
-        GS_FIELD(GatherDimArgs, dim, kInt),
-        GS_FIELD(GatherDimArgs, out_shape, kInts),
-        GS_OUT(GatherDimArgs, y, "out_shape", "x"),
-    };
-    return {list, sizeof(list) / sizeof(Field)};
-  }
-};
-
 #define GS_REDUCE_KERNELS(X) \
   X(sum, ReduceArgs) \
   X(mean, ReduceArgs) \
   X(amax, ReduceArgs) \
   X(amax_weight, AmaxWeightArgs) \
-  X(max_dim, MaxDimArgs) \
-  X(max_dim_bwd, MaxDimBwdArgs) \
-  X(gather_dim, GatherDimArgs)
+  X(max_dim, MaxDimArgs)
 // clang-format on
 
 }  // namespace gradsmith
