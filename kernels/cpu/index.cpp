@@ -115,7 +115,10 @@ GS_INLINE bool is_set(T bits, bool floating) {
   return floating ? static_cast<T>(bits << 1) != 0 : bits != 0;
 }
 
-bool is_floating(DType dtype) { return dtype == DType::kFloat32 || dtype == DType::kFloat64; }
+bool is_floating(DType dtype) {
+  return dtype == DType::kFloat32 || dtype == DType::kFloat64 || dtype == DType::kFloat16 ||
+         dtype == DType::kBFloat16;
+}
 
 template <class T>
 int64_t count_block(const T* x, int64_t begin, int64_t end, bool floating) {

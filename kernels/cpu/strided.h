@@ -15,7 +15,12 @@ constexpr DType kDTypeOf = sizeof(T) == 4 ? DType::kFloat32 : DType::kFloat64;
 // Bytes of an element; 0: no such dtype. What moves elements without computing goes by this.
 GS_INLINE int64_t item_size(DType dtype) {
   switch (dtype) {
-    case DType::kBool: return 1;
+    case DType::kBool:
+    case DType::kUInt8:
+    case DType::kInt8: return 1;
+    case DType::kInt16:
+    case DType::kFloat16:
+    case DType::kBFloat16: return 2;
     case DType::kFloat32:
     case DType::kInt32: return 4;
     case DType::kFloat64:

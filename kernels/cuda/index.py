@@ -262,7 +262,7 @@ def _counts(kernel: str, x: Any) -> Any:
     counts = memory.empty((max(blocks, 1),), _INT64)
     before = memory.empty((blocks + 1,), _INT64)
     if blocks:
-        floating = np.int32(x.dtype.kind == "f")
+        floating = np.int32(x.dtype.kind not in "iub")
         args = (contiguous(x), counts, floating, np.int64(x.size))
         launch(MODULE, f"count_set<{_bits(kernel, x)}>", (blocks,), (_COUNTED,), 0, args)
     args = (counts, before, np.int64(blocks))
@@ -286,7 +286,7 @@ def nonzero(x: Any, out_shape: tuple[int, ...]) -> Any:
     if indices.size and x.size:
         before = _counts("nonzero", x)
         digits = struct.pack(f"i4x{MAX_DIMS}q", x.ndim, *x.shape, *(0,) * (MAX_DIMS - x.ndim))
-        floating = np.int32(x.dtype.kind == "f")
+        floating = np.int32(x.dtype.kind not in "iub")
         sizes = (np.int64(out_shape[0]), np.int64(x.size))
         args = (contiguous(x), before, indices, digits, floating, *sizes)
         blocks = -(-x.size // _COUNTED)
