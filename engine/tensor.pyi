@@ -9,6 +9,7 @@ import numpy as np
 
 from .device import device as Device
 from .dtype import dtype as DType
+from .ops.operands import ValuesIndices
 from .random import Generator
 
 __all__ = ["Parameter", "Size", "Tensor"]
@@ -375,6 +376,51 @@ class Tensor:
         """The negative, element by element. Formula: y = -input"""
     def fix_(self) -> Tensor:
         """The element without its fraction. Its gradient is 0."""
+    def gather(
+        self,
+        dim: builtins.int,
+        index: Tensor,
+        *,
+        sparse_grad: builtins.bool = False,
+    ) -> Tensor:
+        """The elements of input that index points to along `dim`."""
+    def take_along_dim(self, indices: Tensor, dim: builtins.int | None = None) -> Tensor:
+        """As gather, but the other dims broadcast; without dim, of the flattened input."""
+    def scatter(
+        self,
+        dim: builtins.int,
+        index: Tensor,
+        src: Any = None,
+        *,
+        value: builtins.float | None = None,
+        reduce: str | None = None,
+    ) -> Tensor:
+        """input with src where index points to along `dim`: the opposite of gather."""
+    def scatter_add(self, dim: builtins.int, index: Tensor, src: Tensor) -> Tensor:
+        """input with src added where index points to along `dim`, in a fixed order."""
+    def index_select(self, dim: builtins.int, index: Tensor) -> Tensor:
+        """The slices of input along `dim` that the index names, one behind another."""
+    def index_add(
+        self,
+        dim: builtins.int,
+        index: Tensor,
+        source: Tensor,
+        *,
+        alpha: builtins.float = 1,
+    ) -> Tensor:
+        """input with alpha * source added to the slices that the index names, in a fixed order."""
+    def index_copy(self, dim: builtins.int, index: Tensor, source: Tensor) -> Tensor:
+        """input with the slices that the index names replaced by those of source."""
+    def index_fill(self, dim: builtins.int, index: Tensor, value: Any) -> Tensor:
+        """input with one value in all slices that the index names."""
+    def nonzero(self, *, as_tuple: builtins.bool = False) -> Any:
+        """The indices of the elements that are not 0, in C order."""
+    def masked_select(self, mask: Tensor) -> Tensor:
+        """The elements where the mask is true, as one dimension."""
+    def tril(self, diagonal: builtins.int = 0) -> Tensor:
+        """The lower triangle of matrices: 0 above the diagonal."""
+    def triu(self, diagonal: builtins.int = 0) -> Tensor:
+        """The upper triangle of matrices: 0 below the diagonal."""
     def log_softmax(self, dim: builtins.int, dtype: DType | None = None) -> Tensor:
         """The logarithm of softmax, computed without overflow."""
     def matmul(self, other: Tensor) -> Tensor:
@@ -402,6 +448,30 @@ class Tensor:
         generator: Generator | None = None,
     ) -> Tensor:
         """Fills the tensor with normal random numbers."""
+    def sort(
+        self,
+        dim: builtins.int = -1,
+        descending: builtins.bool = False,
+        stable: builtins.bool = False,
+    ) -> ValuesIndices:
+        """The elements in order along `dim`, and where each of them stood."""
+    def argsort(
+        self,
+        dim: builtins.int = -1,
+        descending: builtins.bool = False,
+        stable: builtins.bool = False,
+    ) -> Tensor:
+        """The int64 indices that sort along `dim`; see sort."""
+    def msort(self) -> Tensor:
+        """The elements in order along the first dimension."""
+    def topk(
+        self,
+        k: builtins.int,
+        dim: builtins.int = -1,
+        largest: builtins.bool = True,
+        sorted: builtins.bool = True,
+    ) -> ValuesIndices:
+        """The k largest (or smallest) elements along `dim`, the first of equal ones first."""
 
 def _rebuild(cls: type[Tensor], array: Any, where: str, requires_grad: bool) -> Tensor: ...
 class Parameter(Tensor):
