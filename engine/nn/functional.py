@@ -12,7 +12,7 @@ from ..ops.conv import (
 )
 from ..ops.elementwise import relu as _relu
 from ..ops.elementwise import sigmoid, tanh
-from ..ops.index import embedding, one_hot
+from ..ops.embedding import embedding, one_hot
 from ..ops.loss import cross_entropy, log_softmax, nll_loss
 from ..ops.matmul import linear
 from ..ops.norm import (

@@ -194,7 +194,7 @@ def _nonzero_samples() -> list[Sample]:
         Sample((Arr((700,), "ties"),), tags=_tags("odd")),
         Sample((Arr((2, 3, 4), "ties", "f"),), tags=_tags("strided")),
         Sample((Arr((37,), ("specials", 0)),), tags=_tags("special")),
-        Sample((Arr((4,), "zeros"),)),
+        Sample((Arr((40,), "zeros"),)),
         Sample((Arr((0, 3)),), tags=_tags("empty")),
         Sample((Arr((9, 2), "ties", dtype="bool"),)),
         Sample((Arr((5,), "ties", dtype="int32"),)),
@@ -463,7 +463,7 @@ def infos() -> list[OpInfo]:
                 Sample((Arr((3, 5)), Arr((3, 5), "ties", dtype="bool"))),
                 Sample((Arr((3, 5), "normal", "f"), Arr((5,), "ties", dtype="bool"))),
                 Sample((Arr((1, 5)), Arr((4, 1), "ties", dtype="bool"))),
-                Sample((Arr((4,)), Arr((4,), "zeros", dtype="bool"))),
+                Sample((Arr((40,)), Arr((40,), "zeros", dtype="bool"))),
             ],
             errors=(
                 ErrorSample((x, Arr((3, 4))), {}, TypeError, "mask must be of bools"),
