@@ -126,6 +126,9 @@ LARGE = {
     "kernel smaller than the stride": (2, 1, 5, 6, (40, 41), (2, 3), (5, 4), (1, 1), (1, 1)),
     "a long line": (2, 1, 3, 5, (20000,), (9,), (1,), (4,), (3,)),
     "kernel as large as the image": (5, 1, 16, 20, (6, 6), (6, 6), (1, 1), (0, 0), (1, 1)),
+    "columns": (1, 1, 256, 256, (5, 7), (3, 2), (2, 1), (1, 1), (1, 2)),
+    "columns, 1 dim": (1, 1, 300, 230, (9,), (3,), (2,), (3,), (2,)),
+    "columns, 3 dims": (1, 1, 256, 257, (2, 3, 3), (2, 3, 1), (1, 2, 1), (1, 0, 0), (1, 1, 1)),
     "3 dims": (1, 1, 6, 9, (12, 20, 21), (3, 3, 3), (1, 1, 1), (1, 1, 1), (1, 1, 1)),
 }
 
@@ -141,7 +144,7 @@ def test_integers_exact_large(name, dtype):
 
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize(
-    "name", ["boxes of some rows", "image lanes, a last block of one", "a long line"]
+    "name", ["boxes of some rows", "image lanes, a last block of one", "a long line", "columns"]
 )
 def test_same_bits_on_any_number_of_threads(name, dtype):
     n, groups, cg, kg, inner, kernel, stride, padding, dilation = LARGE[name]

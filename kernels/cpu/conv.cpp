@@ -20,6 +20,7 @@
 //            channel, tap; the same bits for every number of threads.
 // Limits     float32, float64.
 #include "conv.h"
+#include "conv_columns.h"
 #include "conv_image_lanes.h"
 
 namespace gradsmith {
@@ -566,6 +567,8 @@ Status conv_bwd_input(const ConvBwdInputArgs& args) {
   if (status.code != Code::kOk) return status;
   if (args.bias.data && args.bias.size != geometry.C) return {Code::kShape, {args.bias.size, 0}};
   if (args.grad_x.size == 0) return kDone;
+  Status answer = kDone;
+  if (columns_bwd_input(args, &answer)) return answer;
   return dtype == DType::kFloat32 ? backward_input<float>(args, geometry)
                                   : backward_input<double>(args, geometry);
 }

@@ -18,6 +18,7 @@
 //            same bits for every number of threads.
 // Limits     float32, float64.
 #include "conv.h"
+#include "conv_columns.h"
 #include "conv_image_lanes.h"
 
 namespace gradsmith {
@@ -329,6 +330,8 @@ Status conv_bwd_weight(const ConvBwdWeightArgs& args) {
       args.grad_y.ndim, args.stride, args.padding, args.dilation, args.groups, &geometry);
   if (status.code != Code::kOk) return status;
   if (args.grad_weight.size == 0) return kDone;
+  Status answer = kDone;
+  if (columns_bwd_weight(args, &answer)) return answer;
   return dtype == DType::kFloat32 ? run<float>(args, geometry) : run<double>(args, geometry);
 }
 

@@ -1,0 +1,229 @@
+// The gradients of a convolution of small images with many channels, by its im2col matrix.
+//
+// columns[(c, tap), (n, p)] = x[n, c, p * stride - padding + tap * dilation], zero outside, with the
+// positions p of all images in a row:
+//   grad_weight = grad_y^T columns^T,  grad_y^T being (K, N * positions);
+//   grad_x[n, c, i] = sum over the taps and positions that read i of (weight^T grad_y^T).
+// Why: with 7x7 images the planes of conv.h lose half of their lanes, and packing K * C * 9 weights is
+//   not repaid; one large product of matrices has neither. N8 C512 7x7 K512 3x3, 2 threads of a
+//   Zen 5 with AVX-512: input gradient 255 -> 311, weight gradient 185 -> 357 GFLOP/s; N2: 140 -> 265
+//   and 121 -> 384.
+// Layout: any stride, dilation and padding; one group; contiguous operands.
+// Split: the product as matmul splits it; columns by rows, grad_x by (image, channel).
+// Working set: columns are C * taps * N * positions elements (7 MB above); within kMostColumns.
+// Cost: 2 N K C taps positions FLOPs, columns written and read once.
+// Accuracy: each sum is one chain of multiply-adds (the weight's over images and positions, the
+//   input's over output channels, then over taps in order).
+#include "conv_columns.h"
+
+#include "conv.h"
+#include "lists/matmul.h"
+#include "strided.h"
+
+namespace gradsmith {
+namespace GS_ISA {
+
+Status matmul(const MatmulArgs& args);
+
+namespace {
+
+constexpr int64_t kMostColumns = 64 << 20;  // bytes
+
+// An array of two dimensions with strides in elements.
+struct Matrix {
+  int64_t shape[2], stride[2];
+  Array array;
+
+  Matrix(void* data, int64_t rows, int64_t columns, int64_t row_stride, int64_t column_stride,
+         DType dtype, int64_t size)
+      : shape{rows, columns}, stride{row_stride * size, column_stride * size} {
+    array.data = static_cast<char*>(data);
+    array.shape = shape;
+    array.stride = stride;
+    array.size = rows * columns;
+    array.ndim = 2;
+    array.dtype = dtype;
+    array.contiguous = column_stride == 1 && row_stride == columns;
+  }
+  Matrix(const Matrix&) = delete;
+};
+
+Status multiply(const Matrix& a, const Matrix& b, const Matrix& y) {
+  MatmulArgs args{};
+  args.a = a.array;
+  args.b = b.array;
+  args.y = y.array;
+  args.out_shape.n = 2;
+  args.out_shape.v[0] = y.shape[0];
+  args.out_shape.v[1] = y.shape[1];
+  return matmul(args);
+}
+
+// Memory of this call.
+struct Memory {
+  void* data;
+  size_t bytes;
+  explicit Memory(int64_t n)
+      : data(allocate(static_cast<size_t>(n))), bytes(static_cast<size_t>(n)) {}
+  ~Memory() {
+    if (data) release(data, bytes);
+  }
+  Memory(const Memory&) = delete;
+  Status missing() const { return {Code::kOutOfMemory, {static_cast<int64_t>(bytes), 0}}; }
+};
+
+// A tap of the kernel: its index in each dimension.
+struct Tap {
+  int64_t index[kSpatial];
+  Tap(const Geometry& g, int64_t tap)
+      : index{tap / (g.kernel[1] * g.kernel[2]), tap / g.kernel[2] % g.kernel[1],
+              tap % g.kernel[2]} {}
+  // The input index that output position 0 reads.
+  int64_t first(const Geometry& g, int d) const { return index[d] * g.dilation[d] - g.padding[d]; }
+};
+
+// Calls row(input offset, output offset, low, high) for each output row (z, y) of the tap: positions
+// [low, high) of the row read inputs within the image, low reading `input offset`; low == high where
+// the row reads none.
+template <class Row>
+GS_INLINE void for_tap_rows(const Geometry& g, const Tap& tap, const Row& row) {
+  const int64_t x_first = tap.first(g, 2), step = g.stride[2];
+  const int64_t low = clamp(ceil_div_signed(-x_first, step), 0, g.out[2]);
+  const int64_t high = clamp(ceil_div_signed(g.in[2] - x_first, step), low, g.out[2]);
+  for (int64_t z = 0; z < g.out[0]; ++z) {
+    const int64_t in_z = tap.first(g, 0) + z * g.stride[0];
+    for (int64_t y = 0; y < g.out[1]; ++y) {
+      const int64_t in_y = tap.first(g, 1) + y * g.stride[1];
+      const bool inside = in_z >= 0 && in_z < g.in[0] && in_y >= 0 && in_y < g.in[1];
+      const int64_t at = (z * g.out[1] + y) * g.out[2];
+      row((in_z * g.in[1] + in_y) * g.in[2] + x_first + low * step, at, low, inside ? high : low);
+    }
+  }
+}
+
+// to[k, n, p] = from[n, k, p]
+template <class T>
+void channels_first(const Geometry& g, const T* from, T* to) {
+  const int64_t positions = g.out_positions();
+  parallel_for(g.K, max(1, (1 << 15) / max(1, g.N * positions)), [&](int64_t begin, int64_t end) {
+    for (int64_t k = begin; k < end; ++k) {
+      for (int64_t n = 0; n < g.N; ++n) {
+        __builtin_memcpy(to + (k * g.N + n) * positions, from + (n * g.K + k) * positions,
+                         static_cast<size_t>(positions) * sizeof(T));
+      }
+    }
+  });
+}
+
+template <class T>
+void fill_columns(const Geometry& g, const T* x, T* columns) {
+  const int64_t taps = g.taps(), positions = g.out_positions(), step = g.stride[2];
+  const int64_t row_size = g.N * positions;
+  parallel_for(g.C * taps, max(1, (1 << 15) / max(1, row_size)), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t c = i / taps;
+      const Tap tap(g, i % taps);
+      for (int64_t n = 0; n < g.N; ++n) {
+        const T* const from = x + (n * g.C + c) * g.in_positions();
+        T* const to = columns + i * row_size + n * positions;
+        for_tap_rows(g, tap, [&](int64_t in, int64_t out, int64_t low, int64_t high) {
+          T* const row = to + out;
+          for (int64_t j = 0; j < low; ++j) row[j] = T(0);
+          for (int64_t j = low; j < high; ++j) row[j] = from[in + (j - low) * step];
+          for (int64_t j = high; j < g.out[2]; ++j) row[j] = T(0);
+        });
+      }
+    }
+  });
+}
+
+// grad_x[n, c] = the sum of the columns (c, tap) at the inputs that they were read from.
+template <class T>
+void gather_columns(const Geometry& g, const T* columns, T* grad_x) {
+  const int64_t taps = g.taps(), positions = g.out_positions(), step = g.stride[2];
+  const int64_t in_size = g.in_positions();
+  parallel_for(
+      g.N * g.C, max(1, (1 << 14) / (taps * max(1, positions))), [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          const int64_t n = i / g.C, c = i % g.C;
+          T* const plane = grad_x + i * in_size;
+          for (int64_t j = 0; j < in_size; ++j) plane[j] = T(0);
+          for (int64_t t = 0; t < taps; ++t) {
+            const T* const from = columns + ((c * taps + t) * g.N + n) * positions;
+            for_tap_rows(g, Tap(g, t), [&](int64_t in, int64_t out, int64_t low, int64_t high) {
+              for (int64_t j = low; j < high; ++j) plane[in + (j - low) * step] += from[out + j];
+            });
+          }
+        }
+      });
+}
+
+template <class T>
+Status bwd_input(const ConvBwdInputArgs& args, const Geometry& g) {
+  constexpr int64_t size = sizeof(T);
+  const DType dtype = args.grad_y.dtype;
+  const int64_t row_size = g.N * g.out_positions(), rows = g.C * g.taps();
+  const Memory first(g.K * row_size * size), columns(rows * row_size * size);
+  if (!first.data) return first.missing();
+  if (!columns.data) return columns.missing();
+  channels_first(g, reinterpret_cast<const T*>(args.grad_y.data), static_cast<T*>(first.data));
+  const Status status = multiply(Matrix(args.weight.data, rows, g.K, 1, rows, dtype, size),
+                                 Matrix(first.data, g.K, row_size, row_size, 1, dtype, size),
+                                 Matrix(columns.data, rows, row_size, row_size, 1, dtype, size));
+  if (status.code != Code::kOk) return status;
+  gather_columns(g, static_cast<const T*>(columns.data), reinterpret_cast<T*>(args.grad_x.data));
+  return kDone;
+}
+
+template <class T>
+Status bwd_weight(const ConvBwdWeightArgs& args, const Geometry& g) {
+  constexpr int64_t size = sizeof(T);
+  const DType dtype = args.grad_y.dtype;
+  const int64_t row_size = g.N * g.out_positions(), rows = g.C * g.taps();
+  const Memory first(g.K * row_size * size), columns(rows * row_size * size);
+  if (!first.data) return first.missing();
+  if (!columns.data) return columns.missing();
+  channels_first(g, reinterpret_cast<const T*>(args.grad_y.data), static_cast<T*>(first.data));
+  fill_columns(g, reinterpret_cast<const T*>(args.x.data), static_cast<T*>(columns.data));
+  return multiply(Matrix(first.data, g.K, row_size, row_size, 1, dtype, size),
+                  Matrix(columns.data, row_size, rows, 1, row_size, dtype, size),
+                  Matrix(args.grad_weight.data, g.K, rows, rows, 1, dtype, size));
+}
+
+// Whether the columns are small, and what they save is not: images enough to be lanes themselves
+// (conv_image_lanes.h) are quicker so. least: of C * K; products of fewer channels are short.
+template <class T>
+bool pays(const Geometry& g, int64_t least) {
+  if (g.groups != 1 || g.taps() < 2 || g.N == 0 || g.out_positions() == 0) return false;
+  if (g.N >= kLanes<T> || g.out_positions() > 100 || g.C * g.K < least) return false;
+  return g.C * g.taps() * g.N * g.out_positions() * int64_t{sizeof(T)} <= kMostColumns;
+}
+
+}  // namespace
+
+bool columns_bwd_input(const ConvBwdInputArgs& args, Status* status) {
+  Geometry g;
+  make_geometry(args.x_shape.v, args.x_shape.n, args.weight.shape, args.weight.ndim,
+                args.grad_y.shape, args.grad_y.ndim, args.stride, args.padding, args.dilation,
+                args.groups, &g);
+  const bool single = args.grad_y.dtype == DType::kFloat32;
+  const int64_t least = 256 * 256;
+  if (args.bias.data || !(single ? pays<float>(g, least) : pays<double>(g, least))) return false;
+  *status = single ? bwd_input<float>(args, g) : bwd_input<double>(args, g);
+  return true;
+}
+
+bool columns_bwd_weight(const ConvBwdWeightArgs& args, Status* status) {
+  Geometry g;
+  make_geometry(args.x.shape, args.x.ndim, args.weight_shape.v, args.weight_shape.n,
+                args.grad_y.shape, args.grad_y.ndim, args.stride, args.padding, args.dilation,
+                args.groups, &g);
+  const bool single = args.grad_y.dtype == DType::kFloat32;
+  const int64_t least = 128 * 128;
+  if (!(single ? pays<float>(g, least) : pays<double>(g, least))) return false;
+  *status = single ? bwd_weight<float>(args, g) : bwd_weight<double>(args, g);
+  return true;
+}
+
+}  // namespace GS_ISA
+}  // namespace gradsmith

@@ -1,0 +1,15 @@
+// Convolution by its im2col matrix: for small images with many channels (conv_columns.cpp).
+#pragma once
+
+#include "lists/conv.h"
+
+namespace gradsmith {
+namespace GS_ISA {
+
+// Compute the gradient if the shapes are such that this pays (they are checked already), and say in
+// *status how it went; false, and nothing is done, if not.
+bool columns_bwd_input(const ConvBwdInputArgs& args, Status* status);
+bool columns_bwd_weight(const ConvBwdWeightArgs& args, Status* status);
+
+}  // namespace GS_ISA
+}  // namespace gradsmith
