@@ -1,5 +1,6 @@
 """Optimizers: each step is one fused kernel call for all parameters of a group."""
 
+from . import lr_scheduler, swa_utils
 from .adam import Adam, Adamax, AdamW, Lion, NAdam, RAdam
 from .adaptive import Adadelta, Adagrad, RMSprop, Rprop
 from .optimizer import Optimizer
@@ -19,4 +20,6 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "Rprop",
+    "lr_scheduler",
+    "swa_utils",
 ]
