@@ -150,8 +150,17 @@ class Tensor:
 
     @property
     def data(self) -> Tensor:
-        """This tensor's memory without its history (as .detach())."""
+        """This tensor's memory without its history (as .detach()); assigning takes another's."""
         return self.detach()
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        if not isinstance(value, Tensor):
+            raise TypeError(f"data: must be a tensor; got {type(value).__name__}")
+        if value.dtype is not self.dtype and self.requires_grad:
+            raise RuntimeError(f"data: must be of dtype {self.dtype}; got {value.dtype}")
+        self._data = value._data
+        self._version = value._version
 
     def size(self, dim: int | None = None) -> Any:
         """The shape, or the size of dimension `dim`."""

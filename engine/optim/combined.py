@@ -8,8 +8,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
-from .schedules import LRScheduler, check_optimizer, each_group, set_value, values_of
 from .optimizer import Optimizer
+from .schedules import LRScheduler, check_optimizer, each_group, set_value, values_of
 
 __all__ = ["ChainedScheduler", "ReduceLROnPlateau", "SequentialLR"]
 

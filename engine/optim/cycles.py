@@ -7,8 +7,8 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from .schedules import LRScheduler, check_optimizer, each_group, set_value
 from .optimizer import Optimizer
+from .schedules import LRScheduler, check_optimizer, each_group, set_value
 
 __all__ = ["CosineAnnealingWarmRestarts", "CyclicLR", "OneCycleLR"]
 

@@ -1,5 +1,18 @@
-"""What stands beside the layers, under PyTorch's names: `rnn` (packed and padded sequences)."""
+"""What stands beside the layers, under PyTorch's names.
+
+`rnn` (packed and padded sequences), clipping of gradients, parameters as one vector.
+"""
 
 from . import rnn
+from .clip_grad import clip_grad_norm_, clip_grad_value_, clip_grads_with_norm_, get_total_norm
+from .convert_parameters import parameters_to_vector, vector_to_parameters
 
-__all__ = ["rnn"]
+__all__ = [
+    "clip_grad_norm_",
+    "clip_grad_value_",
+    "clip_grads_with_norm_",
+    "get_total_norm",
+    "parameters_to_vector",
+    "rnn",
+    "vector_to_parameters",
+]

@@ -30,7 +30,8 @@ def get_total_norm(
 ) -> Tensor:
     """The norm of all elements of all tensors, as if they were one vector. One kernel call.
 
-    Formula: (sum |x|^p)^(1/p); p = inf: the largest magnitude; p = 0: how many tensors are not all 0
+    Formula: (sum |x|^p)^(1/p); p = inf: the largest magnitude; p = 0: how many tensors are not all
+    0
 
     Args:
         tensors: one, or any number of them.
