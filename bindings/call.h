@@ -201,6 +201,7 @@ class Call {
     switch (status.code) {
       case Code::kDType: return raise("dtype");
       case Code::kShape: return raise("shape", PyLong_FromLongLong(a));
+      case Code::kRange: return raise("range", Py_BuildValue("L", a));
       case Code::kIndex: return raise("index", Py_BuildValue("(LL)", a, b));
       default: break;
     }

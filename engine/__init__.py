@@ -43,6 +43,7 @@ from .ops.index import *
 from .ops.loss import *
 from .ops.math import *
 from .ops.matmul import *
+from .ops.pair_loss import *
 from .ops.pool import *
 from .ops.random import *
 from .ops.recurrent_layers import *

@@ -73,6 +73,9 @@ def word(
     if kind == "index":
         value, limit = detail[0]
         return IndexError(f"{name}: index out of range: must be in [0, {limit}); got {value}")
+    if kind == "range":
+        argument = input_names[detail[0]] if detail[0] < len(input_names) else "input"
+        return RuntimeError(f"{name}: all elements of {argument} must be between 0 and 1")
     if kind == "ndim":
         return RuntimeError(f"{name}: at most 16 dimensions; got {detail[0]}")
     if kind == "size":

@@ -5,15 +5,14 @@ from __future__ import annotations
 from ..autograd.dispatch import apply
 from ..autograd.op import op
 from ..dtype import dtype as DType
-from ..dtype import int64
+from ..dtype import int64, uint8
 from ..tensor import Tensor
 from . import shapes
 from .install import method
+from .loss_options import reduction_code
 from .operands import need_tensors
 
 __all__ = ["cross_entropy", "log_softmax", "nll_loss"]
-
-_REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}
 
 
 @op(inputs="x", kernel="log_softmax", formula="y = x - ln(sum of e^x along dim)")
@@ -84,6 +83,68 @@ def _(k, saved, grad, need, x_shape, ignore_index, reduction):
     return y, None, None, None
 
 
+@op(
+    inputs="x target weight?",
+    kernel="cross_entropy",
+    outputs=3,
+    formula="y = nll_loss of log_softmax(x), a part `smoothing` spread over the classes",
+)
+def cross_entropy_(
+    k, x, target, weight, out_shape, stats_shape, softmax, smoothing, ignore_index, reduction
+):
+    y, stats, total = k.cross_entropy(
+        x, target, weight, out_shape, stats_shape, softmax, smoothing, ignore_index, reduction
+    )
+    return (y, stats, total), (x, target, weight, stats, total)
+
+
+@cross_entropy_.gradient
+def _(k, saved, grad_y, need, out_shape, stats_shape, softmax, smoothing, ignore_index, reduction):
+    options = (softmax, smoothing, ignore_index, reduction)
+    return k.cross_entropy_bwd(grad_y, *saved, *options), None, None
+
+
+@op(
+    inputs="grad_y x target weight? stats total_weight",
+    kernel="cross_entropy_bwd",
+    formula="grad_x = grad_y * (sum of q * softmax(x) - q), q the weighted target "
+    "(/ total_weight for the mean)",
+)
+def cross_entropy_bwd_(
+    k, grad_y, x, target, weight, stats, total, softmax, smoothing, ignore_index, reduction
+):
+    options = (softmax, smoothing, ignore_index, reduction)
+    grad_x = k.cross_entropy_bwd(grad_y, x, target, weight, stats, total, *options)
+    return grad_x, (grad_y, x, target, weight, stats, total)
+
+
+@cross_entropy_bwd_.gradient
+def _(k, saved, grad, need, softmax, smoothing, ignore_index, reduction):
+    # The loss is l(log_softmax(x)) with l linear: nll_loss, smoothed. The op is the adjoint of
+    # log_softmax at l's adjoint u of grad_y; without softmax it is u itself.
+    g, x, target, weight, stats, total = saved
+    shapes_ = (tuple(g.shape), tuple(stats.shape))
+    options = (False, smoothing, ignore_index, reduction)
+    grad_g = grad_x = None
+    if not softmax:
+        if need[0]:
+            grad_g, _stats, _total = k.cross_entropy(grad, target, weight, *shapes_, *options)
+        return grad_g, None, None, None, None, None
+    dim = 1 if len(x.shape) > 1 else 0
+    kept = shapes.reduced(tuple(x.shape), (dim,), True)
+    y = k.log_softmax(x, dim)
+    weighted = k.mul(grad, k.exp(y))
+    if need[0]:
+        centred = k.sub(grad, k.sum(weighted, (dim,), kept))
+        grad_g, _stats, _total = k.cross_entropy(centred, target, weight, *shapes_, *options)
+    if need[1]:
+        u = k.cross_entropy_bwd(g, x, target, weight, stats, total, *options)
+        to_y = k.neg(k.mul(weighted, k.sum(u, (dim,), kept)))
+        grad_x = k.log_softmax_bwd(to_y, y, dim)
+    # stats and total_weight follow from x and weight: what flows into them is in grad_x.
+    return grad_g, grad_x, None, None, None, None
+
+
 # ---- the public functions ----
 
 
@@ -112,8 +173,9 @@ def nll_loss(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
-    *,
+    size_average: bool | None = None,
     ignore_index: int = -100,
+    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
     """The negative log likelihood of the target classes.
@@ -121,41 +183,40 @@ def nll_loss(
     Formula: l[n] = -weight[target[n]] * input[n, target[n]]; the mean divides the sum by the sum of
     the weights that took part
 
-    Shape: input (N, C, ...) or (C,) of log-probabilities, target (N, ...) or () of int64 classes ->
-    (), or target's shape with reduction 'none'
+    Shape: input (N, C, ...) or (C,) of log-probabilities, target (N, ...) or () of int64 or uint8
+    classes -> (), or target's shape with reduction 'none'
 
     Args:
-        weight: (C,), a factor for each class.
+        weight: (C,), a factor for each class, without a gradient.
+        size_average, reduce: PyTorch's old words for the reduction.
         ignore_index: a target value that takes no part.
         reduction: 'mean', 'sum' or 'none'.
-
-    Unlike PyTorch's, options behind `weight` are keywords only: there is no size_average or reduce.
 
     Raises:
         ValueError: another reduction.
         RuntimeError: shapes or dtypes that do not fit.
         IndexError: a class out of [0, C).
     """
-    return _nll("nll_loss", input, target, weight, ignore_index, reduction)
+    code = reduction_code("nll_loss", reduction, size_average, reduce)
+    target = _check_classes("nll_loss", input, target, weight)
+    out_shape = tuple(target._data.shape) if code == 0 else ()
+    return apply(nll_loss_, (input, target, weight), (out_shape, int(ignore_index), code))[0]
 
 
-def _nll(
-    name: str,
-    input: Tensor,
-    target: Tensor,
-    weight: Tensor | None,
-    ignore_index: int,
-    reduction: str,
-) -> Tensor:
-    code = _REDUCTIONS.get(reduction)
-    if code is None:
-        raise ValueError(f"{name}: reduction must be 'mean', 'sum' or 'none'; got {reduction!r}")
+def _check_classes(name: str, input: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+    """The target as int64.
+
+    Raises:
+        RuntimeError: shapes or dtypes that do not fit.
+    """
     weights = {} if weight is None else {"weight": weight}
     need_tensors(name, input=input, target=target, **weights)
     x, t = input._data.shape, target._data.shape
+    if target.dtype is uint8:
+        target = target.to(int64)
     if target.dtype is not int64:
         raise RuntimeError(
-            f"{name}: target must be class indices of dtype int64; got {target.dtype} "
+            f"{name}: target must be class indices of dtype int64 or uint8; got {target.dtype} "
             "(convert with .long())"
         )
     if not x or t != (x[:1] + x[2:] if len(x) > 1 else ()):
@@ -163,44 +224,102 @@ def _nll(
             f"{name}: input must be (N, C, ...) with target (N, ...), or (C,) with target (); "
             f"got input {tuple(x)}, target {tuple(t)}"
         )
+    _check_weight(name, input, weight)
+    return target
+
+
+def _check_weight(name: str, input: Tensor, weight: Tensor | None) -> None:
+    x = input._data.shape
     channels = x[1] if len(x) > 1 else x[0]
     if weight is not None and weight._data.shape != (channels,):
         raise RuntimeError(
             f"{name}: weight must have shape ({channels},), one value a class; "
             f"got {tuple(weight.shape)}"
         )
-    out_shape = tuple(t) if code == 0 else ()
-    return apply(nll_loss_, (input, target, weight), (out_shape, int(ignore_index), code))[0]
 
 
 def cross_entropy(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
-    *,
+    size_average: bool | None = None,
     ignore_index: int = -100,
+    reduce: bool | None = None,
     reduction: str = "mean",
+    label_smoothing: float = 0.0,
 ) -> Tensor:
-    """The cross entropy between softmax(input) and the target classes.
+    """The cross entropy between softmax(input) and target classes or class probabilities.
 
-    Formula: nll_loss(log_softmax(input, dim=1), target)
+    Formula: nll_loss(log_softmax(input, dim=1), target) for classes; for probabilities q of
+    input's shape l = -sum over c of weight[c] q[c] log_softmax(input)[c], whose mean is over the
+    positions. label_smoothing s replaces the target by (1 - s) target + s / C
 
-    Shape: input (N, C, ...) or (C,) of scores, target (N, ...) or () of int64 classes -> (), or
-    target's shape with reduction 'none'
+    Shape: input (N, C, ...) or (C,) of scores; target (N, ...) or () of int64 or uint8 classes, or
+    floating-point probabilities of input's shape -> (), or (N, ...) with reduction 'none'
 
     Args:
-        weight: (C,), a factor for each class.
-        ignore_index: a target value that takes no part.
+        weight: (C,), a factor for each class, without a gradient.
+        size_average, reduce: PyTorch's old words for the reduction.
+        ignore_index: a target class that takes no part.
         reduction: 'mean', 'sum' or 'none'.
-
-    Unlike PyTorch's, options behind `weight` are keywords only: there is no size_average or reduce.
+        label_smoothing: the part of the target that is spread over all classes, in [0, 1].
 
     Raises:
         ValueError: another reduction.
-        RuntimeError: shapes or dtypes that do not fit.
+        RuntimeError: shapes or dtypes that do not fit; label_smoothing outside of [0, 1]; an
+            ignore_index >= 0 with probabilities.
         IndexError: a class out of [0, C).
+
+    Source: Szegedy et al. 2016, "Rethinking the Inception architecture" (label smoothing).
     """
-    need_tensors("cross_entropy", input=input)
-    ndim = len(input._data.shape)
-    scores = apply(log_softmax_, (input,), (1 if ndim > 1 else 0,))
-    return _nll("cross_entropy", scores, target, weight, ignore_index, reduction)
+    name = "cross_entropy"
+    code = reduction_code(name, reduction, size_average, reduce)
+    need_tensors(name, input=input, target=target)
+    smoothing = float(label_smoothing)
+    if not 0.0 <= smoothing <= 1.0:
+        raise RuntimeError(f"{name}: label_smoothing must be in [0, 1]; got {label_smoothing}")
+    x = tuple(input._data.shape)
+    if x and x == tuple(target._data.shape):
+        return _soft_cross_entropy(input, target, weight, int(ignore_index), code, smoothing)
+    target = _check_classes(name, input, target, weight)
+    t = tuple(target._data.shape)
+    options = (t if code == 0 else (), (2, *t), True, smoothing, int(ignore_index), code)
+    return apply(cross_entropy_, (input, target, weight), options)[0]
+
+
+def _soft_cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    ignore_index: int,
+    code: int,
+    smoothing: float,
+) -> Tensor:
+    """cross_entropy with class probabilities."""
+    name = "cross_entropy"
+    if not target.dtype.is_floating_point:
+        raise RuntimeError(
+            f"{name}: a target of input's shape holds class probabilities, of a floating-point "
+            f"dtype; got {target.dtype}"
+        )
+    if ignore_index >= 0:
+        raise RuntimeError(
+            f"{name}: ignore_index is not supported with class probabilities; got {ignore_index}"
+        )
+    if weight is not None:
+        need_tensors(name, weight=weight)
+    _check_weight(name, input, weight)
+    shape = tuple(input._data.shape)
+    dim = 1 if len(shape) > 1 else 0
+    if smoothing:
+        target = target * (1.0 - smoothing) + smoothing / max(shape[dim], 1)
+    terms = log_softmax(input, dim) * target
+    if weight is not None:
+        terms = terms * weight.reshape((shape[dim],) + (1,) * (len(shape) - dim - 1))
+    if code == 0:
+        return -terms.sum(dim)
+    positions = 1
+    for i, n in enumerate(shape):
+        positions *= 1 if i == dim else n
+    total = -terms.sum()
+    return total if code == 2 else total / positions

@@ -57,6 +57,7 @@ enum class Code : int32_t {
   kDType,        // no kernel for this dtype
   kShape,        // shapes that do not fit together; detail[0] is the argument
   kIndex,        // an index out of range: detail = value, limit
+  kRange,        // a value that must be in [0, 1] is not; detail[0] is the argument
   kOutOfMemory,  // detail[0] bytes
 };
 

@@ -13,6 +13,7 @@
 #include "lists/norm.h"
 #include "lists/optim.h"
 #include "lists/pad.h"
+#include "lists/pair_loss.h"
 #include "lists/pool.h"
 #include "lists/random.h"
 #include "lists/recurrent.h"
@@ -35,6 +36,7 @@ namespace gradsmith {
   GS_POOL_KERNELS(X) \
   GS_LOSS_KERNELS(X) \
   GS_NORM_KERNELS(X) \
+  GS_PAIR_LOSS_KERNELS(X) \
   GS_RANDOM_KERNELS(X) \
   GS_OPTIM_KERNELS(X) \
   GS_RECURRENT_KERNELS(X)

@@ -383,6 +383,9 @@ def _load_cubin(module: Module) -> dict[str, _Kernel]:
 # A kernel that meets a bad index reports it to the flag (gs::check_index in common.cuh) and goes on
 # with nothing. The emulator raises at the call; a GPU at the next synchronising call.
 
+#: A limit that says instead: argument number `index` has a value outside of [0, 1].
+RANGE = -1
+
 _flag: Any = None
 _flag_backend = ""
 
@@ -400,11 +403,13 @@ def raise_index_error(kernel: str) -> None:
     """Raises what `kernel`, just launched, reported, if the device may be waited for.
 
     Raises:
-        Fault: kind "index" with (index, limit).
+        Fault: kind "index" with (index, limit), or "range" with the argument's number.
     """
     if (_backend == "emulator" or environment.CUDA_LAUNCH_BLOCKING) and (bad := _reported()):
         from ..._cpu import Fault
 
+        if bad[1] == RANGE:
+            raise Fault(kernel, "range", bad[0])
         raise Fault(kernel, "index", bad)
 
 
@@ -413,8 +418,11 @@ def raise_late_index_error() -> None:
 
     Raises:
         IndexError: for the first bad index.
+        RuntimeError: for a value that had to be between 0 and 1.
     """
     if bad := _reported():
+        if bad[1] == RANGE:
+            raise RuntimeError("cuda: all elements of a loss's input must be between 0 and 1")
         raise IndexError(
             f"cuda: a kernel met an index out of range: must be in [0, {bad[1]}); got {bad[0]} "
             "(GRADSMITH_CUDA_LAUNCH_BLOCKING=1 raises it at the op)"

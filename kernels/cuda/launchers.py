@@ -20,6 +20,7 @@ FAMILIES: tuple[str, ...] = (
     "pool",
     "loss",
     "norm",
+    "pair_loss",
     "random",
     "optim",
     "recurrent",

@@ -1,4 +1,4 @@
-"""Launchers of loss.cu: log_softmax, log_softmax_bwd, nll_loss, nll_loss_bwd."""
+"""Launchers of loss.cu: log_softmax, nll_loss, cross_entropy, and their backward."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from . import memory
+from . import memory, reduce
 from .arguments import (
     THREADS,
     Fault,
@@ -38,13 +38,13 @@ MODULE = Module(
     [
         *(
             f"{kernel}<{t}, {held}>"
-            for kernel in ("log_softmax", "log_softmax_bwd")
+            for kernel in ("log_softmax", "log_softmax_bwd", "cross_entropy")
             for t in _TYPES
             for held in ("true", "false")
         ),
         *(
             f"{kernel}<{t}>"
-            for kernel in ("nll_loss", "nll_loss_fold", "nll_loss_bwd")
+            for kernel in ("nll_loss", "nll_loss_fold", "nll_loss_bwd", "cross_entropy_bwd")
             for t in _TYPES
         ),
     ],
@@ -164,9 +164,93 @@ def nll_loss_bwd(
     return grad_x
 
 
+def cross_entropy(
+    x: Any,
+    target: Any,
+    weight: Any,
+    out_shape: tuple[int, ...],
+    stats_shape: tuple[int, ...],
+    softmax: bool,
+    smoothing: float,
+    ignore_index: int,
+    reduction: int,
+) -> tuple[Any, Any, Any]:
+    """(y, stats, total weight): the cross entropy of the targets."""
+    t = check_floats("cross_entropy", x=x, weight=weight)
+    _batch, classes, inner = _classes("cross_entropy", x.shape, target, weight)
+    n = target.size
+    if (
+        size_of("cross_entropy", out_shape) != (n if reduction == _NONE else 1)
+        or size_of("cross_entropy", stats_shape) != 2 * n
+    ):
+        raise Fault("cross_entropy", "shape", 3)
+    y = memory.empty(tuple(out_shape), x.dtype)
+    stats = memory.empty(tuple(stats_shape), x.dtype)
+    total_weight = memory.empty((), x.dtype)
+    along = inner == 1
+    lanes, slots = team_of(max(n, 1), max(classes, 1), along)
+    held = "true" if classes <= lanes * _HELD else "false"
+    blocks = max(1, min(-(-n // slots), _LOSS_BLOCKS))
+    partials = memory.empty((blocks, 2), np.dtype(np.float64)) if blocks > 1 else None
+    arrays = (contiguous(x), contiguous(target), contiguous(weight), y, stats, total_weight)
+    sizes = (np.int64(n), np.int64(classes), np.int64(inner), np.int32(lanes), np.int32(along))
+    options = (np.int32(softmax), np.float64(smoothing), np.int64(ignore_index))
+    args = (*arrays, partials, *sizes, *options, np.int32(reduction), index_flag())
+    launch(MODULE, f"cross_entropy<{t}, {held}>", (blocks,), (lanes * slots,), 0, args)
+    raise_index_error("cross_entropy")
+    if blocks > 1:
+        threads = min(TEAM_THREADS, max(32, power_of_two(blocks)))
+        args = (partials, np.int32(blocks), y, total_weight, np.int32(reduction))
+        launch(MODULE, f"nll_loss_fold<{t}>", (1,), (threads,), 0, args)
+    return y, stats, total_weight
+
+
+def cross_entropy_bwd(
+    grad_y: Any,
+    x: Any,
+    target: Any,
+    weight: Any,
+    stats: Any,
+    total_weight: Any,
+    softmax: bool,
+    smoothing: float,
+    ignore_index: int,
+    reduction: int,
+) -> Any:
+    """cross_entropy's gradient."""
+    name = "cross_entropy_bwd"
+    t = check_floats(
+        name, grad_y=grad_y, x=x, weight=weight, stats=stats, total_weight=total_weight
+    )
+    shape = _classes(name, x.shape, target, weight)
+    if (
+        grad_y.size != (target.size if reduction == _NONE else 1)
+        or total_weight.size != 1
+        or stats.size != 2 * target.size
+    ):
+        raise Fault(name, "shape", 0)
+    grad_x = memory.empty(x.shape, x.dtype)
+    n = grad_x.size
+    if n == 0:
+        return grad_x
+    sum_of_weights = None
+    if weight is not None and smoothing:
+        sum_of_weights = reduce.ENTRIES["sum"](weight, (0,), ())
+    loop = strided_loop(shape, (shape[2], 0, 1), (0, 1, 0))
+    arrays = [contiguous(a) for a in (grad_y, x, target, weight, stats)]
+    sizes = (np.int64(target.size), np.int64(shape[1]), np.int32(softmax), np.float64(smoothing))
+    rest = (np.int64(ignore_index), np.int32(reduction), np.int64(n), index_flag())
+    args = (*arrays, total_weight, sum_of_weights, grad_x, loop, *sizes, *rest)
+    launch(MODULE, f"{name}<{t}>", (blocks_for(n),), (THREADS,), 0, args)
+    raise_index_error(name)
+    return grad_x
+
+
 ENTRIES = {
     "log_softmax": log_softmax,
     "log_softmax_bwd": log_softmax_bwd,
     "nll_loss": nll_loss,
     "nll_loss_bwd": nll_loss_bwd,
+    "cross_entropy": cross_entropy,
+    "cross_entropy_bwd": cross_entropy_bwd,
 }

@@ -129,8 +129,19 @@ def _nll_size(x: Any, target: Any, weight: Any = None, **options: Any) -> Any:
 
 
 def _cross_entropy_size(x: Any, target: Any, weight: Any = None, **options: Any) -> Any:
+    """The largest number that is met at a position, for each."""
     scores = _log_softmax_size(x, 1 if x.ndim > 1 else 0)
-    return np.abs(reference.nll_loss(-scores, target, weight, **options))
+    if target.shape == x.shape:
+        dim = 1 if x.ndim > 1 else 0
+        each = np.sum(scores, axis=dim) * 2 * np.max(np.abs(target), initial=1.0)
+        each = each * (1.0 if weight is None else np.max(weight))
+        if options.get("reduction") == "none":
+            return each
+        total = np.sum(each)
+        return total if options.get("reduction") == "sum" else total / np.size(each)
+    options = {key: value for key, value in options.items() if key != "label_smoothing"}
+    scores = np.max(scores, 1 if x.ndim > 1 else 0, keepdims=True, initial=0) + np.zeros(x.shape)
+    return 3 * np.abs(reference.nll_loss(-scores, target, weight, **options))
 
 
 def _cross_entropy_terms(x: Any, target: Any, weight: Any = None, **options: Any) -> int:
@@ -150,6 +161,60 @@ def _nll_bwd_samples() -> list[Sample]:
         weight = Arr((5,), ("values", *weights), grad=False) if weighted else None
         options = {"x_shape": (6, 5, 3), "ignore_index": -100, "reduction": reduction}
         samples.append(Sample((grad_y, target, weight, total), options))
+    return samples
+
+
+def _cross_entropy_samples() -> list[Sample]:
+    """nll_loss's, label smoothing, and probabilities."""
+    samples = _nll_samples()
+    for shape in ((6, 5), (3, 4, 7), (2, 4, 3, 5), (17, 37)):
+        target = Arr((shape[0], *shape[2:]), ("classes", 4, 2), dtype="int64")
+        weight = Arr((shape[1],), "positive", grad=False)
+        for reduction, more in (("mean", ()), ("sum", (weight,)), ("none", (weight,))):
+            options = {"reduction": reduction, "label_smoothing": 0.2, "ignore_index": 2}
+            samples.append(Sample((Arr(shape), target, *more), options))
+        for reduction, more in (("mean", (weight,)), ("sum", ()), ("none", (weight,))):
+            options = {"reduction": reduction, "label_smoothing": 0.1 if more else 0.0}
+            samples.append(Sample((Arr(shape), Arr(shape, "positive"), *more), options))
+    one = Arr((), ("classes", 5), dtype="int64")
+    return [
+        *samples,
+        Sample((Arr((5,)), one), {"label_smoothing": 1.0}),
+        Sample((Arr((5,)), Arr((5,), "positive")), {"reduction": "none"}),
+        Sample((Arr((6, 5)), Arr((6,), ("classes", 5), dtype="uint8"))),
+        Sample((Arr((2, 5), ("values", 1000.0, 1001.0, 999.0)), Arr((2,), "zeros", dtype="int64"))),
+    ]
+
+
+def _cross_entropy_bwd_samples() -> list[Sample]:
+    samples = []
+    for reduction, softmax, smoothing in product((0, 1, 2), (True, False), (0.0, 0.3)):
+        x, target = Sample((Arr((6, 5, 3)), Arr((6, 3), ("classes", 5, 2), dtype="int64"))).build()
+        weight = np.array([1.0, 0.5, 2.0, 1.5, 0.25])
+        stats = np.zeros((2, 6, 3))
+        if softmax:  # what forward hands over
+            stats[0] = x.max(1)
+            stats[1] = np.log(np.exp(x - x.max(1, keepdims=True)).sum(1))
+        total = Arr((), ("values", weight[target[target != 2]].sum()), grad=False)
+        samples.append(
+            Sample(
+                (
+                    Arr((6, 3) if reduction == 0 else ()),
+                    Arr((6, 5, 3), ("values", *x.reshape(-1)), grad=False),
+                    target,
+                    Arr((5,), ("values", *weight), grad=False),
+                    Arr((2, 6, 3), ("values", *stats.reshape(-1)), grad=False),
+                    total,
+                ),
+                {
+                    "softmax": softmax,
+                    "smoothing": smoothing,
+                    "ignore_index": 2,
+                    "reduction": reduction,
+                },
+                name=f"{reduction}{softmax}{smoothing}",
+            )
+        )
     return samples
 
 
@@ -180,8 +245,7 @@ def _errors(name: str) -> tuple[ErrorSample, ...]:
             (x, Arr((4,), ("classes", 5), dtype="int32")),
             {},
             RuntimeError,
-            "dtype int64; got gradsmith.int32",
-            torch=False,
+            "dtype int64 or uint8; got gradsmith.int32",
         ),
         row((x, classes((3,))), {}, RuntimeError, r"got input \(4, 5\), target \(3,\)"),
         row((x, classes((4, 1))), {}, RuntimeError, "input must be"),
@@ -243,12 +307,44 @@ def infos() -> list[OpInfo]:
         ),
         OpInfo(
             name="cross_entropy",
-            covers=("log_softmax", "nll_loss"),
+            covers=("cross_entropy",),
             call=by_path("nn.functional.cross_entropy"),
             reference=reference.cross_entropy,
-            samples=_nll_samples,
-            errors=_errors("cross_entropy"),
+            samples=_cross_entropy_samples,
+            errors=(
+                *_errors("cross_entropy"),
+                ErrorSample(
+                    (Arr((4, 5)), Arr((4,), ("classes", 5), dtype="int64")),
+                    {"label_smoothing": 1.5},
+                    RuntimeError,
+                    r"label_smoothing must be in \[0, 1\]; got 1.5",
+                ),
+                ErrorSample(
+                    (Arr((4, 5)), Arr((4, 5))),
+                    {"ignore_index": 1},
+                    RuntimeError,
+                    "ignore_index is not supported with class probabilities; got 1",
+                ),
+                ErrorSample(
+                    (Arr((4, 5)), Arr((4, 5), ("classes", 2), dtype="int64")),
+                    {},
+                    RuntimeError,
+                    "a target of input's shape holds class probabilities",
+                ),
+            ),
             terms=_cross_entropy_terms,
             magnitude=_cross_entropy_size,
+        ),
+        OpInfo(
+            name="cross_entropy_bwd",
+            covers=("cross_entropy_bwd",),
+            call=by_record("cross_entropy_bwd"),
+            reference=reference.cross_entropy_bwd,
+            samples=_cross_entropy_bwd_samples,
+            terms=lambda *arrays, **options: 8,
+            magnitude=lambda grad_y, x, *rest, **options: (
+                np.full(x.shape, 4.0) * (1 + np.max(np.abs(grad_y)))
+            ),
+            torch=False,
         ),
     ]

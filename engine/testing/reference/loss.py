@@ -6,7 +6,14 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["cross_entropy", "log_softmax", "log_softmax_bwd", "nll_loss", "nll_loss_bwd"]
+__all__ = [
+    "cross_entropy",
+    "cross_entropy_bwd",
+    "log_softmax",
+    "log_softmax_bwd",
+    "nll_loss",
+    "nll_loss_bwd",
+]
 
 
 def log_softmax(x: Any, dim: int) -> Any:
@@ -78,9 +85,62 @@ def nll_loss_bwd(
     return grad_x.reshape(x_shape)
 
 
+def _soft_target(x: Any, target: Any, weight: Any, ignore_index: int, smoothing: float) -> Any:
+    """The weight of each class at each position, of x's shape, and the sum that the mean divides
+    by."""
+    axis = 1 if x.ndim > 1 else 0
+    classes = x.shape[axis]
+    w = np.ones(classes) if weight is None else weight
+    w = w.reshape([-1 if i == axis else 1 for i in range(x.ndim)])
+    if target.shape == x.shape:
+        q = (1 - smoothing) * target + smoothing / classes
+        return q * w, target.size / classes
+    taken = np.expand_dims(target != ignore_index, axis)
+    numbers = np.arange(classes).reshape(w.shape)
+    one = (np.expand_dims(target, axis) == numbers) & taken
+    total = np.sum(one * w)
+    return (one * (1 - smoothing) + taken * smoothing / classes) * w, total
+
+
 def cross_entropy(
-    x: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean"
+    x: Any,
+    target: Any,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
 ) -> Any:
-    """nll_loss of log_softmax over the classes."""
-    scores = log_softmax(x, 1 if x.ndim > 1 else 0)
-    return nll_loss(scores, target, weight, ignore_index, reduction)
+    """-sum over the classes of the weighted target times log_softmax(x)."""
+    axis = 1 if x.ndim > 1 else 0
+    q, total = _soft_target(x, target, weight, ignore_index, label_smoothing)
+    with np.errstate(all="ignore"):
+        scores = log_softmax(x, axis)
+        losses = -np.sum(np.where(q == 0, 0.0, q * scores), axis=axis)
+        if target.shape != x.shape:  # a row of NaN is NaN, whichever class is the target
+            row = np.where(np.isnan(np.sum(scores, axis=axis)), np.nan, 0.0)
+            bad = np.isnan(scores).any(axis=axis) if x.size else np.zeros(losses.shape, bool)
+            losses = losses + np.where(bad & (target != ignore_index), row, 0.0)
+        if reduction == "none":
+            return losses
+        return np.sum(losses) / total if reduction == "mean" else np.sum(losses)
+
+
+def cross_entropy_bwd(
+    grad_y: Any,
+    x: Any,
+    target: Any,
+    weight: Any,
+    stats: Any,
+    total_weight: Any,
+    softmax: bool,
+    smoothing: float,
+    ignore_index: int,
+    reduction: int,
+) -> Any:
+    """grad_y (sum of q * softmax(x) - q), q the weighted target; without softmax -q grad_y."""
+    axis = 1 if x.ndim > 1 else 0
+    q, total = _soft_target(x, target, weight, ignore_index, smoothing)
+    p = np.exp(log_softmax(x, axis)) if softmax else 0.0
+    g = np.expand_dims(grad_y, axis) if reduction == 0 else grad_y
+    grad = g * (np.sum(q, axis=axis, keepdims=True) * p - q)
+    return grad / total if reduction == 1 else grad

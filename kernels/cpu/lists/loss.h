@@ -77,11 +77,63 @@ struct NllLossBwdArgs {
   }
 };
 
+struct CrossEntropyArgs {
+  Array x, target, weight;
+  Ints out_shape, stats_shape;
+  bool softmax;
+  double smoothing;
+  int64_t ignore_index, reduction;
+  Array y, stats, total_weight;
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(CrossEntropyArgs, x, kContiguous),
+        GS_FIELD(CrossEntropyArgs, target, kIndices),
+        GS_FIELD(CrossEntropyArgs, weight, kOptional),
+        GS_FIELD(CrossEntropyArgs, out_shape, kInts),
+        GS_FIELD(CrossEntropyArgs, stats_shape, kInts),
+        GS_FIELD(CrossEntropyArgs, softmax, kBool),
+        GS_FIELD(CrossEntropyArgs, smoothing, kDouble),
+        GS_FIELD(CrossEntropyArgs, ignore_index, kInt),
+        GS_FIELD(CrossEntropyArgs, reduction, kInt),
+        GS_OUT(CrossEntropyArgs, y, "out_shape", "x"),
+        GS_OUT(CrossEntropyArgs, stats, "stats_shape", "x"),
+        GS_OUT(CrossEntropyArgs, total_weight, "", "x"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
+};
+
+struct CrossEntropyBwdArgs {
+  Array grad_y, x, target, weight, stats, total_weight;
+  bool softmax;
+  double smoothing;
+  int64_t ignore_index, reduction;
+  Array grad_x;
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(CrossEntropyBwdArgs, grad_y, kContiguous),
+        GS_FIELD(CrossEntropyBwdArgs, x, kContiguous),
+        GS_FIELD(CrossEntropyBwdArgs, target, kIndices),
+        GS_FIELD(CrossEntropyBwdArgs, weight, kOptional),
+        GS_FIELD(CrossEntropyBwdArgs, stats, kContiguous),
+        GS_FIELD(CrossEntropyBwdArgs, total_weight, kContiguous),
+        GS_FIELD(CrossEntropyBwdArgs, softmax, kBool),
+        GS_FIELD(CrossEntropyBwdArgs, smoothing, kDouble),
+        GS_FIELD(CrossEntropyBwdArgs, ignore_index, kInt),
+        GS_FIELD(CrossEntropyBwdArgs, reduction, kInt),
+        GS_OUT(CrossEntropyBwdArgs, grad_x, "x", "x"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
+};
+
 #define GS_LOSS_KERNELS(X) \
   X(log_softmax, LogSoftmaxArgs) \
   X(log_softmax_bwd, LogSoftmaxBwdArgs) \
   X(nll_loss, NllLossArgs) \
-  X(nll_loss_bwd, NllLossBwdArgs)
+  X(nll_loss_bwd, NllLossBwdArgs) \
+  X(cross_entropy, CrossEntropyArgs) \
+  X(cross_entropy_bwd, CrossEntropyBwdArgs)
 // clang-format on
 
 }  // namespace gradsmith
