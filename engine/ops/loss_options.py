@@ -90,8 +90,9 @@ def broadcast_pair(name: str, input: Tensor, target: Tensor, warn: bool) -> list
         return [input, target]
     if warn:
         warnings.warn(
-            f"Using a target size ({b}) that is different to the input size ({a}). This will likely "
-            "lead to incorrect results due to broadcasting. Please ensure they have the same size.",
+            f"Using a target size ({b}) that is different to the input size ({a}). This will "
+            "likely lead to incorrect results due to broadcasting. Please ensure they have the "
+            "same size.",
             stacklevel=4,
         )
     shape = broadcast_shape(name, a, b)

@@ -53,7 +53,9 @@ def pair_loss(
     """f(x, target) * weight: each, their mean, or their sum."""
     t = _check("pair_loss", 0, x, target=target, weight=weight, other=other)
     n = x.size
-    if not 0 <= kind < _KINDS or size_of("pair_loss", out_shape) != (n if reduction == _NONE else 1):
+    if not 0 <= kind < _KINDS or size_of("pair_loss", out_shape) != (
+        n if reduction == _NONE else 1
+    ):
         raise Fault("pair_loss", "shape", 4)
     y = memory.empty(tuple(out_shape), x.dtype)
     if y.size == 0:

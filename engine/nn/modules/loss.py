@@ -224,8 +224,8 @@ class NLLLoss(_WeightedLoss):
 class CrossEntropyLoss(_WeightedLoss):
     """The cross entropy between softmax(input) and target classes or class probabilities.
 
-    Formula: NLLLoss of log_softmax(input, dim=1); for probabilities q of input's shape l = -sum over
-    c of weight[c] q[c] log_softmax(input)[c]
+    Formula: NLLLoss of log_softmax(input, dim=1); for probabilities q of input's shape l = -sum
+    over c of weight[c] q[c] log_softmax(input)[c]
 
     Shape: input (N, C, ...) or (C,) of scores, target (N, ...) or () of classes, or probabilities
     of input's shape -> (), or (N, ...) with reduction 'none'

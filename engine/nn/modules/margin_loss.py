@@ -26,8 +26,8 @@ class MultiMarginLoss(_WeightedLoss):
 
     Formula: l = sum over c != t of weight[t] max(0, margin - input[t] + input[c])^p / C
 
-    Shape: input (N, C) or (C,), target (N,) or () of classes -> (), or target's shape with reduction
-    'none'
+    Shape: input (N, C) or (C,), target (N,) or () of classes -> (), or target's shape with
+    reduction 'none'
 
     Args:
         p: 1 or 2.
@@ -71,8 +71,8 @@ class MultiLabelMarginLoss(_Loss):
 
     Formula: l = sum over labels y and other classes c of max(0, 1 - input[y] + input[c]) / C
 
-    Shape: input and target (N, C) or (C,); a target's labels end at its first -1 -> (), or (N,) with
-    reduction 'none'
+    Shape: input and target (N, C) or (C,); a target's labels end at its first -1 -> (), or (N,)
+    with reduction 'none'
 
     Args:
         size_average, reduce: PyTorch's old words for the reduction.

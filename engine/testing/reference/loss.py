@@ -86,8 +86,7 @@ def nll_loss_bwd(
 
 
 def _soft_target(x: Any, target: Any, weight: Any, ignore_index: int, smoothing: float) -> Any:
-    """The weight of each class at each position, of x's shape, and the sum that the mean divides
-    by."""
+    """The weight of each class at each position, of x's shape, and what the mean divides by."""
     axis = 1 if x.ndim > 1 else 0
     classes = x.shape[axis]
     w = np.ones(classes) if weight is None else weight
