@@ -22,6 +22,7 @@ from ..ops.norm import (
     layer_norm,
     local_response_norm,
     rms_norm,
+)
 from ..ops.pair_loss import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
