@@ -187,6 +187,31 @@ def nll_loss_bwd(
     reduction: int,
     /,
 ) -> Array: ...
+def cross_entropy(
+    x: Array,
+    target: Array,
+    weight: Array | None,
+    out_shape: tuple[int, ...],
+    stats_shape: tuple[int, ...],
+    softmax: bool,
+    smoothing: float,
+    ignore_index: int,
+    reduction: int,
+    /,
+) -> tuple[Array, Array, Array]: ...
+def cross_entropy_bwd(
+    grad_y: Array,
+    x: Array,
+    target: Array,
+    weight: Array | None,
+    stats: Array,
+    total_weight: Array,
+    softmax: bool,
+    smoothing: float,
+    ignore_index: int,
+    reduction: int,
+    /,
+) -> Array: ...
 def batch_norm(
     x: Array,
     weight: Array | None,
@@ -247,6 +272,29 @@ def row_norm_bwd(
     centered: bool,
     /,
 ) -> tuple[Array, Array, Array]: ...
+def pair_loss(
+    x: Array,
+    target: Array,
+    weight: Array | None,
+    other: Array | None,
+    kind: int,
+    param: float,
+    out_shape: tuple[int, ...],
+    reduction: int,
+    /,
+) -> Array: ...
+def pair_loss_bwd(
+    grad_y: Array,
+    x: Array,
+    target: Array,
+    weight: Array | None,
+    other: Array | None,
+    kind: int,
+    order: int,
+    param: float,
+    reduction: int,
+    /,
+) -> Array: ...
 def dropout(x: Array, p: float, seed: int, offset: int, /) -> Array: ...
 def uniform(
     shape: tuple[int, ...],
