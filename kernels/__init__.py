@@ -128,7 +128,7 @@ KERNELS: dict[str, tuple[str, str]] = {
         "grad_y x weight? mean var weight_shape groups inner eps centered",
         "grad_x grad_weight grad_bias",
     ),
-    # nll_loss of log_softmax (or, without softmax, of x), a part `smoothing` spread over the classes;
+    # nll_loss of log_softmax (without softmax: of x), a part `smoothing` spread over the classes;
     # stats (2, *target): each row's maximum and the logarithm of its sum
     "cross_entropy": (
         "x target weight? out_shape stats_shape softmax smoothing ignore_index reduction",
@@ -141,8 +141,8 @@ KERNELS: dict[str, tuple[str, str]] = {
     # losses of two tensors of one shape, element by element; weight and other of that shape too.
     # kind: 0 (x - t)^2, 1 |x - t|, 2 smooth l1, 3 Huber, 4 binary cross entropy, 5 the same of
     # logits (other: the weight of positives), 6 divergence, 7 divergence of a log target, 8 soft
-    # margin, 9 hinge embedding, 10 hinge, 11 Poisson of a log rate, 12 Poisson, 13 Stirling's term of x; param: the kind's
-    # number. order: 1 the derivative to x, 2 to t, 3 x x, 4 x t, 5 t t
+    # margin, 9 hinge embedding, 10 hinge, 11 Poisson of a log rate, 12 Poisson, 13 Stirling's term
+    # of x; param: the kind's number. order: 1 the derivative to x, 2 to t, 3 x x, 4 x t, 5 t t
     "pair_loss": ("x target weight? other? kind param out_shape reduction", "y"),
     "pair_loss_bwd": ("grad_y x target weight? other? kind order param reduction", "grad"),
     # random: Philox4x32-10, counter = offset + element // 4; the same numbers on every device

@@ -23,6 +23,7 @@ from ..ops.norm import (
     local_response_norm,
     rms_norm,
 )
+from ..ops.pad import pad
 from ..ops.pair_loss import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -36,7 +37,6 @@ from ..ops.pair_loss import (
     smooth_l1_loss,
     soft_margin_loss,
 )
-from ..ops.pad import pad
 from ..ops.pool import (
     avg_pool1d,
     avg_pool2d,
