@@ -77,6 +77,8 @@ KernelInfo describe(const char* name) {
       f.fixed_dtype = DType::kInt32;
     } else if (dtype == "int64") {
       f.fixed_dtype = DType::kInt64;
+    } else if (dtype == "bool") {
+      f.fixed_dtype = DType::kBool;
     } else {
       f.dtype_from = field_named(info, f.field.dtype_of);
     }
@@ -137,6 +139,11 @@ inline int64_t item_bytes(DType dtype) {
     case DType::kBFloat16: return 2;
     default: return 1;
   }
+}
+
+inline bool is_floating(DType dtype) {
+  return dtype == DType::kFloat32 || dtype == DType::kFloat64 || dtype == DType::kFloat16 ||
+         dtype == DType::kBFloat16;
 }
 
 // One call of a kernel: what lives from the parsing of its arguments to its results.
@@ -359,6 +366,12 @@ class Call {
         Array& array = at<Array>(field);
         return read_array(field, object, &array) && make_contiguous(&array);
       }
+      case Kind::kMask: {
+        Array& array = at<Array>(field);
+        if (!read_array(field, object, &array)) return false;
+        if (array.dtype != DType::kBool) raise("dtype");
+        return array.dtype == DType::kBool;
+      }
       case Kind::kInPlace: {
         Array& array = at<Array>(field);
         return read_array(field, object, &array) && same_dtype(array) && writeable(field, object);
@@ -408,11 +421,12 @@ class Call {
     number_value_ = value;
     number_int_ = 0;
     if (PyLong_Check(object)) {
-      int overflow = 0;
-      number_int_ = PyLong_AsLongLongAndOverflow(object, &overflow);
+      // The low bits, as PyTorch does: a number that an integer dtype does not hold wraps around.
+      number_int_ = static_cast<int64_t>(PyLong_AsUnsignedLongLongMask(object));
     } else if (value > -9.2e18 && value < 9.2e18) {
       number_int_ = static_cast<int64_t>(value);
     }
+    number_kind_ = PyBool_Check(object) ? 0 : PyLong_Check(object) ? 1 : 2;
     number_ = &at<Array>(field);
     *number_ = Array{};
     return true;
@@ -422,6 +436,12 @@ class Call {
     if (!number_) return true;
     if (dtype_ == DType::kOther) {
       PyErr_Format(PyExc_TypeError, "%s: one operand must be an array", info_.name);
+      return false;
+    }
+    // A float beside integers, or a number beside bools: the result is of another dtype.
+    const int kind = dtype_ == DType::kBool ? 0 : is_floating(dtype_) ? 2 : 1;
+    if (number_kind_ > kind && info_.outputs) {
+      raise("dtype_mismatch");
       return false;
     }
     switch (dtype_) {
@@ -457,15 +477,19 @@ class Call {
     return status.code == Code::kOk;
   }
 
+  static bool broadcasts(const Field& field) {
+    return field.kind == Kind::kOperand || field.kind == Kind::kMask;
+  }
+
   bool broadcast(Ints* shape) {
     shape->n = 0;
     for (const FieldInfo& f : info_.fields) {
-      if (f.field.kind == Kind::kOperand) shape->n = std::max(shape->n, at<Array>(f.field).ndim);
+      if (broadcasts(f.field)) shape->n = std::max(shape->n, at<Array>(f.field).ndim);
     }
     for (int i = 0; i < shape->n; ++i) {
       int64_t size = 1;
       for (const FieldInfo& f : info_.fields) {
-        if (f.field.kind != Kind::kOperand) continue;
+        if (!broadcasts(f.field)) continue;
         const Array& a = at<Array>(f.field);
         const int dim = i - (shape->n - a.ndim);
         if (dim < 0 || a.shape[dim] == 1 || a.shape[dim] == size) continue;
@@ -557,6 +581,7 @@ class Call {
   DType dtype_ = DType::kOther;
   int64_t elements_ = 0;
   Array* number_ = nullptr;
+  int number_kind_ = 0;  // 0: bool, 1: int, 2: float
   double number_value_ = 0;
   int64_t number_int_ = 0;
   union {

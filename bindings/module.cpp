@@ -78,6 +78,7 @@ const char* kind_name(Kind kind) {
     case Kind::kOptional: return "optional";
     case Kind::kIndices: return "indices";
     case Kind::kOperand: return "operand";
+    case Kind::kMask: return "mask";
     case Kind::kInPlace: return "in_place";
     case Kind::kArrays: return "arrays";
     case Kind::kInPlaces: return "in_places";

@@ -34,10 +34,12 @@ from .dtype import (
     set_default_dtype,
     uint8,
 )
+from .ops.choose import *
+from .ops.compare import *
 from .ops.creation import *
 from .ops.creation import get_default_device, set_default_device
 from .ops.conv import *
-from .ops import convert, inplace  # install Tensor's methods
+from .ops import convert, inplace, operators  # install Tensor's methods
 from .ops.elementwise import *
 from .ops.index import *
 from .ops.loss import *

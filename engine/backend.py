@@ -26,7 +26,17 @@ from .tensor import Tensor
 __all__ = ["Backend", "BackendFunction", "backend"]
 
 #: Modules of ops whose functions take no arrays, or are no functions.
-_NO_OPS = {"creation", "install", "operands", "shapes", "inplace", "optim"}
+_NO_OPS = {
+    "convert",
+    "operators",
+    "promote",
+    "creation",
+    "install",
+    "operands",
+    "shapes",
+    "inplace",
+    "optim",
+}
 
 
 def _functions() -> dict[str, Callable[..., Any]]:

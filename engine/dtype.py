@@ -13,6 +13,7 @@ from ._cpu import set_bfloat16
 
 __all__ = ["dtype", "float16", "float32", "float64", "bfloat16", "int8", "int16", "int32", "int64"]
 __all__ += ["uint8", "bool_", "from_numpy_dtype", "get_default_dtype", "set_default_dtype"]
+__all__ += ["can_cast", "promote_types"]
 
 
 class dtype:
@@ -93,6 +94,59 @@ def to_numpy_dtype(value: Any) -> np.dtype[Any]:
     if value is float:
         return _default.numpy
     return from_numpy_dtype(np.dtype(value)).numpy
+
+
+def promote_types(type1: dtype, type2: dtype) -> dtype:
+    """The smallest dtype that holds what both hold, as in PyTorch.
+
+    bool gives way to integers, integers to floating point of any size; float16 and bfloat16 meet in
+    float32, uint8 and int8 in int16.
+    """
+    if type1 is type2:
+        return type1
+    if type1.is_floating_point != type2.is_floating_point:
+        return type1 if type1.is_floating_point else type2
+    if type1.itemsize == type2.itemsize and type1 is not bool_ and type2 is not bool_:
+        return float32 if type1.is_floating_point else int16
+    if type1 is bool_ or type2 is bool_:
+        return type2 if type1 is bool_ else type1
+    return type1 if type1.itemsize > type2.itemsize else type2
+
+
+def can_cast(from_: dtype, to: dtype) -> bool:
+    """Whether a result of dtype `from_` may be written to a tensor of dtype `to`, as in PyTorch.
+
+    Not from floating point to integers, not from anything but bool to bool.
+    """
+    if from_.is_floating_point and not to.is_floating_point:
+        return False
+    return from_ is bool_ or to is not bool_
+
+
+def combined_dtype(
+    dimensioned: dtype | None, zero_dim: dtype | None, number: dtype | None
+) -> dtype | None:
+    """The result's dtype from what each kind of operand promotes to: torch.result_type's rule.
+
+    A kind with fewer dimensions only decides where it is of a higher category: bool, integer,
+    floating point.
+    """
+
+    def combine(higher: dtype | None, lower: dtype | None) -> dtype | None:
+        if higher is None or lower is None:
+            return lower if higher is None else higher
+        if higher.is_floating_point:
+            return higher
+        if higher is bool_ or lower.is_floating_point:
+            return promote_types(higher, lower)
+        return higher
+
+    return combine(dimensioned, combine(zero_dim, number))
+
+
+def dtype_of_number(value: Any) -> dtype:
+    """The dtype that a Python number stands for: bool, int64 or the default dtype."""
+    return bool_ if isinstance(value, bool) else int64 if isinstance(value, int) else _default
 
 
 def get_default_dtype() -> dtype:

@@ -357,11 +357,6 @@ class Tensor:
 
     __hash__ = object.__hash__
 
-    def __eq__(self, other: object) -> Any:
-        if not isinstance(other, (Tensor, np.ndarray, int, float)):
-            return NotImplemented
-        raise NotImplementedError("==: comparing tensors has no kernel yet; compare .numpy()")
-
     def __repr__(self) -> str:
         host = self._host()
         if self.dtype is bfloat16:

@@ -63,6 +63,27 @@ KERNELS: dict[str, tuple[str, str]] = {
     "full": ("shape value dtype", "y"),
     "slice_bwd": ("grad_y x_shape start step", "grad_x"),  # zeros, with x[start::step] = grad_y
     "cat": ("xs* dim out_shape", "y"),
+    # compare: broadcasting, any strides; every dtype but where said
+    "eq": ("a| b|", "y"),  # eq to isfinite: y is bool
+    "ne": ("a| b|", "y"),
+    "lt": ("a| b|", "y"),
+    "le": ("a| b|", "y"),
+    "gt": ("a| b|", "y"),
+    "ge": ("a| b|", "y"),
+    "isinf": ("x", "y"),  # isinf, isfinite: floating point
+    "isfinite": ("x", "y"),
+    "bitwise_and": ("a| b|", "y"),  # integers and bool; shifts: integers
+    "bitwise_or": ("a| b|", "y"),
+    "bitwise_xor": ("a| b|", "y"),
+    "bitwise_left_shift": ("a| b|", "y"),
+    "bitwise_right_shift": ("a| b|", "y"),
+    "minimum": ("a| b|", "y"),  # NaN wins
+    "maximum": ("a| b|", "y"),
+    "extremum_bwd": ("grad_y a b", "grad_a"),  # grad_y, half in a tie, 0 where a < b
+    "where": ("condition a| b|", "y"),  # condition is bool and broadcasts too
+    "sign": ("x", "y"),
+    "clamp": ("x low high", "y"),  # at least low, then at most high; no bool
+    "clamp_bwd": ("grad_y x low high", "grad_x"),  # grad_y where low <= x <= high, else 0
     # reduce: dims is a sorted tuple; out_shape with or without the reduced dims (same memory)
     "sum": ("x dims out_shape", "y"),
     "mean": ("x dims out_shape", "y"),

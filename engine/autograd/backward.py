@@ -10,10 +10,11 @@ from ..errors import Fault, word
 from ..kernels import TABLE_OF_ARRAY
 from ..tensor import Tensor
 from . import anomaly
-from .dispatch import RECORDING, Node
+from .dispatch import RECORDING, Node, backward_through_float32
 from .grad_mode import mode
 from .hooks import hooks_of, registered
 from .op import Op
+from .promotion import added
 
 __all__ = ["backward", "grad"]
 
@@ -236,8 +237,12 @@ def _run(
                 else:
                     grads = op_backward(node.k, saved, grad_y, edges, *node.options)
             except Fault as fault:
-                name = f"backward of {node.op.name}"
-                raise word(fault, name, ("grad_y",), (grad_y,)) from None
+                grads = None
+                if fault.args[1] == "dtype" and not create_graph:
+                    grads = backward_through_float32(node, saved, grad_y)
+                if grads is None:
+                    name = f"backward of {node.op.name}"
+                    raise word(fault, name, ("grad_y",), (grad_y,)) from None
             except Exception as error:
                 anomaly.explain(node, error)
                 raise
@@ -306,7 +311,7 @@ def _finish_leaf(leaf: Tensor, g: Any, targets: Any, create_graph: bool) -> None
 
 def _add(a: Any, b: Any) -> Any:
     """The sum of two gradients, arrays or tensors."""
-    return a + b if isinstance(a, Tensor) else TABLE_OF_ARRAY[type(a)].add(a, b)
+    return a + b if isinstance(a, Tensor) else added(a, b)
 
 
 def _accumulate(leaf: Tensor, g: Any, shared: Any, create_graph: bool) -> None:
@@ -319,7 +324,7 @@ def _accumulate(leaf: Tensor, g: Any, shared: Any, create_graph: bool) -> None:
     if create_graph:
         leaf.grad = g.clone() if leaf.grad is None else leaf.grad + g
     elif leaf.grad is not None:
-        leaf.grad._data = leaf._table().add(leaf.grad._data, g)
+        leaf.grad._data = added(leaf.grad._data, g)
         leaf.grad._version[0] += 1
     else:
         if g is shared or isinstance(g.base, type(g)):

@@ -10,15 +10,14 @@ from collections.abc import Sequence
 from itertools import count
 from typing import Any
 
-import numpy as np
-
 from ..errors import Fault, word
 from ..kernels import TABLE_OF_ARRAY
 from ..tensor import Tensor
+from . import promotion
 from .grad_mode import mode
 from .op import BY_KERNEL, Op
 
-__all__ = ["Node", "RECORDING", "apply", "binary", "unary"]
+__all__ = ["Node", "RECORDING", "apply", "binary", "plain", "unary"]
 
 _make = Tensor._make
 _new_node = object.__new__
@@ -220,6 +219,17 @@ def binary(op: Op, x: Any, y: Any) -> Tensor:
     return out
 
 
+def plain(op: Op, x: Any, y: Any) -> Tensor:
+    """binary(op, x, y) for an op that has no gradient, a comparison."""
+    a = x._data if isinstance(x, Tensor) else x
+    b = y._data if isinstance(y, Tensor) else y
+    k = TABLE_OF_ARRAY.get(type(a) if a is not x else type(b)) or _other_table(op, (x, y), [a, b])
+    try:
+        return _make(op.forward(k, a, b)[0])
+    except Fault as fault:
+        return _failed(fault, op, (x, y), [a, b], ())
+
+
 def _origins(
     saved: tuple[Any, ...], inputs: Sequence[Any], arrays: Sequence[Any], y: Any
 ) -> list[int | None]:
@@ -328,35 +338,45 @@ def _failed(
     arrays: list[Any],
     options: tuple[Any, ...],
 ) -> Any:
-    """A kernel refused: promotes floating-point dtypes that differ, or raises in words."""
-    if op.operands and fault.args[1] in ("dtype_mismatch", "not_array"):
-        promoted = _promoted(inputs)
+    """A kernel refused: other dtypes that it takes (promotion.py), or the refusal in words."""
+    kind = fault.args[1]
+    if op.operands and kind in ("dtype_mismatch", "not_array", "dtype"):
+        promoted = promotion.promoted(inputs, op.promotes)
         if promoted is not None:
             return apply(op, promoted, options)
+    if kind == "dtype":
+        half = promotion.halves(arrays)
+        if half is not None:
+            return _through_float32(op, inputs, options, half)
     raise word(fault, op.name, op.inputs, arrays, options) from None
 
 
-def _promoted(inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
-    """The inputs in the widest of their dtypes as torch.result_type gives it, or None.
+def _through_float32(op: Op, inputs: tuple[Any, ...], options: tuple[Any, ...], half: Any) -> Any:
+    """The op on float32 copies, its float32 results rounded to the half dtype."""
+    result = apply(op, promotion.widened(inputs), options)
+    if op.outputs == 1:
+        return promotion.narrowed((result,), half)[0]
+    return promotion.narrowed(result, half)
 
-    NumPy's arrays become tensors here, its scalars numbers.
+
+def backward_through_float32(node: Node, saved: Any, grad_y: Any) -> tuple[Any, ...] | None:
+    """An op's gradients where its kernels refused float16 or bfloat16; None: it was not that.
+
+    Only for gradients on arrays; on tensors every kernel is an op and helps itself.
     """
-    values: list[Any] = []
-    for t in inputs:
-        if isinstance(t, np.generic):  # NumPy's scalars stand as Python's numbers do
-            values.append(t.item())
-        else:
-            values.append(Tensor._make(t) if isinstance(t, np.ndarray) else t)
-    tensors = [t for t in values if isinstance(t, Tensor)]
-    # A 0-dim tensor only decides where the others are of a lesser kind, as in torch.result_type.
-    floating = [t for t in tensors if t.dtype.is_floating_point]
-    deciding = [t for t in floating or tensors if t._data.shape] or floating or tensors
-    widest = max([t.dtype for t in deciding], key=lambda d: d.itemsize)
-    if all(t.dtype is widest for t in tensors) and all(
-        a is b for a, b in zip(values, inputs, strict=True)
-    ):
+    several = isinstance(grad_y, list)
+    half = promotion.halves((saved, grad_y))
+    if half is None or node.op.backward is None:
         return None
-    return tuple([t.to(widest) if isinstance(t, Tensor) else t for t in values])
+    wide_y = promotion.widened(grad_y if several else (grad_y,))
+    grads = node.op.backward(
+        node.k,
+        promotion.widened(saved),
+        list(wide_y) if several else wide_y[0],
+        node.edges,
+        *node.options,
+    )
+    return promotion.narrowed(grads, half)
 
 
 class _Recording:

@@ -26,7 +26,8 @@ class Op:
         options: names of the options behind the inputs.
         outputs: how many tensors forward's output is (a tuple if more than one); only the first
             `differentiable` of them have a gradient.
-        operands: the inputs may be numbers, arrays or of several dtypes, which are promoted.
+        operands: some inputs may be numbers, arrays or of several dtypes, which are promoted.
+        promotes: for each input whether it is one of those.
         origins: what each saved value is, once a call has shown it (see dispatch.binary).
         formula, source: for the docs.
         views: the output is a view of the first input.
@@ -43,6 +44,7 @@ class Op:
         "differentiable",
         "variadic",
         "operands",
+        "promotes",
         "views",
         "origins",
         "formula",
@@ -55,7 +57,8 @@ class Op:
         self.backward: Callable[..., Any] | None = None
         names = record["inputs"].split()
         self.variadic = names[0].endswith("*")
-        self.operands = any(n.endswith("|") for n in names)
+        self.promotes = tuple([n.endswith("|") for n in names])
+        self.operands = any(self.promotes)
         self.inputs = tuple(n.rstrip("*?|") for n in names)
         code = forward.__code__
         self.options = code.co_varnames[1 + len(names) : code.co_argcount]

@@ -75,6 +75,7 @@ enum class Kind : uint8_t {
   kOptional,    // like kContiguous, or None: data == nullptr
   kIndices,     // like kContiguous, of a dtype of its own (indices, labels, host values)
   kOperand,     // kArray, or a Python number: a 0-dim array of the other operand's dtype
+  kMask,        // bools of any strides, which broadcast with the operands
   kInPlace,     // an array that is written: must be writeable
   kArrays,      // a list of arrays, any strides
   kInPlaces,    // a list of arrays that are written, any strides
@@ -92,7 +93,7 @@ struct Field {
   Kind kind;
   uint16_t offset;
   // For kOut: the field whose shape it takes (an array or a tuple; nullptr: the broadcast of all
-  // operands), and the field whose dtype it takes, or "int32", "int64".
+  // operands), and the field whose dtype it takes, or "int32", "int64", "bool".
   const char* shape_of = nullptr;
   const char* dtype_of = nullptr;
 };

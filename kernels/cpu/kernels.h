@@ -4,6 +4,7 @@
 // own family's list only.
 #pragma once
 
+#include "lists/compare.h"
 #include "lists/conv.h"
 #include "lists/copy.h"
 #include "lists/elementwise.h"
@@ -27,6 +28,7 @@ namespace gradsmith {
 #define GS_KERNELS(X) \
   GS_ELEMENTWISE_KERNELS(X) \
   GS_COPY_KERNELS(X) \
+  GS_COMPARE_KERNELS(X) \
   GS_REDUCE_KERNELS(X) \
   GS_INDEX_KERNELS(X) \
   GS_PAD_KERNELS(X) \

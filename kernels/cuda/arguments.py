@@ -27,10 +27,12 @@ __all__ = [
     "check_arrays",
     "check_floats",
     "contiguous",
+    "convert_number",
     "cxx_name",
     "element_strides",
     "extent",
     "grid_for",
+    "is_number",
     "merge_dims",
     "operand_strides",
     "size_of",
@@ -71,6 +73,27 @@ def cxx_name(kernel: str, dtype: Any) -> str:
             raise Fault(kernel, "dtype")
         found = CXX_NAME[dtype] = _BFLOAT16
     return found
+
+
+def is_number(x: Any) -> bool:
+    """Whether an operand is a Python number."""
+    return isinstance(x, (float, int))
+
+
+def convert_number(kernel: str, value: Any, dtype: Any) -> Any:
+    """A Python number beside an array of this dtype, as its NumPy scalar; integers wrap around.
+
+    Fault if the result is of another dtype: a float beside integers, a number beside bools.
+    """
+    kind = 0 if dtype.kind == "b" else 1 if dtype.kind in "iu" else 2
+    if (0 if isinstance(value, bool) else 1 if isinstance(value, int) else 2) > kind:
+        raise Fault(kernel, "dtype_mismatch")
+    if kind == 1:
+        bits = 8 * dtype.itemsize
+        low = 0 if dtype.kind == "u" else -(1 << (bits - 1))
+        return dtype.type((int(value) - low) % (1 << bits) + low)
+    with np.errstate(over="ignore"):
+        return dtype.type(np.float32(value) if dtype.itemsize == 2 else value)
 
 
 def check_arrays(kernel: str, **arrays: Any) -> None:

@@ -10,6 +10,7 @@ __all__ = ["FAMILIES", "entries"]
 #: One .cu file with its launcher, a module of this package, each.
 FAMILIES: tuple[str, ...] = (
     "copy",
+    "compare",
     "elementwise",
     "matmul",
     "conv",

@@ -25,6 +25,7 @@ __all__ = [
     "select",
     "strided",
     "to_host",
+    "viewed",
 ]
 
 _POISON = 0xFF  # floats read NaN, integers -1
@@ -271,6 +272,9 @@ class EmulatorMemory:
     def release(self) -> None:
         """Nothing is kept that could be given back."""
 
+    def viewed(self, x: DeviceArray, dtype: Any) -> DeviceArray:
+        return DeviceArray(x._host.view(dtype))
+
     def strided(
         self, x: DeviceArray, shape: tuple[int, ...], strides: tuple[int, ...]
     ) -> DeviceArray:
@@ -329,6 +333,9 @@ class CupyMemory:
         """Gives what the pool keeps back to the device."""
         self._cupy.get_default_memory_pool().free_all_blocks()
 
+    def viewed(self, x: Any, dtype: Any) -> Any:
+        return x.view(dtype)
+
     def strided(self, x: Any, shape: tuple[int, ...], strides: tuple[int, ...]) -> Any:
         return self._cupy.ndarray(shape, x.dtype, memptr=x.data, strides=strides)
 
@@ -338,13 +345,14 @@ _memory: EmulatorMemory | CupyMemory | None = None
 
 def select(memory: EmulatorMemory | CupyMemory) -> None:
     """Makes `memory` what the functions of this module work on."""
-    global _memory, empty, from_host, to_host, strided
+    global _memory, empty, from_host, to_host, strided, viewed
     _memory = memory
     # Bound once: a launcher calls them for every op.
     empty = memory.empty
     from_host = memory.from_host
     to_host = memory.to_host
     strided = memory.strided
+    viewed = memory.viewed
 
 
 def stats() -> dict[str, int]:
@@ -384,3 +392,5 @@ from_host: Any = _unconnected
 to_host: Any = _unconnected
 #: `strided(x, shape, strides)`: x's memory from its first element with other shape and strides.
 strided: Any = _unconnected
+#: `viewed(x, dtype)`: x's memory as another dtype of the same size.
+viewed: Any = _unconnected

@@ -22,6 +22,15 @@ NOT_DIFFERENTIABLE: dict[str, str] = {
     "nonzero": "indices",
     "sort_order": "indices",
     "topk_order": "indices",
+    **dict.fromkeys(
+        (
+            *("eq", "ne", "lt", "le", "gt", "ge", "isinf", "isfinite"),
+            *("logical_and", "logical_or", "logical_xor", "logical_not"),
+            *("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not"),
+            *("bitwise_left_shift", "bitwise_right_shift"),
+        ),
+        "its result is bool or integer",
+    ),
 }
 #: Kernels whose field on the CPU has another name than in the list: one struct serves several.
 SHARED_STRUCT = {"uniform", "normal"}

@@ -3,50 +3,38 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from importlib import import_module
 
 from .record import Arr, ErrorSample, OpInfo, Sample, build, place
 
 __all__ = ["Arr", "ErrorSample", "OpInfo", "Sample", "build", "op_infos", "place"]
 
 
+#: The families, one a line.
+FAMILIES = (
+    "elementwise",
+    "math",
+    "compare",
+    "reduce",
+    "view",
+    "index",
+    "pad",
+    "sort",
+    "matmul",
+    "conv",
+    "pool",
+    "norm",
+    "loss",
+    "pair_loss",
+    "random",
+    "recurrent",
+)
+
+
 @lru_cache(maxsize=1)
 def op_infos() -> tuple[OpInfo, ...]:
     """Every op of the database, family by family."""
-    from . import (
-        conv,
-        elementwise,
-        index,
-        loss,
-        math,
-        matmul,
-        norm,
-        pad,
-        pair_loss,
-        pool,
-        random,
-        recurrent,
-        reduce,
-        sort,
-        view,
-    )
-
-    families = (
-        elementwise,
-        reduce,
-        view,
-        index,
-        pad,
-        sort,
-        matmul,
-        conv,
-        pair_loss,
-        pool,
-        loss,
-        random,
-        math,
-        norm,
-        recurrent,
-    )
+    families = [import_module(f".{name}", __name__) for name in FAMILIES]
     infos = tuple(info for family in families for info in family.infos())
     names = [info.name for info in infos]
     if len(set(names)) != len(names):

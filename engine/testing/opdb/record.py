@@ -195,7 +195,7 @@ class Sample:
         tags: what it is a sample of: empty, size1, odd, strided, negative, expanded, special (NaN,
             infinities, subnormals: no gradient check), grid, exact (integers: tolerance zero),
             kink (ties: a subgradient), large, slow (not under the emulator),
-            torch_differs (PyTorch's result has the wrong shape).
+            torch_differs (PyTorch's result or gradient has the wrong shape).
         name: a word for test ids, where shapes and options do not say it.
     """
 
@@ -229,6 +229,15 @@ class Sample:
             return isinstance(spec, Arr) and spec.grad and spec.dtype is None
 
         return [flag(spec) for spec in self.inputs]
+
+    @property
+    def has_gradient(self) -> bool:
+        """Whether there is a gradient to check: some input's, and no extreme values."""
+
+        def any_of(flag: Any) -> bool:
+            return any(map(any_of, flag)) if isinstance(flag, list) else bool(flag)
+
+        return "special" not in self.tags and any_of(self.gradient_flags())
 
     def tagged(self, *tags: str) -> Sample:
         """The sample with further tags."""

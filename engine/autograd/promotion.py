@@ -1,0 +1,131 @@
+"""What is tried when a kernel refuses dtypes: promotion, and float16 by way of float32.
+
+Nothing here runs while an op's inputs suit its kernel.
+
+Promotion: operands (`a|` in an op's record) that differ in dtype become what torch.result_type
+gives. Half: a kernel that has no float16 or bfloat16 gets its inputs as float32, and its float32
+results are rounded back once: float32 sums, one rounding. The conversions are ops on the tape, so
+that gradients of any order need nothing of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..dtype import combined_dtype, dtype_of_number, float32, from_numpy_dtype, promote_types
+from ..dtype import dtype as DType
+from ..kernels import TABLE_OF_ARRAY
+from ..tensor import Tensor
+
+__all__ = ["added", "halves", "narrowed", "promoted", "result_dtype", "widened"]
+
+
+def result_dtype(values: Sequence[Any]) -> DType:
+    """The dtype of an op on tensors and Python numbers, as torch.result_type gives it."""
+    dimensioned = zero_dim = number = None
+    for value in values:
+        if isinstance(value, Tensor):
+            dtype = value.dtype
+            if value._data.shape:
+                dimensioned = promote_types(dimensioned, dtype) if dimensioned else dtype
+            else:
+                zero_dim = promote_types(zero_dim, dtype) if zero_dim else dtype
+        else:
+            dtype = dtype_of_number(value)
+            number = promote_types(number, dtype) if number else dtype
+    found = combined_dtype(dimensioned, zero_dim, number)
+    if found is None:
+        raise TypeError("result_type: needs at least one tensor or number")
+    return found
+
+
+def promoted(inputs: Sequence[Any], promotes: Sequence[bool]) -> tuple[Any, ...] | None:
+    """The inputs with the operands among them in one dtype, on one device; None: nothing to do.
+
+    NumPy's arrays become tensors here, its scalars numbers; a 0-dim CPU tensor goes to the device
+    of the others.
+    """
+    values = list(inputs)
+    for i, t in enumerate(inputs):
+        if isinstance(t, np.generic):  # NumPy's scalars stand as Python's numbers do
+            values[i] = t.item()
+        elif isinstance(t, np.ndarray):
+            values[i] = Tensor._make(t)
+    operands = [v for v, flag in zip(values, promotes, strict=True) if flag]
+    if not all(isinstance(v, (Tensor, bool, int, float)) for v in operands):
+        return None
+    dtype = result_dtype(operands)
+    device = next((t.device for t in values if isinstance(t, Tensor) and t.is_cuda), None)
+    for i, t in enumerate(values):
+        if not isinstance(t, Tensor):
+            continue
+        if promotes[i]:
+            t = t.to(dtype)
+        if device is not None and not t._data.shape:
+            t = t.to(device)
+        values[i] = t
+    unchanged = all(a is b for a, b in zip(values, inputs, strict=True))
+    return None if unchanged else tuple(values)
+
+
+# ---- float16 and bfloat16 ----
+
+
+def _is_half(array: Any) -> bool:
+    dtype = getattr(array, "dtype", None)
+    return dtype is not None and dtype.itemsize == 2 and dtype.name in ("float16", "bfloat16")
+
+
+def halves(arrays: Sequence[Any]) -> Any:
+    """The one 16-bit floating dtype among the arrays, and lists of them; None if there is none."""
+    for array in arrays:
+        if isinstance(array, (list, tuple)):
+            found = halves(array)
+            if found is not None:
+                return found
+        elif _is_half(array):
+            return array.dtype
+    return None
+
+
+_FLOAT32 = np.dtype(np.float32)
+
+
+def widened(values: Sequence[Any]) -> tuple[Any, ...]:
+    """Half tensors and arrays as float32, in lists too; what else there is as it is."""
+    result = []
+    for value in values:
+        if isinstance(value, Tensor):
+            if _is_half(value._data):
+                value = value.to(float32)
+        elif isinstance(value, (list, tuple)) and halves(value) is not None:
+            value = type(value)(widened(value))
+        elif _is_half(value):
+            value = TABLE_OF_ARRAY[type(value)].copy(value, _FLOAT32)
+        result.append(value)
+    return tuple(result)
+
+
+def narrowed(values: Sequence[Any], half: Any) -> tuple[Any, ...]:
+    """float32 tensors and arrays rounded to the half dtype; what else there is as it is."""
+    result = []
+    for value in values:
+        if isinstance(value, Tensor):
+            if value._data.dtype == _FLOAT32:
+                value = value.to(from_numpy_dtype(half))
+        elif getattr(value, "dtype", None) == _FLOAT32:
+            value = TABLE_OF_ARRAY[type(value)].copy(value, half)
+        result.append(value)
+    return tuple(result)
+
+
+def added(a: Any, b: Any) -> Any:
+    """The sum of two gradients, arrays of one dtype."""
+    k = TABLE_OF_ARRAY[type(a)]
+    if _is_half(a):
+        wide = widened((a, b))
+        return k.copy(k.add(*wide), a.dtype)
+    return k.add(a, b)
