@@ -32,6 +32,7 @@ TYPES = {
     "optional": "Array | None",
     "indices": "Array",
     "operand": "Array | float",
+    "mask": "Array",
     "in_place": "Array",
     "arrays": "Sequence[Array]",
     "in_places": "Sequence[Array]",
