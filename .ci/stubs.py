@@ -223,14 +223,13 @@ def _installed(name: str, value: Any, imports: _Imports) -> str:
     function = inspect.unwrap(function)  # a form in place has the arguments of the other
     path = Path(inspect.getfile(function))
     module = ast.parse((ROOT / "engine/ops" / path.name).read_text())
-    node = next(
-        n for n in module.body if isinstance(n, ast.FunctionDef) and n.name == function.__name__
-    )
+    written = function.__code__.co_name  # a function made in a loop has taken another name
+    node = next(n for n in ast.walk(module) if isinstance(n, ast.FunctionDef) and n.name == written)
     rows, annotations = _parameters(node, method=True)
     result = "Any" if node.returns is None else _unparse(node.returns, method=True)
     imports.add([*annotations, *filter(None, [node.returns])], module, ("ops",))
     text = prefix + _definition("    ", f"def {name}", rows, result)
-    doc = ast.get_docstring(node)
+    doc = inspect.getdoc(function)
     if doc:
         first = doc.splitlines()[0]
         text = text.removesuffix(" ...\n") + f'\n        """{first}"""\n'

@@ -96,7 +96,6 @@ class Tensor:
     def __format__(self, spec: str) -> str: ...
     def __len__(self) -> builtins.int: ...
     def __hash__(self) -> int: ...
-    def __eq__(self, other: object) -> Any: ...
     def __repr__(self) -> str: ...
     def __reduce__(self) -> Any: ...
     def __copy__(self) -> Tensor: ...
@@ -108,6 +107,100 @@ class Tensor:
         """A tensor of zeros of another size, of this one's dtype and device."""
     def new_ones(self, *size: Any) -> Tensor:
         """A tensor of ones of another size, of this one's dtype and device."""
+    def sum(
+        self,
+        dim: Any = None,
+        keepdim: builtins.bool = False,
+        *,
+        dtype: DType | None = None,
+    ) -> Tensor:
+        """The sum over `dim`, or over everything."""
+    def mean(
+        self,
+        dim: Any = None,
+        keepdim: builtins.bool = False,
+        *,
+        dtype: DType | None = None,
+    ) -> Tensor:
+        """The mean over `dim`, or over everything; NaN where there is nothing."""
+    def amax(self, dim: Any = (), keepdim: builtins.bool = False) -> Tensor:
+        """The maximum over `dim`, or over everything; NaN wins. Equal maxima share the gradient."""
+    def max(self, dim: builtins.int | None = None, keepdim: builtins.bool = False) -> Any:
+        """The maximum of all elements; with `dim`, (values, indices) along it. NaN wins."""
+    def where(self, condition: Tensor, other: Any) -> Tensor:
+        """This tensor's elements where the condition holds, `other` elsewhere; as gradsmith.where."""
+    def masked_fill(self, mask: Tensor, value: Any) -> Tensor:
+        """A copy of input with `value` where the mask holds; shapes broadcast."""
+    def maximum(self, other: Tensor) -> Tensor:
+        """The greater of two, element by element; NaN where either is. Shapes broadcast."""
+    def minimum(self, other: Tensor) -> Tensor:
+        """The lesser of two, element by element, as maximum. Formula: y = min(input, other)"""
+    def clamp(self, min: Any = None, max: Any = None) -> Tensor:
+        """Elements below min raised to it, those above max lowered to it; NaN stays NaN."""
+    def clip(self, min: Any = None, max: Any = None) -> Tensor:
+        """Elements below min raised to it, those above max lowered to it; NaN stays NaN."""
+    def clamp_min(self, min: Any) -> Tensor:
+        """Elements below min raised to it; as clamp."""
+    def clamp_max(self, max: Any) -> Tensor:
+        """Elements above max lowered to it; as clamp."""
+    def sign(self) -> Tensor:
+        """The sign: -1, 0 or 1 (0 for NaN); its gradient is 0."""
+    def sgn(self) -> Tensor:
+        """The sign: -1, 0 or 1 (0 for NaN); its gradient is 0."""
+    def eq(self, other: Any) -> Tensor:
+        """Where input equals other, element by element; shapes broadcast."""
+    def ne(self, other: Any) -> Tensor:
+        """Where input differs from other, element by element. Formula: y = (input != other), as eq"""
+    def not_equal(self, other: Any) -> Tensor:
+        """Where input differs from other, element by element. Formula: y = (input != other), as eq"""
+    def lt(self, other: Any) -> Tensor:
+        """Where input is less than other, element by element. Formula: y = (input < other), as eq"""
+    def less(self, other: Any) -> Tensor:
+        """Where input is less than other, element by element. Formula: y = (input < other), as eq"""
+    def le(self, other: Any) -> Tensor:
+        """Where input is at most other, element by element. Formula: y = (input <= other), as eq"""
+    def less_equal(self, other: Any) -> Tensor:
+        """Where input is at most other, element by element. Formula: y = (input <= other), as eq"""
+    def gt(self, other: Any) -> Tensor:
+        """Where input is greater than other, element by element. Formula: y = (input > other), as eq"""
+    def greater(self, other: Any) -> Tensor:
+        """Where input is greater than other, element by element. Formula: y = (input > other), as eq"""
+    def ge(self, other: Any) -> Tensor:
+        """Where input is at least other, element by element. Formula: y = (input >= other), as eq"""
+    def greater_equal(self, other: Any) -> Tensor:
+        """Where input is at least other, element by element. Formula: y = (input >= other), as eq"""
+    def isnan(self) -> Tensor:
+        """Where input is NaN, element by element. Formula: y = (input != input)"""
+    def isinf(self) -> Tensor:
+        """Where input is infinite, element by element. Formula: y = (|input| == infinity)"""
+    def isfinite(self) -> Tensor:
+        """Where input is neither infinite nor NaN. Formula: y = (|input| < infinity)"""
+    def isposinf(self) -> Tensor:
+        """Where input is +infinity. Formula: y = (input == infinity)"""
+    def isneginf(self) -> Tensor:
+        """Where input is -infinity. Formula: y = (input == -infinity)"""
+    def logical_and(self, other: Tensor) -> Tensor:
+        """Where both are not 0 (NaN is not 0), element by element; shapes broadcast; bool."""
+    def logical_or(self, other: Tensor) -> Tensor:
+        """Where one of them is not 0, as logical_and. Formula: y = (input != 0) or (other != 0)"""
+    def logical_xor(self, other: Tensor) -> Tensor:
+        """Where just one is not 0, as logical_and. Formula: y = (input != 0) != (other != 0)"""
+    def logical_not(self) -> Tensor:
+        """Where input is 0, element by element; bool. Formula: y = (input == 0)"""
+    def bitwise_and(self, other: Any) -> Tensor:
+        """The bits that both have; for bools "and". Shapes broadcast. Formula: y = input & other"""
+    def bitwise_or(self, other: Any) -> Tensor:
+        """The bits that either has, as bitwise_and. Formula: y = input | other"""
+    def bitwise_xor(self, other: Any) -> Tensor:
+        """The bits that just one has, as bitwise_and. Formula: y = input ^ other"""
+    def bitwise_not(self) -> Tensor:
+        """Every bit turned over; for bools "not". Formula: y = ~input"""
+    def __invert__(self) -> Tensor:
+        """Every bit turned over; for bools "not". Formula: y = ~input"""
+    def bitwise_left_shift(self, other: Any) -> Tensor:
+        """The bits moved up by `other`. Formula: y = input << other"""
+    def bitwise_right_shift(self, other: Any) -> Tensor:
+        """The bits moved down by `other`, keeping the sign. Formula: y = input >> other"""
     def reshape(self, *shape: Any) -> Tensor:
         """As gradsmith.reshape; the sizes may be given one by one."""
     def view(self, *shape: Any) -> Tensor:
@@ -180,26 +273,6 @@ class Tensor:
         """The tensor in another dtype; without one, the name of its type."""
     def type_as(self, other: Tensor) -> Tensor:
         """The tensor in the dtype, and on the device, of `other`."""
-    def sum(
-        self,
-        dim: Any = None,
-        keepdim: builtins.bool = False,
-        *,
-        dtype: DType | None = None,
-    ) -> Tensor:
-        """The sum over `dim`, or over everything."""
-    def mean(
-        self,
-        dim: Any = None,
-        keepdim: builtins.bool = False,
-        *,
-        dtype: DType | None = None,
-    ) -> Tensor:
-        """The mean over `dim`, or over everything; NaN where there is nothing."""
-    def amax(self, dim: Any = (), keepdim: builtins.bool = False) -> Tensor:
-        """The maximum over `dim`, or over everything; NaN wins. Equal maxima share the gradient."""
-    def max(self, dim: builtins.int | None = None, keepdim: builtins.bool = False) -> Any:
-        """The maximum of all elements; with `dim`, (values, indices) along it. NaN wins."""
     def __add__(self, other: Any, *, alpha: builtins.float = 1) -> Tensor:
         """The sum, element by element; shapes broadcast."""
     def add(self, other: Any, *, alpha: builtins.float = 1) -> Tensor:
@@ -378,6 +451,104 @@ class Tensor:
         """The negative, element by element. Formula: y = -input"""
     def fix_(self) -> Tensor:
         """The element without its fraction. Its gradient is 0."""
+    def __eq__(self, other: Any) -> Any:
+        """input == other, element by element."""
+    def __ne__(self, other: Any) -> Any:
+        """input != other, element by element."""
+    def __lt__(self, other: Any) -> Any:
+        """input < other, element by element."""
+    def __le__(self, other: Any) -> Any:
+        """input <= other, element by element."""
+    def __gt__(self, other: Any) -> Any:
+        """input > other, element by element."""
+    def __ge__(self, other: Any) -> Any:
+        """input >= other, element by element."""
+    def __and__(self, other: Any) -> Any:
+        """input & other."""
+    def __rand__(self, other: Any) -> Any:
+        """other & input."""
+    def __iand__(self, other: Any) -> Any:
+        """input &= other."""
+    def __or__(self, other: Any) -> Any:
+        """input | other."""
+    def __ror__(self, other: Any) -> Any:
+        """other | input."""
+    def __ior__(self, other: Any) -> Any:
+        """input |= other."""
+    def __xor__(self, other: Any) -> Any:
+        """input ^ other."""
+    def __rxor__(self, other: Any) -> Any:
+        """other ^ input."""
+    def __ixor__(self, other: Any) -> Any:
+        """input ^= other."""
+    def __lshift__(self, other: Any) -> Any:
+        """input << other."""
+    def __rlshift__(self, other: Any) -> Any:
+        """other << input."""
+    def __ilshift__(self, other: Any) -> Any:
+        """input <<= other."""
+    def __rshift__(self, other: Any) -> Any:
+        """input >> other."""
+    def __rrshift__(self, other: Any) -> Any:
+        """other >> input."""
+    def __irshift__(self, other: Any) -> Any:
+        """input >>= other."""
+    def eq_(self, other: Any) -> Any:
+        """As eq, in place; the result takes this tensor's dtype."""
+    def ne_(self, other: Any) -> Any:
+        """As ne, in place; the result takes this tensor's dtype."""
+    def lt_(self, other: Any) -> Any:
+        """As lt, in place; the result takes this tensor's dtype."""
+    def le_(self, other: Any) -> Any:
+        """As le, in place; the result takes this tensor's dtype."""
+    def gt_(self, other: Any) -> Any:
+        """As gt, in place; the result takes this tensor's dtype."""
+    def ge_(self, other: Any) -> Any:
+        """As ge, in place; the result takes this tensor's dtype."""
+    def not_equal_(self, other: Any) -> Any:
+        """As not_equal, in place; the result takes this tensor's dtype."""
+    def less_(self, other: Any) -> Any:
+        """As less, in place; the result takes this tensor's dtype."""
+    def less_equal_(self, other: Any) -> Any:
+        """As less_equal, in place; the result takes this tensor's dtype."""
+    def greater_(self, other: Any) -> Any:
+        """As greater, in place; the result takes this tensor's dtype."""
+    def greater_equal_(self, other: Any) -> Any:
+        """As greater_equal, in place; the result takes this tensor's dtype."""
+    def logical_and_(self, other: Any) -> Any:
+        """As logical_and, in place; the result takes this tensor's dtype."""
+    def logical_or_(self, other: Any) -> Any:
+        """As logical_or, in place; the result takes this tensor's dtype."""
+    def logical_xor_(self, other: Any) -> Any:
+        """As logical_xor, in place; the result takes this tensor's dtype."""
+    def bitwise_and_(self, other: Any) -> Any:
+        """As bitwise_and, in place; the result takes this tensor's dtype."""
+    def bitwise_or_(self, other: Any) -> Any:
+        """As bitwise_or, in place; the result takes this tensor's dtype."""
+    def bitwise_xor_(self, other: Any) -> Any:
+        """As bitwise_xor, in place; the result takes this tensor's dtype."""
+    def bitwise_left_shift_(self, other: Any) -> Any:
+        """As bitwise_left_shift, in place; the result takes this tensor's dtype."""
+    def bitwise_right_shift_(self, other: Any) -> Any:
+        """As bitwise_right_shift, in place; the result takes this tensor's dtype."""
+    def logical_not_(self) -> Tensor:
+        """As logical_not, in place; the result takes this tensor's dtype."""
+    def bitwise_not_(self) -> Tensor:
+        """As bitwise_not, in place."""
+    def sign_(self) -> Tensor:
+        """As sign, in place."""
+    def sgn_(self) -> Tensor:
+        """As sign, in place."""
+    def masked_fill_(self, mask: Tensor, value: Any) -> Tensor:
+        """Sets the elements where the mask holds to `value`; the mask broadcasts to this tensor."""
+    def clamp_(self, min: Any = None, max: Any = None) -> Tensor:
+        """As clamp, in place."""
+    def clip_(self, min: Any = None, max: Any = None) -> Tensor:
+        """As clamp, in place."""
+    def clamp_min_(self, min: Any) -> Tensor:
+        """As clamp_min, in place."""
+    def clamp_max_(self, max: Any) -> Tensor:
+        """As clamp_max, in place."""
     def gather(
         self,
         dim: builtins.int,
