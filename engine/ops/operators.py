@@ -71,11 +71,11 @@ def _with_other(name: str) -> None:
     """Installs `name_`, which writes what `name` gives with another operand."""
     function = getattr(compare, name)
 
-    def in_place(input: Tensor, other: Any) -> Tensor:
+    def written(input: Tensor, other: Any) -> Tensor:
         return _change(f"{name}_", input, function(input, other))
 
-    in_place.__doc__ = f"As {name}, in place; the result takes this tensor's dtype."
-    method(f"{name}_")(in_place)
+    written.__doc__ = f"As {name}, in place; the result takes this tensor's dtype."
+    method(f"{name}_")(written)
 
 
 for _name in (

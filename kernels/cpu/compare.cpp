@@ -2,7 +2,9 @@
 // and the gradients of minimum, maximum and clamp.
 //
 // y = op(a, b) or op(x), element by element: bool, or of the operands' dtype.
-// Layout, split, working set: as the driver says (elementwise_rows.cpp).
+// Layout: any strides, broadcasting; y contiguous: what the driver makes of it (elementwise_rows.cpp).
+// Split: as the driver's, blocks of y in C order.
+// Working set: the block's operands and result, as the driver says.
 // Dtypes: float32 float64 int32 int64 int16 int8 uint8 bool (compared as uint8); bitwise_* no floats,
 //   shifts no bools; where any, by its size; the gradients float32 float64.
 // Cost: reads each operand once, writes y once.
