@@ -493,43 +493,43 @@ class Tensor:
         """other >> input."""
     def __irshift__(self, other: Any) -> Any:
         """input >>= other."""
-    def eq_(self, other: Any) -> Any:
+    def eq_(self, other: Any) -> Tensor:
         """As eq, in place; the result takes this tensor's dtype."""
-    def ne_(self, other: Any) -> Any:
+    def ne_(self, other: Any) -> Tensor:
         """As ne, in place; the result takes this tensor's dtype."""
-    def lt_(self, other: Any) -> Any:
+    def lt_(self, other: Any) -> Tensor:
         """As lt, in place; the result takes this tensor's dtype."""
-    def le_(self, other: Any) -> Any:
+    def le_(self, other: Any) -> Tensor:
         """As le, in place; the result takes this tensor's dtype."""
-    def gt_(self, other: Any) -> Any:
+    def gt_(self, other: Any) -> Tensor:
         """As gt, in place; the result takes this tensor's dtype."""
-    def ge_(self, other: Any) -> Any:
+    def ge_(self, other: Any) -> Tensor:
         """As ge, in place; the result takes this tensor's dtype."""
-    def not_equal_(self, other: Any) -> Any:
+    def not_equal_(self, other: Any) -> Tensor:
         """As not_equal, in place; the result takes this tensor's dtype."""
-    def less_(self, other: Any) -> Any:
+    def less_(self, other: Any) -> Tensor:
         """As less, in place; the result takes this tensor's dtype."""
-    def less_equal_(self, other: Any) -> Any:
+    def less_equal_(self, other: Any) -> Tensor:
         """As less_equal, in place; the result takes this tensor's dtype."""
-    def greater_(self, other: Any) -> Any:
+    def greater_(self, other: Any) -> Tensor:
         """As greater, in place; the result takes this tensor's dtype."""
-    def greater_equal_(self, other: Any) -> Any:
+    def greater_equal_(self, other: Any) -> Tensor:
         """As greater_equal, in place; the result takes this tensor's dtype."""
-    def logical_and_(self, other: Any) -> Any:
+    def logical_and_(self, other: Any) -> Tensor:
         """As logical_and, in place; the result takes this tensor's dtype."""
-    def logical_or_(self, other: Any) -> Any:
+    def logical_or_(self, other: Any) -> Tensor:
         """As logical_or, in place; the result takes this tensor's dtype."""
-    def logical_xor_(self, other: Any) -> Any:
+    def logical_xor_(self, other: Any) -> Tensor:
         """As logical_xor, in place; the result takes this tensor's dtype."""
-    def bitwise_and_(self, other: Any) -> Any:
+    def bitwise_and_(self, other: Any) -> Tensor:
         """As bitwise_and, in place; the result takes this tensor's dtype."""
-    def bitwise_or_(self, other: Any) -> Any:
+    def bitwise_or_(self, other: Any) -> Tensor:
         """As bitwise_or, in place; the result takes this tensor's dtype."""
-    def bitwise_xor_(self, other: Any) -> Any:
+    def bitwise_xor_(self, other: Any) -> Tensor:
         """As bitwise_xor, in place; the result takes this tensor's dtype."""
-    def bitwise_left_shift_(self, other: Any) -> Any:
+    def bitwise_left_shift_(self, other: Any) -> Tensor:
         """As bitwise_left_shift, in place; the result takes this tensor's dtype."""
-    def bitwise_right_shift_(self, other: Any) -> Any:
+    def bitwise_right_shift_(self, other: Any) -> Tensor:
         """As bitwise_right_shift, in place; the result takes this tensor's dtype."""
     def logical_not_(self) -> Tensor:
         """As logical_not, in place; the result takes this tensor's dtype."""
