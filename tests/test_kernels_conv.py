@@ -129,6 +129,11 @@ LARGE = {
     "columns": (1, 1, 256, 256, (5, 7), (3, 2), (2, 1), (1, 1), (1, 2)),
     "columns, 1 dim": (1, 1, 300, 230, (9,), (3,), (2,), (3,), (2,)),
     "columns, 3 dims": (1, 1, 256, 257, (2, 3, 3), (2, 3, 1), (1, 2, 1), (1, 0, 0), (1, 1, 1)),
+    "depthwise": (2, 5, 1, 1, (11, 70), (3, 3), (1, 1), (1, 1), (1, 1)),
+    "depthwise, short rows": (3, 6, 1, 1, (5, 7), (3, 2), (1, 1), (2, 1), (2, 1)),
+    "depthwise, strided": (2, 4, 1, 3, (13, 50), (3, 5), (2, 3), (1, 4), (1, 2)),
+    "depthwise, 1 dim": (2, 3, 1, 2, (300,), (7,), (4,), (9,), (3,)),
+    "depthwise, 3 dims": (1, 3, 1, 1, (4, 5, 20), (2, 3, 3), (1, 1, 1), (1, 0, 2), (1, 2, 1)),
     "3 dims": (1, 1, 6, 9, (12, 20, 21), (3, 3, 3), (1, 1, 1), (1, 1, 1), (1, 1, 1)),
 }
 
@@ -144,7 +149,7 @@ def test_integers_exact_large(name, dtype):
 
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize(
-    "name", ["boxes of some rows", "image lanes, a last block of one", "a long line", "columns"]
+    "name", ["boxes of some rows", "image lanes, a last block of one", "a long line", "columns", "depthwise"]
 )
 def test_same_bits_on_any_number_of_threads(name, dtype):
     n, groups, cg, kg, inner, kernel, stride, padding, dilation = LARGE[name]

@@ -21,6 +21,7 @@
 // Limits     float32, float64.
 #include "conv.h"
 #include "conv_columns.h"
+#include "conv_depthwise.h"
 #include "conv_image_lanes.h"
 
 namespace gradsmith {
@@ -551,6 +552,8 @@ Status conv_fwd(const ConvFwdArgs& args) {
   if (status.code != Code::kOk) return status;
   if (args.bias.data && args.bias.size != geometry.K) return {Code::kShape, {args.bias.size, 0}};
   if (args.y.size == 0) return kDone;
+  Status answer = kDone;
+  if (depthwise_fwd(args, &answer)) return answer;
   return dtype == DType::kFloat32 ? forward<float>(args, geometry)
                                   : forward<double>(args, geometry);
 }
@@ -568,7 +571,7 @@ Status conv_bwd_input(const ConvBwdInputArgs& args) {
   if (args.bias.data && args.bias.size != geometry.C) return {Code::kShape, {args.bias.size, 0}};
   if (args.grad_x.size == 0) return kDone;
   Status answer = kDone;
-  if (columns_bwd_input(args, &answer)) return answer;
+  if (depthwise_bwd_input(args, &answer) || columns_bwd_input(args, &answer)) return answer;
   return dtype == DType::kFloat32 ? backward_input<float>(args, geometry)
                                   : backward_input<double>(args, geometry);
 }

@@ -203,9 +203,10 @@ bool pays(const Geometry& g, int64_t least) {
 
 bool columns_bwd_input(const ConvBwdInputArgs& args, Status* status) {
   Geometry g;
-  make_geometry(args.x_shape.v, args.x_shape.n, args.weight.shape, args.weight.ndim,
-                args.grad_y.shape, args.grad_y.ndim, args.stride, args.padding, args.dilation,
-                args.groups, &g);
+  const Status checked = make_geometry(args.x_shape.v, args.x_shape.n, args.weight.shape,
+                                       args.weight.ndim, args.grad_y.shape, args.grad_y.ndim,
+                                       args.stride, args.padding, args.dilation, args.groups, &g);
+  if (checked.code != Code::kOk) return false;
   const bool single = args.grad_y.dtype == DType::kFloat32;
   const int64_t least = 256 * 256;
   if (args.bias.data || !(single ? pays<float>(g, least) : pays<double>(g, least))) return false;
@@ -215,9 +216,10 @@ bool columns_bwd_input(const ConvBwdInputArgs& args, Status* status) {
 
 bool columns_bwd_weight(const ConvBwdWeightArgs& args, Status* status) {
   Geometry g;
-  make_geometry(args.x.shape, args.x.ndim, args.weight_shape.v, args.weight_shape.n,
-                args.grad_y.shape, args.grad_y.ndim, args.stride, args.padding, args.dilation,
-                args.groups, &g);
+  const Status checked = make_geometry(args.x.shape, args.x.ndim, args.weight_shape.v,
+                                       args.weight_shape.n, args.grad_y.shape, args.grad_y.ndim,
+                                       args.stride, args.padding, args.dilation, args.groups, &g);
+  if (checked.code != Code::kOk) return false;
   const bool single = args.grad_y.dtype == DType::kFloat32;
   const int64_t least = 128 * 128;
   if (!(single ? pays<float>(g, least) : pays<double>(g, least))) return false;
