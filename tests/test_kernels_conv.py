@@ -149,7 +149,14 @@ def test_integers_exact_large(name, dtype):
 
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize(
-    "name", ["boxes of some rows", "image lanes, a last block of one", "a long line", "columns", "depthwise"]
+    "name",
+    [
+        "boxes of some rows",
+        "image lanes, a last block of one",
+        "a long line",
+        "columns",
+        "depthwise",
+    ],
 )
 def test_same_bits_on_any_number_of_threads(name, dtype):
     n, groups, cg, kg, inner, kernel, stride, padding, dilation = LARGE[name]
