@@ -50,7 +50,7 @@ def test_refusals() -> None:
 
 
 def test_unflatten() -> None:
-    x = gs.arange(24).reshape((2, 12))
+    x = gs.tensor(np.arange(24.0).reshape(2, 12))
     assert gs.nn.Unflatten(1, (3, -1))(x).shape == (2, 3, 4)
     assert gs.nn.Unflatten(-1, (3, 2, 2))(x).shape == (2, 3, 2, 2)
     assert repr(gs.nn.Unflatten(1, (3, 4))) == "Unflatten(dim=1, unflattened_size=(3, 4))"

@@ -101,7 +101,8 @@ class ConstantPad3d(_ConstantPad):
     Shape: (N, C, D, H, W) or (C, D, H, W), of which D, H, W grow
 
     Args:
-        padding: an int for every side, or (left, right, top, bottom, front, back); negative ones crop.
+        padding: an int for every side, or (left, right, top, bottom, front, back);
+            negative ones crop.
         value: what is put there.
 
     Raises:
@@ -147,7 +148,8 @@ class ZeroPad3d(_Pad):
     Shape: (N, C, D, H, W) or (C, D, H, W), of which D, H, W grow
 
     Args:
-        padding: an int for every side, or (left, right, top, bottom, front, back); negative ones crop.
+        padding: an int for every side, or (left, right, top, bottom, front, back);
+            negative ones crop.
 
     Raises:
         ValueError: another number of paddings.
@@ -194,7 +196,8 @@ class ReflectionPad3d(_Pad):
     Shape: (N, C, D, H, W) or (C, D, H, W), of which D, H, W grow
 
     Args:
-        padding: an int for every side, or (left, right, top, bottom, front, back); negative ones crop.
+        padding: an int for every side, or (left, right, top, bottom, front, back);
+            negative ones crop.
 
     Raises:
         ValueError: another number of paddings.
@@ -242,7 +245,8 @@ class ReplicationPad3d(_Pad):
     Shape: (N, C, D, H, W) or (C, D, H, W), of which D, H, W grow
 
     Args:
-        padding: an int for every side, or (left, right, top, bottom, front, back); negative ones crop.
+        padding: an int for every side, or (left, right, top, bottom, front, back);
+            negative ones crop.
 
     Raises:
         ValueError: another number of paddings.
@@ -290,7 +294,8 @@ class CircularPad3d(_Pad):
     Shape: (N, C, D, H, W) or (C, D, H, W), of which D, H, W grow
 
     Args:
-        padding: an int for every side, or (left, right, top, bottom, front, back); negative ones crop.
+        padding: an int for every side, or (left, right, top, bottom, front, back);
+            negative ones crop.
 
     Raises:
         ValueError: another number of paddings.
