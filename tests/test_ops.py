@@ -101,6 +101,7 @@ def check_conv_exactly(n: int, sample: Sample, dtype: str, device: str) -> None:
         (v,) * n if isinstance(v, int) else v
         for v in (sample.options[key] for key in ("stride", "padding", "dilation"))
     ]
+    options[1] = tuple(p[0] if isinstance(p, tuple) else p for p in options[1])  # before, behind
     options.append(sample.options["groups"])
     wide_seen = seen.astype(np.float64)
     grads = (

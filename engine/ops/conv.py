@@ -137,40 +137,11 @@ def _conv(
     stride = shapes.spatial(name, "stride", stride, n, 1)
     dilation = shapes.spatial(name, "dilation", dilation, n, 1)
     groups = shapes.groups(name, groups)
-    if isinstance(padding, str):
-        x, padding = _named_padding(name, padding, x, w, stride, dilation)
-    else:
-        padding = shapes.spatial(name, "padding", padding, n, 0)
-    out_shape = shapes.conv(name, x._data.shape, w, b, stride, padding, dilation, groups)
+    padding, end = shapes.conv_padding(name, padding, w[2:], stride, dilation)
+    out_shape = shapes.conv(name, x._data.shape, w, b, stride, padding, dilation, groups, end)
+    # The kernels read zeros outside of x; how far the output reaches says the padding at the end.
     y = apply(conv, (x, weight, bias), (out_shape, stride, padding, dilation, groups))
     return y if batched else y.reshape(out_shape[1:])
-
-
-def _named_padding(
-    name: str,
-    padding: str,
-    x: Tensor,
-    w: tuple[int, ...],
-    stride: tuple[int, ...],
-    dilation: tuple[int, ...],
-) -> tuple[Tensor, tuple[int, ...]]:
-    """'valid' is none; 'same' keeps the size, with the odd element of padding behind."""
-    n = len(stride)
-    if padding == "valid":
-        return x, (0,) * n
-    if padding != "same":
-        raise ValueError(f"{name}: padding must be ints, 'same' or 'valid'; got {padding!r}")
-    if any(s != 1 for s in stride):
-        raise ValueError(f"{name}: padding='same' needs stride 1; got stride={stride}")
-    total = [dilation[i] * (w[2 + i] - 1) for i in range(n)]
-    shape = x._data.shape
-    if any(t % 2 for t in total):
-        # The kernels pad evenly: the odd element is put behind by embedding x in zeros.
-        from .view import slice_bwd_
-
-        grown = (*shape[:2], *(shape[2 + i] + total[i] % 2 for i in range(n)))
-        x = apply(slice_bwd_, (x,), (grown, (0,) * len(shape), (1,) * len(shape)))
-    return x, tuple([t // 2 for t in total])
 
 
 def conv1d(
@@ -193,7 +164,8 @@ def conv1d(
     Args:
         bias: (C_out,).
         stride: steps of the window, >= 1.
-        padding: zeros on each side, >= 0; or 'same' (stride 1 only), or 'valid'.
+        padding: zeros on each side, >= 0; or 'same' (stride 1 only), or 'valid'; not in PyTorch:
+            ((before, behind),), or 'causal', all that the kernel needs before.
         dilation: steps between the kernel's elements, >= 1.
         groups: input and output channels in that many groups that do not mix.
 
@@ -222,7 +194,8 @@ def conv2d(
 
     Args:
         bias: (C_out,).
-        stride, padding, dilation: an int, or (for H, for W); padding also 'same' or 'valid'.
+        stride, padding, dilation: an int, or (for H, for W); padding also 'same' or 'valid', or a
+            pair (before, behind) for each of H and W.
         groups: input and output channels in that many groups that do not mix.
 
     Raises:
@@ -250,7 +223,8 @@ def conv3d(
 
     Args:
         bias: (C_out,).
-        stride, padding, dilation: an int, or one for each of D, H, W; padding also 'same', 'valid'.
+        stride, padding, dilation: an int, or one for each of D, H, W; padding also 'same', 'valid',
+            or a pair (before, behind) for each.
         groups: input and output channels in that many groups that do not mix.
 
     Raises:

@@ -13,6 +13,7 @@ __all__ = [
     "broadcast",
     "cat",
     "conv",
+    "conv_padding",
     "conv_transpose",
     "dim",
     "dims",
@@ -134,6 +135,48 @@ def groups(name: str, value: Any) -> int:
     return value
 
 
+def conv_padding(
+    name: str,
+    padding: Any,
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    dilation: tuple[int, ...],
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The padding before and behind each spatial dimension.
+
+    'same' keeps the size, with the odd element behind; 'causal' (1-D) puts all of it before.
+    """
+    n = len(stride)
+    if isinstance(padding, str):
+        if padding == "valid":
+            return (0,) * n, (0,) * n
+        total = [dilation[i] * (kernel[i] - 1) for i in range(min(n, len(kernel)))]
+        total += [0] * (n - len(total))
+        if padding == "causal" and n == 1:
+            return tuple(total), (0,)
+        if padding != "same":
+            causal = " (or 'causal')" if n == 1 else ""
+            raise ValueError(
+                f"{name}: padding must be ints, 'same' or 'valid'{causal}; got {padding!r}"
+            )
+        if any(s != 1 for s in stride):
+            raise ValueError(f"{name}: padding='same' needs stride 1; got stride={stride}")
+        before = tuple([t // 2 for t in total])
+        return before, tuple([t - b for t, b in zip(total, before, strict=True)])
+    if isinstance(padding, (tuple, list)) and any(isinstance(p, (tuple, list)) for p in padding):
+        if len(padding) != n or any(
+            not isinstance(p, (tuple, list)) or len(p) != 2 for p in padding
+        ):
+            raise ValueError(
+                f"{name}: padding of pairs must have one, (before, behind), for each of {n} "
+                f"dimensions; got {padding!r}"
+            )
+        sides = [spatial(name, "padding", tuple([p[i] for p in padding]), n, 0) for i in (0, 1)]
+        return sides[0], sides[1]
+    even = spatial(name, "padding", padding, n, 0)
+    return even, even
+
+
 @lru_cache(maxsize=4096)
 def conv(
     name: str,
@@ -144,12 +187,14 @@ def conv(
     padding: tuple[int, ...],
     dilation: tuple[int, ...],
     groups: int,
+    end: tuple[int, ...] | None = None,
 ) -> tuple[int, ...]:
     """(N, C_in, *in) and (C_out, C_in / groups, *kernel) -> (N, C_out, *out), with
 
-    out = floor((in + 2 * padding - dilation * (kernel - 1) - 1) / stride) + 1
-    (Dumoulin & Visin 2016, relationship 15).
+    out = floor((in + padding + end - dilation * (kernel - 1) - 1) / stride) + 1
+    (Dumoulin & Visin 2016, relationship 15); end, the padding behind, is padding unless given.
     """
+    end = padding if end is None else end
     _conv_operands(name, x, weight)
     if x[1] != weight[1] * groups:
         raise RuntimeError(
@@ -167,7 +212,7 @@ def conv(
     out = [x[0], weight[0]]
     for i in range(len(x) - 2):
         window = dilation[i] * (weight[2 + i] - 1) + 1
-        padded = x[2 + i] + 2 * padding[i]
+        padded = x[2 + i] + padding[i] + end[i]
         if window > padded:
             raise RuntimeError(
                 f"{name}: the dilated kernel must fit into the padded input; got kernel size "

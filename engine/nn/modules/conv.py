@@ -55,10 +55,14 @@ class _ConvNd(Module):
         self.groups = shapes.groups(name, groups)
         self.transposed = transposed
         self.output_padding = shapes.spatial(name, "output_padding", output_padding, n, 0)
-        if isinstance(padding, str):
-            self.padding: Any = self._check_named_padding(padding)
+        if transposed:
+            self.padding: Any = shapes.spatial(name, "padding", padding, n, 0)
         else:
-            self.padding = shapes.spatial(name, "padding", padding, n, 0)
+            options = (self.kernel_size, self.stride, self.dilation)
+            self._before, self._behind = shapes.conv_padding(name, padding, *options)
+            pairs = tuple(zip(self._before, self._behind, strict=True))
+            even = self._before == self._behind
+            self.padding = padding if isinstance(padding, str) else self._before if even else pairs
         for argument in ("in_channels", "out_channels"):
             if getattr(self, argument) % self.groups:
                 raise ValueError(
@@ -69,7 +73,6 @@ class _ConvNd(Module):
             if transposed or padding_mode not in ("reflect", "replicate", "circular"):
                 wanted = "'zeros'" if transposed else "'zeros', 'reflect', 'replicate', 'circular'"
                 raise ValueError(f"{name}: padding_mode must be {wanted}; got {padding_mode!r}")
-            raise NotImplementedError(f"{name}: no padding_mode={padding_mode!r} yet, only 'zeros'")
         self.padding_mode = padding_mode
         if transposed:
             shape = (self.in_channels, self.out_channels // self.groups, *self.kernel_size)
@@ -83,15 +86,6 @@ class _ConvNd(Module):
         else:
             self.register_parameter("bias", None)
         self.reset_parameters()
-
-    def _check_named_padding(self, padding: str) -> str:
-        name = type(self).__name__
-        if self.transposed or padding not in ("same", "valid"):
-            words = "" if self.transposed else ", 'same' or 'valid'"
-            raise ValueError(f"{name}: padding must be ints{words}; got {padding!r}")
-        if padding == "same" and any(s != 1 for s in self.stride):
-            raise ValueError(f"{name}: padding='same' needs stride 1; got stride={self.stride}")
-        return padding
 
     def reset_parameters(self) -> None:
         """Draws weight and bias anew: U(-b, b) with b = 1 / sqrt(fan_in), as PyTorch."""
@@ -117,6 +111,8 @@ class _ConvNd(Module):
             text += f", groups={self.groups}"
         if self.bias is None:
             text += ", bias=False"
+        if self.padding_mode != "zeros":
+            text += f", padding_mode={self.padding_mode}"
         return text
 
 
@@ -154,8 +150,14 @@ class _Conv(_ConvNd):
         )
 
     def forward(self, input: Tensor) -> Tensor:
+        padding = self.padding
+        if self.padding_mode != "zeros":
+            # The last dimension first, each (before, behind).
+            sides = zip(self._before[::-1], self._behind[::-1], strict=True)
+            input = F.pad(input, [v for pair in sides for v in pair], mode=self.padding_mode)
+            padding = 0
         return self._function(
-            input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
+            input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
         )
 
 
@@ -171,16 +173,17 @@ class Conv1d(_Conv):
         in_channels, out_channels: C_in, C_out.
         kernel_size: the window.
         stride: its steps.
-        padding: zeros on each side; or 'same', 'valid'.
+        padding: how much on each side; or 'same', 'valid'; not in PyTorch: ((before, behind),), or
+            'causal', all that the kernel needs before.
         dilation: steps between the kernel's elements.
         groups: input and output channels in that many groups that do not mix.
         bias: whether a learned value is added to each output channel.
-        padding_mode: 'zeros'.
+        padding_mode: what is padded with: 'zeros', 'reflect', 'replicate' or 'circular'.
         device, dtype: of the parameters; default: the default ones.
 
     Raises:
         ValueError, TypeError: an option out of its range, groups that do not divide the channels.
-        NotImplementedError: another padding_mode.
+        RuntimeError: more padding than the mode can fill, in forward.
 
     Source: Dumoulin & Visin 2016.
     """
@@ -199,15 +202,15 @@ class Conv2d(_Conv):
     Args:
         in_channels, out_channels: C_in, C_out.
         kernel_size, stride, padding, dilation: an int, or (for H, for W); padding also 'same',
-            'valid'.
+            'valid', or a pair (before, behind) for each.
         groups: input and output channels in that many groups that do not mix.
         bias: whether a learned value is added to each output channel.
-        padding_mode: 'zeros'.
+        padding_mode: what is padded with: 'zeros', 'reflect', 'replicate' or 'circular'.
         device, dtype: of the parameters; default: the default ones.
 
     Raises:
         ValueError, TypeError: an option out of its range, groups that do not divide the channels.
-        NotImplementedError: another padding_mode.
+        RuntimeError: more padding than the mode can fill, in forward.
 
     Source: Dumoulin & Visin 2016.
     """
@@ -226,15 +229,15 @@ class Conv3d(_Conv):
     Args:
         in_channels, out_channels: C_in, C_out.
         kernel_size, stride, padding, dilation: an int, or one for each of D, H, W; padding also
-            'same', 'valid'.
+            'same', 'valid', or a pair (before, behind) for each.
         groups: input and output channels in that many groups that do not mix.
         bias: whether a learned value is added to each output channel.
-        padding_mode: 'zeros'.
+        padding_mode: what is padded with: 'zeros', 'reflect', 'replicate' or 'circular'.
         device, dtype: of the parameters; default: the default ones.
 
     Raises:
         ValueError, TypeError: an option out of its range, groups that do not divide the channels.
-        NotImplementedError: another padding_mode.
+        RuntimeError: more padding than the mode can fill, in forward.
 
     Source: Dumoulin & Visin 2016.
     """

@@ -101,6 +101,19 @@ def _conv_samples(n: int) -> list[Sample]:
             ),
             Sample((Arr((2, 3, 33, 31)), Arr((32, 3, 5, 5))), {"stride": 2}, _tags("large")),
         ]
+    # not in PyTorch: another padding before than behind
+    pairs = ((0, 2), (3, 1), (1, 0))[:n]
+    extra = _tags("torch_differs")
+    samples += [
+        Sample((x, w, Arr((6,))), {"padding": pairs}, extra),
+        Sample((x, w), {"padding": pairs[::-1], "stride": 2, "dilation": 2}, extra),
+        Sample((Arr((4, *size)), w), {"padding": ((2, 2),) * n, "stride": 3}, extra),
+    ]
+    if n == 1:
+        samples += [
+            Sample((x, w), {"padding": "causal", "dilation": 3}, extra),
+            Sample((x, w), {"padding": "causal", "stride": 2}, extra),
+        ]
     for value in ("nan", "inf"):
         special = Arr((2, 4, *size), ("diagonal", float(value)))
         samples.append(Sample((special, w), {"padding": 1}, _tags("special")))
@@ -157,6 +170,14 @@ def grid(n: int) -> Iterator[Sample]:
         x = Arr((2, 4, *size), "integers", layout)
         weight = Arr((8, 4 // groups, *((k,) * n)), "integers", layout)
         yield Sample((x, weight, Arr((8,), "integers")), options, _tags("grid", "exact"))
+        if padding and layout == "c":
+            sides = ((padding, 0), (0, padding), (padding, padding + 2))
+            for pair in sides:
+                if any(m + sum(pair) < dilation * (k - 1) + 1 for m in size):
+                    continue
+                uneven = {**options, "padding": (pair, *((0, 1), (2, 0))[: n - 1])}
+                tags = _tags("grid", "exact", "torch_differs")
+                yield Sample((x, weight, Arr((8,), "integers")), uneven, tags)
 
 
 def transpose_grid(n: int) -> Iterator[Sample]:
@@ -244,6 +265,9 @@ def _errors(n: int) -> tuple[ErrorSample, ...]:
         row((x, w), {"padding": (1,) * (n + 1)}, ValueError, "padding must be an int or"),
         row((x, w), {"padding": "full"}, ValueError, "padding must be ints, 'same' or 'valid'"),
         row((x, w), {"padding": "same", "stride": 2}, ValueError, "'same' needs stride 1"),
+        row((x, w), {"padding": ((1, -1),) * n}, ValueError, "padding must be >= 0"),
+        row((x, w), {"padding": ((1, 2),) * (n + 1)}, ValueError, "padding of pairs must have one"),
+        row((x, w), {"padding": ((1, 2, 3),) * n}, ValueError, "padding of pairs must have one"),
         row((x, w), {"dilation": 0}, ValueError, "dilation must be >= 1; got 0"),
         row((x, w), {"dilation": -2}, ValueError, "dilation must be >= 1; got -2"),
         row((x, w), {"dilation": 3}, RuntimeError, r"kernel must fit .* got kernel size 7 > 6"),

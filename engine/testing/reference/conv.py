@@ -56,6 +56,11 @@ def conv(
         total = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
         x = np.pad(x, [(0, 0), (0, 0), *[(t // 2, t - t // 2) for t in total]])
         padding = 0
+    if padding == "causal":
+        padding = (((kernel[0] - 1) * dilation[0], 0),)
+    if isinstance(padding, (tuple, list)) and isinstance(padding[0], (tuple, list)):
+        x = np.pad(x, [(0, 0), (0, 0), *padding])
+        padding = 0
     padding = (0,) * n if padding == "valid" else _tuple(padding, n)
     out_size = tuple(
         (x.shape[2 + i] + 2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1
