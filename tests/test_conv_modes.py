@@ -82,7 +82,7 @@ WRONG = [
     (lambda: nn.Conv1d(1, 1, 3, padding="x"), ValueError, r"\(or 'causal'\); got 'x'"),
     (lambda: nn.Conv2d(1, 1, 3, padding="same", stride=2), ValueError, "needs stride 1"),
     (lambda: nn.Conv2d(1, 1, 3, padding=((1, 2),)), ValueError, "padding of pairs must have one"),
-    (lambda: nn.ConvTranspose1d(1, 1, 3, padding="same"), TypeError, "padding must be an int"),
+    (lambda: nn.ConvTranspose1d(1, 1, 3, padding="same"), ValueError, "padding must be ints"),
     (lambda: nn.ConvTranspose1d(1, 1, 3, padding_mode="reflect"), ValueError, "must be 'zeros'"),
     (
         lambda: nn.Conv1d(1, 1, 3, padding=4, padding_mode="reflect")(gs.ones(1, 1, 4)),

@@ -56,6 +56,8 @@ class _ConvNd(Module):
         self.transposed = transposed
         self.output_padding = shapes.spatial(name, "output_padding", output_padding, n, 0)
         if transposed:
+            if isinstance(padding, str):  # as PyTorch: the layer's is another error
+                raise ValueError(f"{name}: padding must be ints; got {padding!r}")
             self.padding: Any = shapes.spatial(name, "padding", padding, n, 0)
         else:
             options = (self.kernel_size, self.stride, self.dilation)
