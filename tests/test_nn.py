@@ -380,7 +380,7 @@ WRONG = [
     (lambda: nn.Conv2d(3, 4, 3, stride=True), TypeError, "Conv2d: stride must be an int; got True"),
     (lambda: nn.Conv1d(3, 4, 3, dilation=-1), ValueError, "Conv1d: dilation must be >= 1"),
     (lambda: nn.Conv1d(3, 4, 3, padding=-1), ValueError, "Conv1d: padding must be >= 0"),
-    (lambda: nn.Conv1d(3, 4, 3, padding="full"), ValueError, "ints, 'same' or 'valid'.*; got 'full'"),
+    (lambda: nn.Conv1d(3, 4, 3, padding="full"), ValueError, "'same' or 'valid'.*; got 'full'"),
     (lambda: nn.Conv1d(3, 4, 3, 2, padding="same"), ValueError, "padding='same' needs stride 1"),
     (lambda: nn.Conv3d(3, 4, 3, groups=0), ValueError, "Conv3d: groups must be >= 1; got 0"),
     (lambda: nn.Conv3d(3, 4, 3, groups=-1), ValueError, "Conv3d: groups must be >= 1; got -1"),
