@@ -51,6 +51,7 @@ from .ops.random import *
 from .ops.recurrent_layers import *
 from .ops.reduce import *
 from .ops.sort import *
+from .ops.subscript import *
 from .ops.view import *
 from .random import Generator, initial_seed, manual_seed, seed
 from .tensor import Parameter, Size, Tensor

@@ -45,10 +45,14 @@ class Tensor:
         grad: the accumulated gradient, a Tensor or None.
     """
 
-    # _version counts changes in place; views share the list it stands in. _node: the Node that
-    # made the tensor, (node, i) for output i of several, None for a leaf.
+    # _version[0] counts changes in place; views share the list, which holds weak references to
+    # them. _node: the Node that made the tensor, (node, i) for output i of several, None for a
+    # leaf. _view: what this is a view of, the op and its options; unset for what is no view.
     # hooks stays unset until one is registered (autograd/hooks.py).
-    __slots__ = ("_data", "_requires_grad", "_node", "_version", "grad", "hooks", "__weakref__")
+    __slots__ = (
+        *("_data", "_requires_grad", "_node", "_version", "_view"),
+        *("grad", "hooks", "__weakref__"),
+    )
     # NumPy leaves `ndarray * tensor` to Tensor.__rmul__.
     __array_priority__ = 1000
     __array_ufunc__ = None
@@ -56,7 +60,7 @@ class Tensor:
     _data: Any
     _requires_grad: bool
     _node: Any
-    _version: list[int]
+    _version: list[Any]
     grad: Tensor | None
     hooks: Any
 

@@ -251,8 +251,6 @@ def test_recorded_changes_in_place() -> None:
     assert gs.autograd.grad(z.sum(), x)[0].tolist() == [1.0, 1.0]
     with pytest.raises(RuntimeError, match="a leaf that requires a gradient cannot be changed"):
         x.add_(1.0)
-    with pytest.raises(RuntimeError, match="a recorded change of a view"):
-        (x * 1.0)[0].add_(x[1])
 
 
 def test_a_parameter_update_between_steps() -> None:

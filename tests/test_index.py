@@ -26,3 +26,119 @@ def test_gradient_of_an_embedding(options: dict[str, Any], device: str) -> None:
     (t * t).sum().backward()
     assert ours.grad is not None
     assert np.allclose(ours.grad.cpu().numpy(), theirs.grad.numpy(), rtol=1e-12)
+
+
+# ---- keys of every kind ----
+
+ROW = np.array([0, 2, -1])
+COLUMN = np.array([[1], [3]])
+ALL = slice(None)
+_rng = np.random.default_rng(3)
+ROWS = np.array([True, False, True, True])
+PLANE = _rng.random((4, 5)) > 0.5
+SPACE = _rng.random((4, 5, 6)) > 0.5
+LAST = np.array([True, False, False, True, True, False])
+
+KEYS: tuple[Any, ...] = (
+    ROW,
+    (ALL, ROW),
+    (ROW, ROW),
+    (ROW, COLUMN),
+    (COLUMN, ALL, ROW),
+    (ALL, ROW, COLUMN),
+    (Ellipsis, ROW),
+    (0, ROW),
+    (ROW, 0),
+    (slice(1, 3), ROW, None),
+    (None, ROW),
+    (ROW, None, COLUMN),
+    ROWS,
+    PLANE,
+    SPACE,
+    (ROWS, ROW),
+    (Ellipsis, LAST),
+    (PLANE, 1),
+    (PLANE, None),
+    (ALL, SPACE[0]),
+    True,
+    False,
+    (ALL, [0, 1]),
+    [0, 1],
+    ([0, 1], [1, 2]),
+    (slice(None, None, 2), COLUMN, slice(1, 4)),
+    (0, [1, 2]),
+    (ROW[:2], ALL, [0, 1]),
+    np.array([], np.int64),
+)
+
+
+def key_for(lib: Any, key: Any, device: str = "cpu") -> Any:
+    if isinstance(key, tuple):
+        return tuple(key_for(lib, k, device) for k in key)
+    if not isinstance(key, np.ndarray):
+        return key
+    return torch.from_numpy(key) if lib is torch else gs.from_numpy(key).to(device)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("key", KEYS, ids=str)
+def test_every_kind_of_key(key: Any, order: Any, device: str) -> None:
+    """Values, gradients, assignment and its gradients are PyTorch's."""
+    if device == "cuda" and order == "F":
+        order = "C"
+    array = np.array(np.random.default_rng(0).standard_normal((4, 5, 6)), order=order)
+    ours = gs.from_numpy(array.copy(order="K")).to(device).requires_grad_()
+    theirs = torch.from_numpy(array.copy(order="K")).requires_grad_()
+    y, t = ours[key_for(gs, key, device)], theirs[key_for(torch, key)]
+    assert np.array_equal(y.detach().cpu().numpy(), t.detach().numpy())
+    (y * y).sum().backward()
+    (t * t).sum().backward()
+    assert ours.grad is not None and np.allclose(ours.grad.cpu().numpy(), theirs.grad.numpy())
+    value = np.random.default_rng(1).standard_normal(tuple(t.shape))
+    found: list[list[Any]] = []
+    for lib, leaf in ((gs, ours), (torch, theirs)):
+        leaf.grad = None
+        v = gs.from_numpy(value).to(device) if lib is gs else torch.from_numpy(value)
+        v = v.clone().requires_grad_()
+        z = leaf * 2
+        z[key_for(lib, key, device)] = v
+        (z * z * z).sum().backward()
+        grads = [z.clone(), leaf.grad, v.grad]
+        found.append([0.0 if x is None else x.detach().cpu().numpy() for x in grads])
+        z = z.detach().clone()
+        z[key_for(lib, key, device)] = 3.0
+        found[-1].append(z.cpu().numpy())
+    for a, b in zip(*found, strict=True):
+        assert np.allclose(a, b)
+
+
+@pytest.mark.parametrize(
+    "key,error,match",
+    [
+        (np.array([4]), IndexError, r"out of range: must be in \\[0, 4\\); got 4"),
+        (np.array([-5]), IndexError, "got -5"),
+        ((ROW, np.array([0, 1])), IndexError, "match or broadcast"),
+        (np.array([True, False]), IndexError, "a mask must have the shape of the dims"),
+        (np.array([0.5]), IndexError, "tensors that index are of ints or bools"),
+        ((ROW, ROW, ROW, ROW), IndexError, "too many indices"),
+        ("a", IndexError, "only ints, slices"),
+    ],
+)
+def test_keys_that_are_refused(key: Any, error: Any, match: str, device: str) -> None:
+    x = gs.zeros(4, 5, 6, device=device)
+    with pytest.raises(error, match=match):
+        x[key_for(gs, key, device)]
+    with pytest.raises(error, match=match):
+        x[key_for(gs, key, device)] = 1.0
+    with pytest.raises(Exception):  # noqa: B017  its type is PyTorch's affair
+        torch.zeros(4, 5, 6)[key_for(torch, key)]
+
+
+def test_a_value_that_does_not_fit_is_refused() -> None:
+    x = gs.zeros(4, 5)
+    with pytest.raises(RuntimeError, match="the value must broadcast to what is indexed"):
+        x[[0, 1]] = gs.ones(3)
+    with pytest.raises(RuntimeError, match="the value must broadcast"):
+        x[0] = gs.ones(3)
+    x[0] = gs.ones(1, 1, 5)
+    assert x[0].tolist() == [1.0] * 5

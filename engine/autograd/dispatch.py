@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import count
 from typing import Any
+from weakref import ref
 
 from ..errors import Fault, word
 from ..kernels import TABLE_OF_ARRAY
@@ -146,7 +147,7 @@ def apply(op: Op, inputs: tuple[Any, ...], options: tuple[Any, ...] = ()) -> Any
     if op.outputs == 1:
         out = _make(y)
         if op.views:
-            out._version = inputs[0]._version
+            _follow(out, inputs[0], op, options)
         if mode.enabled and op.backward is not None:
             edges = _edges(inputs)
             if edges is not None:
@@ -160,6 +161,20 @@ def apply(op: Op, inputs: tuple[Any, ...], options: tuple[Any, ...] = ()) -> Any
         if edges is not None:
             _record_several(op, k, inputs, arrays, edges, y, outputs, saved, options)
     return outputs
+
+
+def _follow(view: Tensor, parent: Tensor, op: Op, options: tuple[Any, ...]) -> None:
+    """Makes `view` known as a view of parent: they share the counter of changes, which lists it.
+
+    The list is rid of dead views whenever it has doubled since.
+    """
+    counter = parent._version
+    view._version = counter
+    view._view = (parent, op, options)
+    n = len(counter)
+    if n >= 16 and n & (n - 1) == 0:
+        counter[1:] = [r for r in counter[1:] if r() is not None]
+    counter.append(ref(view))
 
 
 # apply for one and two inputs without options: what a small elementwise op costs. Python's calls
@@ -271,8 +286,6 @@ def _record(
         if origin is not None:
             counter = (out if origin < 0 else inputs[origin])._version
             versions.append((counter, counter[0]))
-    if op.views:  # the gradient of a view of what was since changed in place would be wrong
-        versions.append((out._version, out._version[0]))
     node.versions = versions
     if _on_record is not None:
         _on_record(node)

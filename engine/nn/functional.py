@@ -106,6 +106,4 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
         RuntimeError: inplace on a leaf that requires a gradient.
     """
     y = _relu(input)
-    # The history of a view cannot be replaced (ops/inplace.py): the result is then a new tensor.
-    view = y.requires_grad and input.grad_fn is not None and input.grad_fn.op.views
-    return input.copy_(y) if inplace and not view else y
+    return input.copy_(y) if inplace else y

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from ..autograd.grad_mode import mode, no_grad
+from ..autograd.grad_mode import mode
 from ..errors import call
 from ..tensor import Tensor
 from . import creation, elementwise, math
+from .history import rebase, refuse_leaf
 from .install import method
 from .view import _to, expand
 
@@ -30,28 +31,17 @@ _ALIASES = {"absolute_": math.abs, "negative_": elementwise.neg, "fix_": math.tr
 def _change(name: str, input: Tensor, value: Tensor) -> Tensor:
     """input[...] = value, for a value computed out of place; the version goes up.
 
-    A recorded change gives the tensor the value's history. A leaf that requires a gradient, or a
-    view, cannot have one; views that were taken before keep the history they had.
+    A recorded change gives the tensor the value's history, and what it is a view of too.
     """
     _check_distinct(name, input)
     recorded = mode.enabled and (input._requires_grad or value._requires_grad)
     if recorded:
-        if input._requires_grad and input._node is None:
-            raise RuntimeError(
-                f"{name}: a leaf that requires a gradient cannot be changed in place "
-                "(use no_grad())"
-            )
-        if isinstance(input._data.base, type(input._data)):
-            raise RuntimeError(
-                f"{name}: a recorded change of a view is not supported (change the whole tensor, "
-                "or use the form that is not in place)"
-            )
+        refuse_leaf(name, input)
     copy_into = input._table().copy_into
     call(name, copy_into, ("self", "value"), input._data, value._data)
     input._version[0] += 1
     if recorded:
-        input._node = value._node
-        input._requires_grad = value._requires_grad
+        rebase(name, input, value)
     return input
 
 
@@ -120,13 +110,8 @@ def _old(input: Tensor, other: Any) -> tuple[Tensor, Any]:
 
 
 def write(name: str, input: Tensor, y: Tensor) -> Tensor:
-    """y, written into input for `inplace=True`.
-
-    The history of a view cannot be replaced: the result is then the new tensor.
-    """
-    node = input.grad_fn
-    view = y.requires_grad and node is not None and node.op.views
-    return y if view else _change(name, input, y)
+    """y, written into input for `inplace=True`."""
+    return _change(name, input, y)
 
 
 def in_place(name: str, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -163,27 +148,6 @@ def _div_(input: Tensor, other: Any) -> Tensor:
     """Divides by other in place."""
     old, other = _old(input, other)
     return _change("div_", input, old / other)
-
-
-@method("__setitem__")
-def _setitem(input: Tensor, key: Any, value: Any) -> None:
-    """Sets the elements that ints, slices, None and ... choose."""
-    if mode.enabled and (
-        input._requires_grad or (isinstance(value, Tensor) and value._requires_grad)
-    ):
-        raise RuntimeError(
-            "setitem: a recorded change of a part of a tensor is not supported (use cat, or "
-            "no_grad())"
-        )
-    with no_grad():
-        part = input[key]
-        _check_distinct("setitem", part)
-        if not isinstance(value, (Tensor, int, float)):
-            value = creation.as_operand("setitem", value)
-        if isinstance(value, Tensor):
-            _copy_(part, value)
-        else:
-            _copy_(part, _filled(part, value))
 
 
 for _function in _IN_PLACE:

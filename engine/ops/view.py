@@ -142,7 +142,11 @@ def reshape(input: Tensor, shape: Sequence[int]) -> Tensor:
     Raises:
         RuntimeError: if the elements do not fit.
     """
-    return apply(reshape_, (input,), (shapes.reshape("reshape", input._data.shape, tuple(shape)),))
+    data = input._data
+    wanted = shapes.reshape("reshape", data.shape, tuple(shape))
+    if not data.flags.c_contiguous and view_strides(data.shape, data.strides, wanted) is None:
+        input = clone(input)  # so that what is a view, and only that, is known as one
+    return apply(reshape_, (input,), (wanted,))
 
 
 @method("reshape")
@@ -190,7 +194,7 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     middle = 1
     for n in shape[start : end + 1]:
         middle *= n
-    return apply(reshape_, (input,), ((*shape[:start], middle, *shape[end + 1 :]),))
+    return reshape(input, (*shape[:start], middle, *shape[end + 1 :]))
 
 
 def permute(input: Tensor, dims: Sequence[int]) -> Tensor:
@@ -325,16 +329,6 @@ def _expand(input: Tensor, *shape: Any) -> Tensor:
 def _expand_as(input: Tensor, other: Tensor) -> Tensor:
     """As expand, to the shape of `other`."""
     return expand(input, other._data.shape)
-
-
-@method("__getitem__")
-def _getitem(input: Tensor, key: Any) -> Tensor:
-    """A view of the elements that ints, slices, None and ... choose."""
-    start, step, sliced, result = shapes.index("index", tuple(input._data.shape), key)
-    if not sliced:  # indexing a 0-dim array gives a scalar, not a view
-        return apply(reshape_, (input,), (result,))
-    y = apply(slice_, (input,), (start, step, sliced))
-    return y if sliced == result else apply(reshape_, (y,), (result,))
 
 
 @method("__iter__")

@@ -70,8 +70,8 @@ def _index_errors() -> tuple[ErrorSample, ...]:
         row((Ellipsis, Ellipsis), IndexError, "only one ellipsis", torch=False),
         row(slice(None, None, -1), ValueError, "step must be positive"),
         row(slice(None, None, 0), ValueError, "zero"),
-        row(1.5, NotImplementedError, "only ints, slices"),
-        row("a", NotImplementedError, "only ints, slices"),
+        row(1.5, IndexError, "only ints, slices"),
+        row("a", IndexError, "only ints, slices"),
     )
 
 
