@@ -3,6 +3,7 @@
 
 import builtins
 from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ class Tensor:
     _data: Any
     _requires_grad: bool
     _node: Any
-    _version: list[int]
+    _version: list[Any]
     grad: Tensor | None
     hooks: Any
     def __init__(self, data: Any = (), *, dtype: DType | None = None) -> None: ...
@@ -228,8 +229,6 @@ class Tensor:
         """As gradsmith.expand; the sizes may be given one by one."""
     def expand_as(self, other: Tensor) -> Tensor:
         """As expand, to the shape of `other`."""
-    def __getitem__(self, key: Any) -> Tensor:
-        """A view of the elements that ints, slices, None and ... choose."""
     def __iter__(self) -> Any:
         """The tensors along the first dimension."""
     def contiguous(self) -> Tensor:
@@ -381,8 +380,6 @@ class Tensor:
         """Divides by other in place."""
     def __itruediv__(self, other: Any) -> Tensor:
         """Divides by other in place."""
-    def __setitem__(self, key: Any, value: Any) -> None:
-        """Sets the elements that ints, slices, None and ... choose."""
     def exp_(self) -> Tensor:
         """The exponential, element by element; float32 within 2 ULP. Formula: y = e^input"""
     def log_(self) -> Tensor:
@@ -645,6 +642,24 @@ class Tensor:
         sorted: builtins.bool = True,
     ) -> ValuesIndices:
         """The k largest (or smallest) elements along `dim`, the first of equal ones first."""
+    def __getitem__(self, key: Any) -> Tensor:
+        """The elements that the key names: a view where ints, slices, None and ... are all there is."""
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """Sets the elements that the key names."""
+    def index_put_(
+        self,
+        indices: Sequence[Any],
+        values: Tensor,
+        accumulate: builtins.bool = False,
+    ) -> Tensor:
+        """input[indices] = values in place; accumulate adds, also where an index repeats."""
+    def index_put(
+        self,
+        indices: Sequence[Any],
+        values: Tensor,
+        accumulate: builtins.bool = False,
+    ) -> Tensor:
+        """A copy of input with input[indices] = values; accumulate adds, in a fixed order."""
 
 def _rebuild(cls: type[Tensor], array: Any, where: str, requires_grad: bool) -> Tensor: ...
 class Parameter(Tensor):
