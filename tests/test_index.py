@@ -115,7 +115,7 @@ def test_every_kind_of_key(key: Any, order: Any, device: str) -> None:
 @pytest.mark.parametrize(
     "key,error,match",
     [
-        (np.array([4]), IndexError, r"out of range: must be in \\[0, 4\\); got 4"),
+        (np.array([4]), IndexError, r"out of range: must be in \[0, 4\); got 4"),
         (np.array([-5]), IndexError, "got -5"),
         ((ROW, np.array([0, 1])), IndexError, "match or broadcast"),
         (np.array([True, False]), IndexError, "a mask must have the shape of the dims"),
