@@ -271,6 +271,16 @@ def test_conv_grid(kind, dtype):
                             check(kind, *conv_args(kind, **options))
 
 
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("kind", ["conv_fwd", "conv_bwd_input"])
+def test_conv_depthwise(kind, wide, monkeypatch):
+    """A kernel of its own; several filters a channel, and 64-bit division."""
+    if wide:
+        monkeypatch.setattr(conv, "_WIDE_FROM", 1)
+    check(kind, *conv_args(kind, C=3, K=9, groups=3, inner=(6, 7), kernel=(3, 2), dilation=2))
+    check(kind, *conv_args(kind, C=5, K=5, groups=5, inner=(3, 4, 5), kernel=(2, 1, 3), stride=1))
+
+
 @pytest.mark.parametrize("kind", ["conv_fwd", "conv_bwd_input", "conv_bwd_weight"])
 def test_conv_large_tiles_and_wide_indices(kind, monkeypatch):
     monkeypatch.setattr(matmul, "_ENOUGH_TILES", 1)

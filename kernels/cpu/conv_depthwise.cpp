@@ -188,7 +188,7 @@ struct Depthwise {
 };
 
 bool is_depthwise(const Geometry& g) {
-  return g.groups == g.C && g.C > 0 && g.N > 0 && g.K > 0 && g.out_positions() > 0;
+  return g.groups == g.C && g.C > 1 && g.N > 0 && g.K > 0 && g.out_positions() > 0;
 }
 
 template <class T>

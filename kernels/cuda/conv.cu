@@ -17,7 +17,9 @@
 // Cost      2 N K (C / groups) |kernel| |out| FLOPs each. conv_bwd_input does stride^dims times as
 //           many, as it multiplies the zeros between strided places too.
 // Accuracy  a chain of multiply-adds a result (a part): error at most terms * eps * sum|x w|.
-// Limits    a group of few channels fills only part of a tile (depthwise: one row of it).
+// Depthwise one input channel a group fills one row of a tile: conv_fwd and conv_bwd_input are then
+//           plain loops over the taps, a thread an element.
+// Limits    a group of few channels fills only part of a tile.
 // Source    Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016.
 #include "common.cuh"
 #include "gemm.cuh"
@@ -332,6 +334,75 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   const StoreWeights<T> store{grad_weight + (task.split * s.filters + k0) * columns, columns};
   gs::multiply_tile<T, Tile>(a, b, store, s.group_filters, columns, task.m * Tile::BLOCK_M,
                              task.n * Tile::BLOCK_N, first, min(first + s.split_length, places));
+}
+
+// ---- depthwise: one input channel a group, so there is no matrix product ----
+
+// y[n, k, o], one after another by a thread; neighbouring threads read neighbouring inputs.
+template <class T>
+__global__ void depthwise_fwd(const T* __restrict__ x, const T* __restrict__ weight,
+                              const T* __restrict__ bias, T* __restrict__ y, ConvShape s) {
+  const int64 count = s.images * s.filters * s.out_volume;
+  for (int64 i = gs::grid_thread(); i < count; i += gs::grid_threads()) {
+    const Place o(i, s.out, s.wide);
+    const int64 k = o.rest % s.filters;
+    const T* const w = weight + k * s.kernel_volume;
+    const T* const plane =
+        x + (o.rest / s.filters * s.channels + k / s.group_filters) * s.in_volume;
+    T sum = bias ? bias[k] : T(0);
+    int64 r = 0;
+    for (int64 z = 0; z < s.kernel[0].size; ++z) {
+      const int64 in_z = o.at[0] * s.stride[0].size - s.padding[0] + z * s.dilation[0];
+      for (int64 h = 0; h < s.kernel[1].size; ++h) {
+        const int64 in_y = o.at[1] * s.stride[1].size - s.padding[1] + h * s.dilation[1];
+        const bool inside = in_z >= 0 && in_z < s.in[0].size && in_y >= 0 && in_y < s.in[1].size;
+        const T* const row = plane + (in_z * s.in[1].size + in_y) * s.in[2].size;
+        for (int64 v = 0; v < s.kernel[2].size; ++v, ++r) {
+          const int64 in_x = o.at[2] * s.stride[2].size - s.padding[2] + v * s.dilation[2];
+          if (inside && in_x >= 0 && in_x < s.in[2].size) sum += row[in_x] * w[r];
+        }
+      }
+    }
+    y[i] = sum;
+  }
+}
+
+// Which output reads input `at` with tap r of dimension d; -1: none.
+__device__ __forceinline__ int64 output_of(const ConvShape& s, int d, int64 at, int64 r) {
+  const int64 reach = at + s.padding[d] - r * s.dilation[d];
+  if (reach < 0) return -1;
+  const int64 o = gs::divide(reach, s.stride[d], s.wide);
+  return o * s.stride[d].size == reach && o < s.out[d].size ? o : -1;
+}
+
+// grad_x[n, c, i], gathered from the outputs that read it.
+template <class T>
+__global__ void depthwise_bwd_input(const T* __restrict__ grad_y, const T* __restrict__ weight,
+                                    const T* __restrict__ bias, T* __restrict__ grad_x,
+                                    ConvShape s) {
+  const int64 count = s.images * s.channels * s.in_volume;
+  for (int64 i = gs::grid_thread(); i < count; i += gs::grid_threads()) {
+    const Place place(i, s.in, s.wide);
+    const int64 c = place.rest % s.channels, n = place.rest / s.channels;
+    T sum = bias ? bias[c] : T(0);
+    for (int64 j = 0; j < s.group_filters; ++j) {
+      const int64 k = c * s.group_filters + j;
+      const T* w = weight + k * s.kernel_volume;
+      const T* const plane = grad_y + (n * s.filters + k) * s.out_volume;
+      for (int64 z = 0; z < s.kernel[0].size; ++z) {
+        const int64 o_z = output_of(s, 0, place.at[0], z);
+        for (int64 h = 0; h < s.kernel[1].size; ++h) {
+          const int64 o_y = output_of(s, 1, place.at[1], h);
+          const T* const row = plane + (o_z * s.out[1].size + o_y) * s.out[2].size;
+          for (int64 v = 0; v < s.kernel[2].size; ++v, ++w) {
+            const int64 o_x = output_of(s, 2, place.at[2], v);
+            if (o_z >= 0 && o_y >= 0 && o_x >= 0) sum += row[o_x] * *w;
+          }
+        }
+      }
+    }
+    grad_x[i] = sum;
+  }
 }
 
 // y[i] = sum over splits of partial[split, i], first to last.

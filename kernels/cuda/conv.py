@@ -40,6 +40,7 @@ MODULE = Module(
             for t, tiles in TILES.items()
             for tile in tiles
         ),
+        *(f"{kernel}<{t}>" for kernel in ("depthwise_fwd", "depthwise_bwd_input") for t in TILES),
         *(f"sum_splits<{t}>" for t in TILES),
     ],
 )
@@ -168,7 +169,11 @@ def conv_fwd(
     )
     bias = _check_bias("conv_fwd", bias, g.filters)
     y = memory.empty(tuple(out_shape), x.dtype)
-    if y.size:
+    if y.size and groups == g.channels > 1:
+        shape = g.pack(TILES[t][-1], 1, 1, 1, 0)
+        args = (contiguous(x), contiguous(weight), bias, y, shape)
+        launch(MODULE, f"depthwise_fwd<{t}>", *grid_for(y.size), 0, args)
+    elif y.size:
         rows, columns = g.filters // groups, g.images * prod(g.outer)
         tile = choose_tile(TILES[t], rows, columns, groups)
         shape = g.pack(tile, rows, columns, 1, 0)
@@ -201,7 +206,11 @@ def conv_bwd_input(
     )
     bias = _check_bias("conv_bwd_input", bias, g.channels)
     grad_x = memory.empty(tuple(x_shape), grad_y.dtype)
-    if grad_x.size:
+    if grad_x.size and groups == g.channels > 1:
+        shape = g.pack(TILES[t][-1], 1, 1, 1, 0)
+        args = (contiguous(grad_y), contiguous(weight), bias, grad_x, shape)
+        launch(MODULE, f"depthwise_bwd_input<{t}>", *grid_for(grad_x.size), 0, args)
+    elif grad_x.size:
         in_volume = prod(g.inner)
         rows, columns = g.channels // groups, g.images * in_volume
         tile = choose_tile(TILES[t], rows, columns, groups)
