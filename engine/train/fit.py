@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import numpy as np
 from .. import Tensor, no_grad
 from ..nn import Module
 from ..optim import Optimizer
+from .stopping import EarlyStopping
 
 __all__ = [
     "Epoch",
@@ -126,6 +128,7 @@ class History:
         timing: Where the time of the steps went.
         seconds: Wall time of the whole, validation included.
         interrupted: Ctrl-C stopped it before the end.
+        stopped_early: Early stopping ended it before the last epoch.
     """
 
     epochs: list[Epoch] = field(default_factory=list)
@@ -133,6 +136,19 @@ class History:
     timing: Timing = field(default_factory=Timing)
     seconds: float = 0.0
     interrupted: bool = False
+    stopped_early: bool = False
+
+    def best(self, metric: str = "validation_loss", mode: str = "min") -> Epoch | None:
+        """The first epoch with the best value of a metric; None before the first."""
+        best = None
+        for epoch in self.epochs:
+            value = getattr(epoch, metric)
+            if value is None or not math.isfinite(value):
+                continue
+            before = None if best is None else getattr(best, metric)
+            if before is None or (value < before if mode == "min" else value > before):
+                best = epoch
+        return best
 
 
 class Progress(Protocol):
@@ -191,6 +207,10 @@ def fit(
     device: str = "cpu",
     progress: Progress | None = None,
     synchronize: Callable[[], object] | None = None,
+    scheduler: Any = None,
+    early_stopping: EarlyStopping | None = None,
+    after_epoch: Callable[[History], object] | None = None,
+    history: History | None = None,
 ) -> History:
     """Train a model.
 
@@ -209,6 +229,12 @@ def fit(
         device: Where the model is; batches are moved there.
         progress: Is told of every step and epoch.
         synchronize: Waits for the device, so that the parts of a step are timed apart.
+        scheduler: A learning-rate scheduler of optim.lr_scheduler, stepped after every epoch;
+            one that wants a metric gets the validation loss, or else the training loss.
+        early_stopping: Ends training when the validation no longer gets better.
+        after_epoch: Is called with the history after every epoch, validation included; e.g. to
+            save a checkpoint.
+        history: Of what was done before: training goes on behind its last epoch.
 
     Raises:
         ValueError: `epochs` < 1, or the loader has no batch.
@@ -219,14 +245,16 @@ def fit(
     steps = len(loader)  # type: ignore[arg-type]
     if steps < 1:
         raise ValueError("fit: the loader must give at least one batch; got none")
-    history = History()
+    history = History() if history is None else history
+    history.interrupted = history.stopped_early = False
     timing = history.timing
+    seconds_before = history.seconds
     base = [group["lr"] for group in optimizer.param_groups]
     begin = perf_counter()
     if progress is not None:
         progress.started(epochs, steps)
     try:
-        for number in range(1, epochs + 1):
+        for number in range(len(history.epochs) + 1, epochs + 1):
             epoch_begin = perf_counter()
             model.train()
             total, right, seen = 0.0, 0, 0
@@ -244,7 +272,7 @@ def fit(
                         f"step {step}, lr {optimizer.param_groups[0]['lr']:g} (try a smaller lr)"
                     )
                 history.losses.append(value)
-                answers = scores.detach().to("cpu").numpy().argmax(axis=1)
+                answers = _logits(scores).detach().to("cpu").numpy().argmax(axis=1)
                 right += int((answers == target.to("cpu").numpy()).sum())
                 total += value * len(target)
                 seen += len(target)
@@ -256,18 +284,48 @@ def fit(
                 result = evaluate(model, validation, loss, device)
                 epoch.validation_loss = result.loss
                 epoch.validation_accuracy = result.accuracy
+            if scheduler is not None:
+                _step_scheduler(scheduler, epoch)
             epoch.seconds = perf_counter() - epoch_begin
             history.epochs.append(epoch)
+            history.seconds = seconds_before + perf_counter() - begin
+            if schedule is not None:
+                _set_rates(optimizer, base)
+            stop = early_stopping is not None and early_stopping.update(epoch)
             if progress is not None:
                 progress.finished_epoch(epoch)
+            if after_epoch is not None:
+                after_epoch(history)
+            if stop:
+                history.stopped_early = number < epochs
+                break
     except KeyboardInterrupt:
         history.interrupted = True
     finally:
         model.eval()
-        for group, lr in zip(optimizer.param_groups, base, strict=True):
-            group["lr"] = lr
-        history.seconds = perf_counter() - begin
+        if schedule is not None:
+            _set_rates(optimizer, base)
+        history.seconds = seconds_before + perf_counter() - begin
     return history
+
+
+def _set_rates(optimizer: Optimizer, rates: list[float]) -> None:
+    for group, lr in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = lr
+
+
+def _logits(scores: Any) -> Tensor:
+    """The scores of a model that may give those of auxiliary classifiers too."""
+    return scores if isinstance(scores, Tensor) else scores[0]
+
+
+def _step_scheduler(scheduler: Any, epoch: Epoch) -> None:
+    """Steps a scheduler; one that wants a metric gets it."""
+    if "metrics" in inspect.signature(scheduler.step).parameters:
+        value = epoch.validation_loss
+        scheduler.step(epoch.train_loss if value is None else value)
+    else:
+        scheduler.step()
 
 
 def training_step(
