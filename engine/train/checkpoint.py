@@ -24,12 +24,12 @@ LAST, BEST = "last.safetensors", "best.safetensors"
 
 def _random_states(generators: dict[str, Generator]) -> dict[str, Any]:
     """Where the streams of random numbers stand: gradsmith's, Python's, NumPy's."""
-    numpy_state = np.random.get_state()
+    kind, words, *rest = np.random.get_state(legacy=True)
     return {
         "gradsmith": default_generator.get_state(),
         "generators": {name: g.get_state() for name, g in generators.items()},
         "python": random.getstate(),
-        "numpy": list(numpy_state),
+        "numpy": [kind, np.asarray(words).astype(np.int64), *rest],
     }
 
 
@@ -133,7 +133,8 @@ class Checkpoint:
             for name, generator in self.generators.items():
                 generator.set_state(streams["generators"][name])
             random.setstate(streams["python"])
-            np.random.set_state(tuple(streams["numpy"]))
+            kind, words, *rest = streams["numpy"]
+            np.random.set_state((kind, words.astype(np.uint32), *rest))
         except (KeyError, TypeError) as error:
             raise ValueError(
                 f"{self.last}: is no checkpoint of Checkpoint.save: {error!r}"

@@ -37,20 +37,14 @@ def _panel(axes: Any, history: History, which: str, unit: float) -> None:
     if any(v is not None for v in values):
         known = [(n, v * unit) for n, v in zip(numbers, values, strict=True) if v is not None]
         x, y = zip(*known, strict=True)
-        axes.plot(x, y, color=_ORANGE, marker=marker, markersize=4, label="validation")
+        label = "validation"
         best = history.best(f"validation_{which}", "min" if which == "loss" else "max")
         if best is not None:
             value = getattr(best, f"validation_{which}") * unit
+            shown = f"{value:.3g}" if which == "loss" else f"{value:.2f} %"
+            label += f", best {shown} in epoch {best.number}"
             axes.plot([best.number], [value], "D", color=_ORANGE, markersize=8, fillstyle="none")
-            axes.annotate(
-                f"{value:.3g}" if which == "loss" else f"{value:.2f} %",
-                (best.number, value),
-                textcoords="offset points",
-                xytext=(0, 9 if which == "loss" else -15),
-                ha="center",
-                color=_ORANGE,
-                fontsize=9,
-            )
+        axes.plot(x, y, color=_ORANGE, marker=marker, markersize=4, label=label)
     axes.set_xlabel("epoch")
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(True, alpha=0.25)
