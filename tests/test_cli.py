@@ -195,12 +195,12 @@ def test_demo_without_torch_does_not_look_for_it(capsys, monkeypatch):
 def test_every_op_of_the_network_is_checked():
     checks = check_network(DigitsRecipe(width=2))
     assert [check.op for check in checks] == [
-        "conv", "relu", "max_pool", "reshape", "dropout", "linear", "log_softmax", "nll_loss",
+        "conv", "relu", "max_pool", "reshape", "dropout", "linear", "cross_entropy",
     ]  # fmt: skip
     assert all(check.passed and check.samples > 0 and check.note == "" for check in checks)
 
 
-@pytest.mark.parametrize("name", ["relu", "conv", "dropout", "nll_loss"])
+@pytest.mark.parametrize("name", ["relu", "conv", "dropout", "cross_entropy"])
 def test_a_wrong_gradient_is_found(monkeypatch, name):
     op = OPS[name]
     right = op.backward

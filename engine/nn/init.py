@@ -12,7 +12,7 @@ import numpy as np
 
 from ..autograd.grad_mode import no_grad
 from ..dtype import float64
-from ..ops import elementwise
+from ..ops.choose import where
 from ..ops.creation import empty, from_numpy
 from ..ops.matmul import matmul
 from ..random import Generator
@@ -312,7 +312,7 @@ def trunc_normal_(
     with no_grad():
         values = empty(shape, dtype=tensor.dtype, device=tensor.device)
         pending = None
-        while pending is None or pending.any().item():
+        while pending is None or pending.float().sum().item() > 0:
             fresh = empty(shape, dtype=tensor.dtype, device=tensor.device)
             if wide:
                 fresh.normal_(0.0, 1.0, generator=generator)
@@ -326,7 +326,7 @@ def trunc_normal_(
                 values.copy_(fresh)
                 pending = ~accepted
             else:
-                values.copy_(elementwise.where(pending & accepted, fresh, values))
+                values.copy_(where(pending & accepted, fresh, values))
                 pending = pending & ~accepted
         return tensor.copy_((values * std + mean).clamp(a, b))
 
