@@ -166,10 +166,16 @@ KERNELS: dict[str, tuple[str, str]] = {
     # of x; param: the kind's number. order: 1 the derivative to x, 2 to t, 3 x x, 4 x t, 5 t t
     "pair_loss": ("x target weight? other? kind param out_shape reduction", "y"),
     "pair_loss_bwd": ("grad_y x target weight? other? kind order param reduction", "grad"),
+    # interpolate along dim; mode 0 nearest, 1 nearest-exact, 2 linear, 3 cubic, 4 area; scale 0:
+    # from the sizes
+    "resample": ("x dim out_shape mode align_corners scale", "y"),
+    "resample_bwd": ("grad_y dim x_shape mode align_corners scale", "grad_x"),
     # random: Philox4x32-10, counter = offset + element // 4; the same numbers on every device
     "dropout": ("x p seed offset", "y"),  # kept elements are divided by 1 - p
     "uniform": ("shape low high seed offset dtype", "y"),
     "normal": ("shape mean std seed offset dtype", "y"),
+    "bernoulli": ("p seed offset", "y"),  # 1 with probability p, else 0
+    "randint": ("shape low high seed offset", "y"),  # int64 in [low, high)
     # recurrent: one layer in one direction. Time steps lie one after another, step t being the
     # first batch_sizes[t] rows of the batch (int64, on the host, never growing); x and y are (rows
     # of all steps, features), h_0 and c_0 (batch, features) or None: zeros. x is the input's part

@@ -10,9 +10,23 @@ from ..ops.conv import (
     conv_transpose2d,
     conv_transpose3d,
 )
+from ..ops.dropout import (
+    alpha_dropout,
+    drop_path,
+    dropout1d,
+    dropout2d,
+    dropout3d,
+    feature_alpha_dropout,
+)
 from ..ops.elementwise import relu as _relu
 from ..ops.elementwise import sigmoid, tanh
 from ..ops.embedding import embedding, one_hot
+from ..ops.interpolate import (
+    channel_shuffle,
+    interpolate,
+    pixel_shuffle,
+    pixel_unshuffle,
+)
 from ..ops.loss import cross_entropy, log_softmax, nll_loss
 from ..ops.matmul import linear
 from ..ops.norm import (
@@ -49,12 +63,14 @@ from ..ops.random import dropout
 from ..tensor import Tensor
 
 __all__ = [
+    "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
     "batch_norm",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "channel_shuffle",
     "conv1d",
     "conv2d",
     "conv3d",
@@ -62,9 +78,15 @@ __all__ = [
     "conv_transpose2d",
     "conv_transpose3d",
     "cross_entropy",
+    "drop_path",
     "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
+    "feature_alpha_dropout",
     "group_norm",
     "instance_norm",
+    "interpolate",
     "layer_norm",
     "embedding",
     "hinge_embedding_loss",
@@ -83,6 +105,8 @@ __all__ = [
     "one_hot",
     "pad",
     "poisson_nll_loss",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "relu",
     "rms_norm",
     "sigmoid",

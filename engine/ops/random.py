@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ..autograd.dispatch import apply
 from ..autograd.op import op
 from ..dtype import dtype as DType
-from ..dtype import get_default_dtype, to_numpy_dtype
+from ..dtype import float32, float64, get_default_dtype, int64, to_numpy_dtype
 from ..errors import call
 from ..random import Generator, default_generator
 from ..tensor import Tensor
@@ -15,7 +17,18 @@ from . import creation
 from .install import method
 from .operands import need_tensors
 
-__all__ = ["dropout", "rand", "rand_like", "randn", "randn_like"]
+__all__ = [
+    "bernoulli",
+    "dropout",
+    "normal",
+    "rand",
+    "rand_like",
+    "randint",
+    "randint_like",
+    "randn",
+    "randn_like",
+    "randperm",
+]
 
 
 @op(
@@ -77,15 +90,21 @@ def _draw(
     requires_grad: bool,
     generator: Generator | None,
 ) -> Tensor:
+    wanted = get_default_dtype() if dtype is None else dtype
+    drawn = wanted if wanted in (float32, float64) or not wanted.is_floating_point else float32
+    seed, offset = _reserve(shape, generator)
+    k = creation.device_table(device)
+    options = (shape, first, second, seed, offset, to_numpy_dtype(drawn))
+    t = Tensor._make(call(kernel, getattr(k, kernel), (), *options)).to(wanted)
+    return t.requires_grad_() if requires_grad else t
+
+
+def _reserve(shape: tuple[int, ...], generator: Generator | None) -> tuple[int, int]:
+    """(seed, counter) for the elements of a shape."""
     count = 1
     for n in shape:
         count *= n
-    seed, offset = (generator or default_generator).reserve(count)
-    k = creation.device_table(device)
-    numpy_dtype = to_numpy_dtype(get_default_dtype() if dtype is None else dtype)
-    options = (shape, first, second, seed, offset, numpy_dtype)
-    t = Tensor._make(call(kernel, getattr(k, kernel), (), *options))
-    return t.requires_grad_() if requires_grad else t
+    return (generator or default_generator).reserve(count)
 
 
 def rand(
@@ -112,14 +131,181 @@ def randn(
     return _draw("normal", shape, 0.0, 1.0, dtype, device, requires_grad, generator)
 
 
-def rand_like(input: Tensor, *, dtype: DType | None = None, device: Any = None) -> Tensor:
+def rand_like(
+    input: Tensor,
+    *,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    generator: Generator | None = None,
+) -> Tensor:
     """Uniform random numbers in [0, 1), of input's shape, dtype and device unless given."""
-    return rand(tuple(input.shape), dtype=dtype or input.dtype, device=device or input.device)
+    like = (dtype or input.dtype, device or input.device, requires_grad, generator)
+    return _draw("uniform", tuple(input.shape), 0.0, 1.0, *like)
 
 
-def randn_like(input: Tensor, *, dtype: DType | None = None, device: Any = None) -> Tensor:
+def randn_like(
+    input: Tensor,
+    *,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    generator: Generator | None = None,
+) -> Tensor:
     """Normal random numbers, of input's shape, dtype and device unless given."""
-    return randn(tuple(input.shape), dtype=dtype or input.dtype, device=device or input.device)
+    like = (dtype or input.dtype, device or input.device, requires_grad, generator)
+    return _draw("normal", tuple(input.shape), 0.0, 1.0, *like)
+
+
+def normal(
+    mean: Any,
+    std: Any = 1.0,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Normal random numbers of these means and standard deviations.
+
+    Formula: y = mean + std * z
+
+    Shape: mean's and std's broadcast; `size` if both are numbers
+
+    Args:
+        mean, std: tensors or numbers.
+        size: for two numbers.
+        generator: default: the default generator.
+
+    Raises:
+        RuntimeError: a negative std; shapes that do not broadcast.
+        TypeError: two numbers without a size.
+    """
+    if not isinstance(std, Tensor) and std < 0:
+        raise RuntimeError(f"normal: std must be >= 0; got {std}")
+    if not isinstance(mean, Tensor) and not isinstance(std, Tensor):
+        if size is None:
+            raise TypeError("normal: size must be given for a number as mean and as std")
+        shape = creation.size_of("normal", (size,))
+        return _draw("normal", shape, mean, std, dtype, device, requires_grad, generator)
+    if size is not None:
+        raise TypeError("normal: size is for a number as mean and as std alone")
+    like = (mean if isinstance(mean, Tensor) else std).detach()
+    if isinstance(mean, Tensor) and isinstance(std, Tensor):
+        like = mean.detach() + std.detach()
+    z = randn_like(like, generator=generator)
+    parts = [t.detach() if isinstance(t, Tensor) else t for t in (mean, std)]
+    return z * parts[1] + parts[0]
+
+
+def bernoulli(
+    input: Tensor, p: float | None = None, *, generator: Generator | None = None
+) -> Tensor:
+    """1 with the probability that input gives for the element, else 0.
+
+    Shape: unchanged. The result has input's dtype and no gradient.
+
+    Args:
+        p: one probability for all elements, instead of input's.
+        generator: default: the default generator.
+
+    Raises:
+        RuntimeError: p outside of [0, 1]. (Probabilities in a tensor count as 0 or 1 there, where
+            PyTorch refuses them on the CPU.)
+    """
+    need_tensors("bernoulli", input=input)
+    shape = tuple(input._data.shape)
+    seed, offset = _reserve(shape, generator)
+    drawn = input.dtype if input.dtype in (float32, float64) else float32
+    if p is None:
+        chances = input.detach().to(drawn)
+    else:
+        if not 0.0 <= p <= 1.0:
+            raise RuntimeError(f"bernoulli: p must be in [0, 1]; got {p}")
+        chances = creation.full(shape, float(p), dtype=drawn, device=input.device)
+    y = call("bernoulli", input._table().bernoulli, ("input",), chances._data, seed, offset)
+    return Tensor._make(y).to(input.dtype)
+
+
+def randint(
+    low: int,
+    high: Any = None,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Whole random numbers in [low, high).
+
+    Args:
+        low: the least; `randint(high, size)` counts from 0.
+        high: one more than the largest.
+        size: the shape.
+        generator: default: the default generator.
+        dtype: default: int64.
+
+    Raises:
+        RuntimeError: low >= high.
+    """
+    if size is None:
+        low, high, size = 0, low, high
+    shape = creation.size_of("randint", (tuple(size),))
+    t = _whole("randint", shape, low, high, device, generator).to(dtype or int64)
+    return t.requires_grad_() if requires_grad else t
+
+
+def _whole(
+    name: str, shape: tuple[int, ...], low: Any, high: Any, device: Any, generator: Any
+) -> Tensor:
+    low, high = int(low), int(high)
+    if low >= high:
+        raise RuntimeError(f"{name}: low must be less than high; got low={low}, high={high}")
+    seed, offset = _reserve(shape, generator)
+    k = creation.device_table(device)
+    return Tensor._make(call(name, k.randint, (), shape, low, high, seed, offset))
+
+
+def randint_like(
+    input: Tensor,
+    low: int,
+    high: int | None = None,
+    *,
+    dtype: DType | None = None,
+    device: Any = None,
+    generator: Generator | None = None,
+) -> Tensor:
+    """randint of input's shape, dtype and device unless given; `randint_like(x, high)` from 0."""
+    if high is None:
+        low, high = 0, low
+    shape = tuple(input._data.shape)
+    t = _whole("randint_like", shape, low, high, device or input.device, generator)
+    return t.to(dtype or input.dtype)
+
+
+def randperm(
+    n: int,
+    *,
+    generator: Generator | None = None,
+    dtype: DType | None = None,
+    device: Any = None,
+) -> Tensor:
+    """The whole numbers from 0 to n - 1 in random order, the same on every device.
+
+    Args:
+        n: how many.
+        generator: default: the default generator.
+        dtype: default: int64.
+
+    Raises:
+        RuntimeError: n < 0.
+    """
+    (n,) = creation.size_of("randperm", (n,))
+    seed, offset = (generator or default_generator).reserve(2 * n)
+    stream = np.random.Generator(np.random.Philox(key=seed, counter=offset))
+    return creation.from_numpy(stream.permutation(n)).to(dtype=dtype or int64, device=device)
 
 
 @method("uniform_")
@@ -142,3 +328,68 @@ def _normal_(
     return input.copy_(
         _draw("normal", shape, mean, std, input.dtype, input.device, False, generator)
     )
+
+
+def _in_place(input: Tensor, values: Tensor) -> Tensor:
+    return input.copy_(values)
+
+
+@method("bernoulli")
+def _bernoulli(input: Tensor, p: float | None = None, *, generator: Any = None) -> Tensor:
+    """1 with the probability that the element (or p) gives, else 0."""
+    return bernoulli(input, p, generator=generator)
+
+
+@method("bernoulli_")
+def _bernoulli_(input: Tensor, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:
+    """Fills the tensor with 1 with probability p (a number, or a tensor of them), else 0."""
+    if isinstance(p, Tensor):
+        return _in_place(input, bernoulli(p, generator=generator).expand(tuple(input.shape)))
+    return _in_place(input, bernoulli(input, p, generator=generator))
+
+
+@method("random_")
+def _random_(
+    input: Tensor,
+    from_: int | None = None,
+    to: int | None = None,
+    *,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Fills the tensor with whole numbers in [from_, to), or in [0, from_).
+
+    Without either: from 0 to the dtype's largest, or the largest below which a floating-point
+    dtype has them all.
+    """
+    if to is None:
+        from_, to = 0, from_
+    if to is None:
+        dtype = input._data.dtype
+        if input.dtype.is_floating_point:
+            to = 2 ** (np.finfo(dtype).nmant + 1 if dtype.kind == "f" else 8) + 1
+        else:
+            to = 2 if dtype.kind == "b" else int(np.iinfo(dtype).max)
+    shape = tuple(input._data.shape)
+    return _in_place(input, _whole("random_", shape, from_, to, input.device, generator))
+
+
+@method("exponential_")
+def _exponential_(
+    input: Tensor, lambd: float = 1.0, *, generator: Generator | None = None
+) -> Tensor:
+    """Fills the tensor with numbers of density lambd * e^(-lambd * x), x > 0."""
+    if not lambd > 0:
+        raise RuntimeError(f"exponential_: lambd must be > 0; got {lambd}")
+    shape = tuple(input._data.shape)
+    u = _draw("uniform", shape, 1.0, 0.0, input.dtype, input.device, False, generator)  # (0, 1]
+    return _in_place(input, u.log() * (-1.0 / lambd))
+
+
+@method("log_normal_")
+def _log_normal_(
+    input: Tensor, mean: float = 1.0, std: float = 2.0, *, generator: Generator | None = None
+) -> Tensor:
+    """Fills the tensor with e to normal random numbers."""
+    shape = tuple(input._data.shape)
+    z = _draw("normal", shape, mean, std, input.dtype, input.device, False, generator)
+    return _in_place(input, z.exp())

@@ -9,6 +9,7 @@
 #include "lists/copy.h"
 #include "lists/elementwise.h"
 #include "lists/index.h"
+#include "lists/interpolate.h"
 #include "lists/loss.h"
 #include "lists/matmul.h"
 #include "lists/norm.h"
@@ -39,6 +40,7 @@ namespace gradsmith {
   GS_LOSS_KERNELS(X) \
   GS_NORM_KERNELS(X) \
   GS_PAIR_LOSS_KERNELS(X) \
+  GS_INTERPOLATE_KERNELS(X) \
   GS_RANDOM_KERNELS(X) \
   GS_OPTIM_KERNELS(X) \
   GS_RECURRENT_KERNELS(X)

@@ -1,4 +1,4 @@
-// Random kernels: dropout uniform normal.
+// Random kernels: dropout uniform normal bernoulli randint.
 //
 // Generator: Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2,
 //   3", SC 2011). Every device must give the same numbers; this is the recipe:
@@ -21,6 +21,9 @@
 //     r = sqrt(-2 ln u1); z = r cos(2 pi u2) where i is even, r sin(2 pi u2) where it is odd
 //     (Box-Muller); y = z * std + mean. All of it in float64, rounded once to float32: so devices
 //     whose log and cos differ in the last bit still agree on nearly every float32.
+//   bernoulli: u as dropout's; 1 where u < p, in float64, else 0.
+//   randint: n = offset + i / 2, words a = w[2 * (i % 2)] and b the one after it; low + the upper 64
+//     bits of the 128-bit product of (b * 2^32 + a) and high - low.
 // Split: a block is kBlock elements. Working set: kBatch counters' words (4 KB).
 // Cost: about 10 rounds of 2 multiplications a 4 words; uniform writes y once.
 #include "lists/random.h"
@@ -171,6 +174,21 @@ void dropout_typed(const DropoutArgs& args) {
   });
 }
 
+template <class T>
+void bernoulli_typed(const BernoulliArgs& args) {
+  const T* const p = reinterpret_cast<const T*>(args.p.data);
+  T* const y = reinterpret_cast<T*>(args.y.data);
+  parallel_for(args.p.size, kBlock, [&](int64_t begin, int64_t end) {
+    for_batches(args.seed, args.offset, begin, end, 4,
+                [&](const uint32_t* words, int64_t at, int64_t n) {
+                  for (int64_t i = 0; i < n; ++i) {
+                    const double u = static_cast<double>(words[i] >> 8) * 0x1p-24;
+                    y[at + i] = u < static_cast<double>(p[at + i]) ? T(1) : T(0);
+                  }
+                });
+  });
+}
+
 void uniform_float(const RandomArgs& args) {
   float* const y = reinterpret_cast<float*>(args.y.data);
   const auto low = static_cast<float>(args.first);
@@ -287,6 +305,36 @@ Status normal(const RandomArgs& args) {
     return kDone;
   }
   return kNoDType;
+}
+
+Status bernoulli(const BernoulliArgs& args) {
+  if (args.p.dtype == DType::kFloat32) {
+    bernoulli_typed<float>(args);
+    return kDone;
+  }
+  if (args.p.dtype == DType::kFloat64) {
+    bernoulli_typed<double>(args);
+    return kDone;
+  }
+  return kNoDType;
+}
+
+Status randint(const RandintArgs& args) {
+  if (args.low >= args.high) return {Code::kShape, {1, 0}};
+  int64_t* const y = reinterpret_cast<int64_t*>(args.y.data);
+  const auto low = static_cast<uint64_t>(args.low);
+  const uint64_t range = static_cast<uint64_t>(args.high) - low;
+  parallel_for(args.y.size, kBlock, [&](int64_t begin, int64_t end) {
+    for_batches(
+        args.seed, args.offset, begin, end, 2, [&](const uint32_t* words, int64_t at, int64_t n) {
+          for (int64_t i = 0; i < n; ++i) {
+            const uint64_t word = static_cast<uint64_t>(words[2 * i + 1]) << 32 | words[2 * i];
+            const auto product = static_cast<unsigned __int128>(word) * range;
+            y[at + i] = static_cast<int64_t>(low + static_cast<uint64_t>(product >> 64));
+          }
+        });
+  });
+  return kDone;
 }
 
 }  // namespace GS_ISA

@@ -22,6 +22,7 @@ FAMILIES: tuple[str, ...] = (
     "loss",
     "norm",
     "pair_loss",
+    "interpolate",
     "random",
     "optim",
     "recurrent",

@@ -1,4 +1,4 @@
-// Random kernels: dropout uniform normal.
+// Random kernels: dropout uniform normal bernoulli randint.
 //
 // Formula   Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3",
 //           SC 2011) with key = seed and counter = (offset + k, 0): four 32-bit words w[0..3] of
@@ -8,6 +8,8 @@
 //           dropout: y = x * scale where (word >> 8) >= limit, else 0, limit = ceil(p * 2^24).
 //           uniform: u = (word >> 8) * 2^-24 (float32), 53 bits of two words (float64);
 //           y = u * range + low, rounded twice.
+//           bernoulli: 1 where (word >> 8) * 2^-24 < p. randint: low + the upper half of two words
+//           times the range.
 //           normal: Box-Muller in float64 on pairs of elements, rounded once.
 // Layout    contiguous. A counter gives four elements; two of float64 in uniform and normal.
 // Split     grid-stride; a thread takes one counter and stores its elements as 16-byte vectors where
@@ -163,5 +165,35 @@ __global__ void random_fill(T* __restrict__ y, P first, P second, uint64 seed, u
     T values[kCount];
     Distribution::draw(philox(seed, offset + static_cast<uint64>(c)), first, second, values);
     store(y, kCount * c, n, values, 1);
+  }
+}
+
+template <class T>
+__global__ void bernoulli(const T* __restrict__ p, T* __restrict__ y, uint64 seed, uint64 offset,
+                          int64 n, int aligned) {
+  for (int64 c = gs::grid_thread(); 4 * c < n; c += gs::grid_threads()) {
+    const Words words = philox(seed, offset + static_cast<uint64>(c));
+    T values[4];
+    load(p, 4 * c, n, values, aligned);
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      const double u = static_cast<double>(words.w[k] >> 8) * 0x1p-24;
+      values[k] = u < static_cast<double>(values[k]) ? T(1) : T(0);
+    }
+    store(y, 4 * c, n, values, aligned);
+  }
+}
+
+__global__ void randint(int64* __restrict__ y, int64 low, uint64 range, uint64 seed, uint64 offset,
+                        int64 n) {
+  for (int64 c = gs::grid_thread(); 2 * c < n; c += gs::grid_threads()) {
+    const Words words = philox(seed, offset + static_cast<uint64>(c));
+    int64 values[2];
+#pragma unroll
+    for (int k = 0; k < 2; ++k) {
+      const uint64 word = static_cast<uint64>(words.w[2 * k + 1]) << 32 | words.w[2 * k];
+      values[k] = static_cast<int64>(static_cast<uint64>(low) + __umul64hi(word, range));
+    }
+    store(y, 2 * c, n, values, 1);
   }
 }

@@ -1,4 +1,4 @@
-"""Launchers of random.cu: dropout, uniform, normal."""
+"""Launchers of random.cu: dropout, uniform, normal, bernoulli, randint."""
 
 from __future__ import annotations
 
@@ -30,7 +30,14 @@ _FILLS = (
     "random_fill<Normal, float, double>",
     "random_fill<Normal, double, double>",
 )
-MODULE = Module("random.cu", [*(f"dropout<{t}>" for t in _TYPES), *_FILLS])
+MODULE = Module(
+    "random.cu",
+    [
+        *(f"{kernel}<{t}>" for kernel in ("dropout", "bernoulli") for t in _TYPES),
+        *_FILLS,
+        "randint",
+    ],
+)
 
 
 def dropout(x: Any, p: float, seed: int, offset: int) -> Any:
@@ -102,4 +109,37 @@ def normal(
     return _fill("normal", "Normal", shape, parameters, seed, offset, dtype)
 
 
-ENTRIES = {"dropout": dropout, "uniform": uniform, "normal": normal}
+def bernoulli(p: Any, seed: int, offset: int) -> Any:
+    """1 with probability p, else 0."""
+    t = check_floats("bernoulli", p=p)
+    p = contiguous(p)
+    y = memory.empty(p.shape, p.dtype)
+    n = y.size
+    if n:
+        aligned = np.int32((address(p) | address(y)) % 16 == 0)
+        args = (p, y, np.uint64(seed), np.uint64(offset), np.int64(n), aligned)
+        launch(MODULE, f"bernoulli<{t}>", (blocks_for(-(-n // 4)),), (THREADS,), 0, args)
+    return y
+
+
+def randint(shape: tuple[int, ...], low: int, high: int, seed: int, offset: int) -> Any:
+    """Whole numbers in [low, high)."""
+    if low >= high:
+        raise Fault("randint", "shape", 1)
+    size_of("randint", shape)
+    y = memory.empty(tuple(shape), np.dtype(np.int64))
+    n = y.size
+    if n:
+        options = (np.int64(low), np.uint64(high - low), np.uint64(seed), np.uint64(offset))
+        blocks = blocks_for(-(-n // 2))
+        launch(MODULE, "randint", (blocks,), (THREADS,), 0, (y, *options, np.int64(n)))
+    return y
+
+
+ENTRIES = {
+    "dropout": dropout,
+    "uniform": uniform,
+    "normal": normal,
+    "bernoulli": bernoulli,
+    "randint": randint,
+}

@@ -24,6 +24,7 @@ FAMILIES = (
     "conv",
     "pool",
     "norm",
+    "interpolate",
     "loss",
     "pair_loss",
     "random",

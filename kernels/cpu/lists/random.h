@@ -46,10 +46,45 @@ struct RandomArgs {
   }
 };
 
+struct BernoulliArgs {
+  Array p;
+  uint64_t seed, offset;
+  Array y;
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(BernoulliArgs, p, kContiguous),
+        GS_FIELD(BernoulliArgs, seed, kUInt),
+        GS_FIELD(BernoulliArgs, offset, kUInt),
+        GS_OUT(BernoulliArgs, y, "p", "p"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
+};
+
+struct RandintArgs {
+  Ints shape;
+  int64_t low, high;
+  uint64_t seed, offset;
+  Array y;
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(RandintArgs, shape, kInts),
+        GS_FIELD(RandintArgs, low, kInt),
+        GS_FIELD(RandintArgs, high, kInt),
+        GS_FIELD(RandintArgs, seed, kUInt),
+        GS_FIELD(RandintArgs, offset, kUInt),
+        GS_OUT(RandintArgs, y, "shape", "int64"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
+};
+
 #define GS_RANDOM_KERNELS(X) \
   X(dropout, DropoutArgs) \
   X(uniform, RandomArgs) \
-  X(normal, RandomArgs)
+  X(normal, RandomArgs) \
+  X(bernoulli, BernoulliArgs) \
+  X(randint, RandintArgs)
 // clang-format on
 
 }  // namespace gradsmith
