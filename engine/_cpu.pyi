@@ -315,6 +315,24 @@ def pair_loss_bwd(
     reduction: int,
     /,
 ) -> Array: ...
+def resample(
+    x: Array,
+    dim: int,
+    out_shape: tuple[int, ...],
+    mode: int,
+    align_corners: bool,
+    scale: float,
+    /,
+) -> Array: ...
+def resample_bwd(
+    grad_y: Array,
+    dim: int,
+    x_shape: tuple[int, ...],
+    mode: int,
+    align_corners: bool,
+    scale: float,
+    /,
+) -> Array: ...
 def dropout(x: Array, p: float, seed: int, offset: int, /) -> Array: ...
 def uniform(
     shape: tuple[int, ...],
@@ -334,6 +352,8 @@ def normal(
     dtype: np.dtype[Any],
     /,
 ) -> Array: ...
+def bernoulli(p: Array, seed: int, offset: int, /) -> Array: ...
+def randint(shape: tuple[int, ...], low: int, high: int, seed: int, offset: int, /) -> Array: ...
 def sgd_step(
     params: Sequence[Array],
     grads: Sequence[Array],

@@ -618,6 +618,33 @@ class Tensor:
         generator: Generator | None = None,
     ) -> Tensor:
         """Fills the tensor with normal random numbers."""
+    def bernoulli(self, p: builtins.float | None = None, *, generator: Any = None) -> Tensor:
+        """1 with the probability that the element (or p) gives, else 0."""
+    def bernoulli_(self, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:
+        """Fills the tensor with 1 with probability p (a number, or a tensor of them), else 0."""
+    def random_(
+        self,
+        from_: builtins.int | None = None,
+        to: builtins.int | None = None,
+        *,
+        generator: Generator | None = None,
+    ) -> Tensor:
+        """Fills the tensor with whole numbers in [from_, to), or in [0, from_)."""
+    def exponential_(
+        self,
+        lambd: builtins.float = 1.0,
+        *,
+        generator: Generator | None = None,
+    ) -> Tensor:
+        """Fills the tensor with numbers of density lambd * e^(-lambd * x), x > 0."""
+    def log_normal_(
+        self,
+        mean: builtins.float = 1.0,
+        std: builtins.float = 2.0,
+        *,
+        generator: Generator | None = None,
+    ) -> Tensor:
+        """Fills the tensor with e to normal random numbers."""
     def sort(
         self,
         dim: builtins.int = -1,
