@@ -29,6 +29,7 @@ FAMILIES = (
     "pair_loss",
     "random",
     "recurrent",
+    "history",
 )
 
 
@@ -36,45 +37,6 @@ FAMILIES = (
 def op_infos() -> tuple[OpInfo, ...]:
     """Every op of the database, family by family."""
     families = [import_module(f".{name}", __name__) for name in FAMILIES]
-    from . import (
-        compare,
-        conv,
-        elementwise,
-        history,
-        index,
-        loss,
-        math,
-        matmul,
-        norm,
-        pad,
-        pair_loss,
-        pool,
-        random,
-        recurrent,
-        reduce,
-        sort,
-        view,
-    )
-
-    families = (
-        elementwise,
-        reduce,
-        view,
-        index,
-        pad,
-        sort,
-        matmul,
-        conv,
-        pool,
-        loss,
-        random,
-        compare,
-        history,
-        math,
-        norm,
-        pair_loss,
-        recurrent,
-    )
     infos = tuple(info for family in families for info in family.infos())
     names = [info.name for info in infos]
     if len(set(names)) != len(names):
