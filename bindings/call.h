@@ -297,6 +297,11 @@ class Call {
         Array& array = at<Array>(field);
         return read_array(field, object, &array) && same_dtype(array);
       }
+      case Kind::kMaybe: {
+        Array& array = at<Array>(field);
+        array = Array{};
+        return object == Py_None || (read_array(field, object, &array) && same_dtype(array));
+      }
       case Kind::kOptional:
         if (object == Py_None) {
           at<Array>(field) = Array{};

@@ -75,6 +75,7 @@ const char* kind_name(Kind kind) {
   switch (kind) {
     case Kind::kArray: return "array";
     case Kind::kContiguous: return "contiguous";
+    case Kind::kMaybe:
     case Kind::kOptional: return "optional";
     case Kind::kIndices: return "indices";
     case Kind::kOperand: return "operand";

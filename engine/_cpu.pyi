@@ -566,6 +566,36 @@ def gru_bwd(
     reverse: bool,
     /,
 ) -> tuple[Array, Array, Array, Array]: ...
+def attention_fwd(
+    query: Array,
+    key: Array,
+    value: Array,
+    mask: Array | None,
+    out_shape: tuple[int, ...],
+    rows_shape: tuple[int, ...],
+    causal: bool,
+    scale: float,
+    p: float,
+    seed: int,
+    offset: int,
+    /,
+) -> tuple[Array, Array]: ...
+def attention_bwd(
+    grad_y: Array,
+    query: Array,
+    key: Array,
+    value: Array,
+    mask: Array | None,
+    y: Array,
+    log_sum: Array,
+    mask_shape: tuple[int, ...],
+    causal: bool,
+    scale: float,
+    p: float,
+    seed: int,
+    offset: int,
+    /,
+) -> tuple[Array, Array, Array, Array]: ...
 def strided(x: Array, shape: tuple[int, ...], strides: tuple[int, ...], /) -> Array: ...
 def empty_cache() -> None: ...
 def fail_allocation(nth: int) -> None: ...

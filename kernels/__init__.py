@@ -203,6 +203,18 @@ KERNELS: dict[str, tuple[str, str]] = {
         "grad_y grad_h_n saved y h_0? weight_hh batch_sizes x_shape h_shape reverse",
         "grad_x grad_hidden grad_h_0 h_before",
     ),
+    # attention: query (.., L, E), key (.., S, E), value (.., S, V), mask (.., L, S) or None, added
+    # to the scores; one batch (..), any strides, 0 where it repeats. Dropout: Philox, counter =
+    # offset + ((batch * S + j) * round_up(L, 4) + i) / 4 of query i and key j, word i % 4.
+    "attention_fwd": (
+        "query key value mask? out_shape rows_shape causal scale p seed offset",
+        "y log_sum",
+    ),
+    # mask_shape: (.., L, S), or (0,) where the mask's gradient is not wanted
+    "attention_bwd": (
+        "grad_y query key value mask? y log_sum mask_shape causal scale p seed offset",
+        "grad_query grad_key grad_value grad_mask",
+    ),
     # optim, in place: p, and up to three states, by g; norm is the gradients' total norm, for
     # clipping; hyper a float64 host array of numbers (optim_rules.cuh; engine/ops/optim.py)
     "sgd_step": (_STEP, ""),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..ops.attention import scaled_dot_product_attention
 from ..ops.conv import (
     conv1d,
     conv2d,
@@ -109,6 +110,7 @@ __all__ = [
     "pixel_unshuffle",
     "relu",
     "rms_norm",
+    "scaled_dot_product_attention",
     "sigmoid",
     "smooth_l1_loss",
     "soft_margin_loss",

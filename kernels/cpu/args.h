@@ -68,9 +68,10 @@ struct Status {
 
 // ---- the list of fields of an Args struct ----
 
-// Arrays of the kinds kArray, kContiguous, kOptional and kOperand must be of one dtype.
+// Arrays of the kinds kArray, kMaybe, kContiguous, kOptional and kOperand must be of one dtype.
 enum class Kind : uint8_t {
   kArray,       // any strides
+  kMaybe,       // like kArray, or None: data == nullptr
   kContiguous,  // copied to C order (and alignment) first where it is not
   kOptional,    // like kContiguous, or None: data == nullptr
   kIndices,     // like kContiguous, of a dtype of its own (indices, labels, host values)

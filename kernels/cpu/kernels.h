@@ -5,6 +5,7 @@
 #pragma once
 
 #include "lists/compare.h"
+#include "lists/attention.h"
 #include "lists/conv.h"
 #include "lists/copy.h"
 #include "lists/elementwise.h"
@@ -43,7 +44,8 @@ namespace gradsmith {
   GS_INTERPOLATE_KERNELS(X) \
   GS_RANDOM_KERNELS(X) \
   GS_OPTIM_KERNELS(X) \
-  GS_RECURRENT_KERNELS(X)
+  GS_RECURRENT_KERNELS(X) \
+  GS_ATTENTION_KERNELS(X)
 // clang-format on
 
 // Each ISA build defines all kernels in its own namespace (GS_ISA: v2, v3, v4 or neon).

@@ -27,6 +27,7 @@ constexpr PanelTiles<T> kPanelTiles =
 
 template <class T>
 void pack_left_typed(const T* a, int64_t row, int64_t column, int64_t rows, int64_t K, T* to) {
+  if (rows <= 0) return;
   const Panels panels(rows);
   for (int64_t i = 0; i < panels.count; ++i) {
     const int height = panels.rows(i);
@@ -52,6 +53,7 @@ template <class T>
 void multiply_typed(const T* a, const T* b, int64_t rows, int64_t N, int64_t K, T* y,
                     int64_t stride, bool add) {
   constexpr int64_t W = kPanelColumns<T>, L = kLanes<T>;
+  if (rows <= 0) return;
   const Panels panels(rows);
   const Start start = add ? Start::kOutput : Start::kZero;
   alignas(GS_VECTOR_BYTES) T edge[TileShape::kRows * W];

@@ -26,6 +26,7 @@ FAMILIES: tuple[str, ...] = (
     "random",
     "optim",
     "recurrent",
+    "attention",
 )
 
 

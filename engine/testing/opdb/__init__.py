@@ -29,6 +29,7 @@ FAMILIES = (
     "pair_loss",
     "random",
     "recurrent",
+    "attention",
     "history",
 )
 
