@@ -46,6 +46,10 @@ from .ops.loss import *
 from .ops.math import *
 from .ops.matmul import *
 from .ops.pair_loss import *
+from .ops.distance import *
+from .ops.einsum import *
+from .ops.margin_loss import *
+from .ops.products import *
 from .ops.pool import *
 from .ops.random import *
 from .ops.recurrent_layers import *

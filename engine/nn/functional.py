@@ -19,6 +19,7 @@ from ..ops.dropout import (
     dropout3d,
     feature_alpha_dropout,
 )
+from ..ops.distance import cosine_similarity, pairwise_distance, pdist
 from ..ops.elementwise import relu as _relu
 from ..ops.elementwise import sigmoid, tanh
 from ..ops.embedding import embedding, one_hot
@@ -29,6 +30,19 @@ from ..ops.interpolate import (
     pixel_unshuffle,
 )
 from ..ops.loss import cross_entropy, log_softmax, nll_loss
+from ..ops.margin_loss import (
+    cosine_embedding_loss,
+    dice_loss,
+    elastic_net_penalty,
+    gaussian_nll_loss,
+    l1_penalty,
+    l2_penalty,
+    multi_margin_loss,
+    multilabel_margin_loss,
+    multilabel_soft_margin_loss,
+    triplet_margin_loss,
+    triplet_margin_with_distance_loss,
+)
 from ..ops.matmul import linear
 from ..ops.norm import (
     batch_norm,
@@ -60,6 +74,7 @@ from ..ops.pool import (
     max_pool2d,
     max_pool3d,
 )
+from ..ops.products import bilinear
 from ..ops.random import dropout
 from ..tensor import Tensor
 
@@ -69,6 +84,7 @@ __all__ = [
     "avg_pool2d",
     "avg_pool3d",
     "batch_norm",
+    "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "channel_shuffle",
@@ -78,6 +94,8 @@ __all__ = [
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
+    "cosine_embedding_loss",
+    "cosine_similarity",
     "cross_entropy",
     "drop_path",
     "dropout",
@@ -89,11 +107,20 @@ __all__ = [
     "instance_norm",
     "interpolate",
     "layer_norm",
+    "dice_loss",
+    "dropout",
+    "elastic_net_penalty",
     "embedding",
+    "gaussian_nll_loss",
+    "group_norm",
     "hinge_embedding_loss",
     "huber_loss",
+    "instance_norm",
     "kl_div",
     "l1_loss",
+    "l1_penalty",
+    "l2_penalty",
+    "layer_norm",
     "linear",
     "local_response_norm",
     "log_softmax",
@@ -102,9 +129,14 @@ __all__ = [
     "max_pool2d",
     "max_pool3d",
     "mse_loss",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
+    "multilabel_soft_margin_loss",
     "nll_loss",
     "one_hot",
     "pad",
+    "pairwise_distance",
+    "pdist",
     "poisson_nll_loss",
     "pixel_shuffle",
     "pixel_unshuffle",
@@ -115,6 +147,8 @@ __all__ = [
     "smooth_l1_loss",
     "soft_margin_loss",
     "tanh",
+    "triplet_margin_loss",
+    "triplet_margin_with_distance_loss",
 ]
 
 

@@ -9,6 +9,7 @@ from .conv import (
     ConvTranspose2d,
     ConvTranspose3d,
 )
+from .distance import CosineSimilarity, PairwiseDistance
 from .elementwise import ReLU, Sigmoid, Tanh
 from .interpolate import (
     ChannelShuffle,
@@ -34,7 +35,16 @@ from .loss import (
     SmoothL1Loss,
     SoftMarginLoss,
 )
-from .matmul import Linear
+from .margin_loss import (
+    CosineEmbeddingLoss,
+    GaussianNLLLoss,
+    MultiLabelMarginLoss,
+    MultiLabelSoftMarginLoss,
+    MultiMarginLoss,
+    TripletMarginLoss,
+    TripletMarginWithDistanceLoss,
+)
+from .matmul import Bilinear, Linear
 from .norm import (
     BatchNorm1d,
     BatchNorm2d,
@@ -88,6 +98,7 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
+    "Bilinear",
     "ChannelShuffle",
     "CircularPad1d",
     "CircularPad2d",
@@ -101,6 +112,8 @@ __all__ = [
     "ConvTranspose1d",
     "ConvTranspose2d",
     "ConvTranspose3d",
+    "CosineEmbeddingLoss",
+    "CosineSimilarity",
     "CrossEntropyLoss",
     "DropPath",
     "Dropout",
@@ -111,6 +124,7 @@ __all__ = [
     "Flatten",
     "GRU",
     "GRUCell",
+    "GaussianNLLLoss",
     "GroupNorm",
     "HingeEmbeddingLoss",
     "HuberLoss",
@@ -133,7 +147,11 @@ __all__ = [
     "MaxPool3d",
     "ModuleDict",
     "ModuleList",
+    "MultiLabelMarginLoss",
+    "MultiLabelSoftMarginLoss",
+    "MultiMarginLoss",
     "NLLLoss",
+    "PairwiseDistance",
     "ParameterDict",
     "ParameterList",
     "PixelShuffle",
@@ -156,6 +174,8 @@ __all__ = [
     "SmoothL1Loss",
     "SoftMarginLoss",
     "Tanh",
+    "TripletMarginLoss",
+    "TripletMarginWithDistanceLoss",
     "Unflatten",
     "Upsample",
     "UpsamplingBilinear2d",

@@ -1,0 +1,252 @@
+"""Norms of vectors and distances between them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..autograd.dispatch import apply
+from ..autograd.op import op
+from ..tensor import Tensor
+from . import creation, shapes
+from .elementwise import neg, relu
+from .loss_options import broadcast_shape, same_dtype
+from .math import abs, abs_bwd_
+from .reduce import amax, sum, sum_to_shape
+from .view import expand
+
+__all__ = ["cdist", "cosine_similarity", "pairwise_distance", "pdist"]
+
+#: The least number that a norm is divided by: 0 / this is 0.
+_LEAST = 1e-37
+
+
+def _not_zero(k: Any, y: Any) -> Any:
+    """max(y, a very small number), for y >= 0."""
+    return k.add(k.relu(k.sub(y, _LEAST)), _LEAST)
+
+
+@op(inputs="x", formula="y = (sum of |x|^p over dims)^(1/p)")
+def vector_norm_(k, x, p, dims, out_shape):
+    if p == 1.0:
+        y = k.sum(k.abs(x), dims, out_shape)
+    elif p == 2.0:
+        y = k.sqrt(k.sum(k.square(x), dims, out_shape))
+    else:
+        powers = k.exp(k.mul(k.log(k.abs(x)), p))
+        total = k.sum(powers, dims, out_shape)
+        y = k.exp(k.mul(k.log(total), 1.0 / p))
+    return y, (x, y)
+
+
+@vector_norm_.gradient
+def _(k, saved, grad_y, need, p, dims, out_shape):
+    x, y = saved
+    x_shape = tuple(x.shape)
+    kept = shapes.reduced(x_shape, dims, True)
+    g = k.expand(k.reshape(grad_y, kept), x_shape)
+    if p == 1.0:
+        return (k.abs_bwd(g, x),)
+    if p == 2.0:  # x / y; 0 where y is 0
+        scale = k.reshape(k.div(grad_y, _not_zero(k, y)), kept)
+        return (k.mul(x, k.expand(scale, x_shape)),)
+    # sign(x) (|x| / y)^(p - 1); 0 where x is 0
+    logs = k.sub(k.log(k.abs(x)), k.expand(k.reshape(k.log(y), kept), x_shape))
+    return (k.abs_bwd(k.mul(g, k.exp(k.mul(logs, p - 1.0))), x),)
+
+
+def norm_over(name: str, x: Tensor, p: float, dims: tuple[int, ...], keepdim: bool) -> Tensor:
+    """The p-norm over dims.
+
+    Raises:
+        RuntimeError: of nothing, where p is infinite or negative.
+    """
+    p = float(p)
+    shape = tuple(x._data.shape)
+    if p in (math.inf, -math.inf):
+        if any(shape[d] == 0 for d in dims):
+            raise RuntimeError(f"{name}: p = {p} of nothing; got shape {shape}")
+        if not dims:
+            return abs(x)
+        if p > 0:
+            return amax(abs(x), dims, keepdim)
+        return neg(amax(neg(abs(x)), dims, keepdim))
+    if p == 0.0:
+        ones = creation.ones_like(x)
+        return sum(abs(apply(abs_bwd_, (ones, x.detach()))), dims, keepdim)
+    return apply(vector_norm_, (x,), (p, dims, shapes.reduced(shape, dims, keepdim)))
+
+
+@op(inputs="a b", formula="y[.., i, j] = |a[.., i, :] - b[.., j, :]|")
+def euclidean_(k, a, b, out_shape):
+    # |a|^2 + |b|^2 - 2 a b: one matrix product, but for rounding where both are far from 0.
+    columns = _transposed(k, b)
+    squares_a = k.sum(k.square(a), (len(a.shape) - 1,), (*tuple(a.shape)[:-1], 1))
+    squares_b = k.sum(k.square(columns), (len(b.shape) - 2,), _row(columns))
+    squares = k.add(k.add(k.matmul(k.mul(a, -2.0), columns, None, out_shape), squares_a), squares_b)
+    y = k.sqrt(k.relu(squares))
+    return y, (a, b, y)
+
+
+def _transposed(k: Any, x: Any) -> Any:
+    n = len(x.shape)
+    return k.permute(x, (*range(n - 2), n - 1, n - 2))
+
+
+def _row(columns: Any) -> tuple[int, ...]:
+    shape = tuple(columns.shape)
+    return (*shape[:-2], 1, shape[-1])
+
+
+@euclidean_.gradient
+def _(k, saved, grad_y, need, out_shape):
+    a, b, y = saved
+    least = _not_zero(k, y)
+    ratio = k.div(k.mul(grad_y, k.div(y, least)), least)  # grad_y / y; 0 where y is 0
+    n = len(out_shape)
+    grads = [None, None]
+    for i, (own, other, r) in enumerate(((a, b, ratio), (b, a, _transposed(k, ratio)))):
+        if not need[i]:
+            continue
+        r_shape = tuple(r.shape)
+        total = k.sum(r, (n - 1,), (*r_shape[:-1], 1))
+        out = (*r_shape[:-1], tuple(other.shape)[-1])
+        grad = k.sub(k.mul(own, total), k.matmul(r, other, None, out))
+        grads[i] = sum_to_shape(k, grad, tuple(own.shape))
+    return tuple(grads)
+
+
+def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
+    """The cosine of the angle between vectors.
+
+    Formula: y = x1 . x2 / (max(|x1|, eps) max(|x2|, eps)) along dim
+
+    Shape: both broadcast; without dim.
+
+    Args:
+        dim: along which the vectors lie.
+        eps: the least length.
+
+    Raises:
+        RuntimeError: shapes that do not broadcast.
+        IndexError: dim out of range.
+    """
+    name = "cosine_similarity"
+    x1, x2 = same_dtype(name, True, x1=x1, x2=x2)
+    shape = broadcast_shape(name, tuple(x1._data.shape), tuple(x2._data.shape))
+    d = shapes.dim(name, dim, len(shape))
+    dims = (d,) if shape else ()
+    units = []
+    for x in (x1, x2):
+        x = x if tuple(x._data.shape) == shape else expand(x, shape)
+        length = norm_over(name, x, 2.0, dims, True)
+        # PyTorch raises short lengths to eps without telling the gradient.
+        fixed = length.detach()
+        units.append(x / (length + (relu(fixed - eps) + eps - fixed)))
+    return sum(units[0] * units[1], dims)
+
+
+def pairwise_distance(
+    x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
+) -> Tensor:
+    """The distance between vectors that lie along the last dimension.
+
+    Formula: y = (sum over d of |x1[d] - x2[d] + eps|^p)^(1/p)
+
+    Shape: (*, D), (*, D), which broadcast -> (*), or (*, 1) with keepdim
+
+    Args:
+        p: the norm; inf: the largest difference.
+        eps: added to each difference, which keeps the gradient finite.
+        keepdim: whether the last dimension stays, with size 1.
+
+    Raises:
+        RuntimeError: shapes that do not broadcast.
+    """
+    name = "pairwise_distance"
+    x1, x2 = same_dtype(name, True, x1=x1, x2=x2)
+    shape = broadcast_shape(name, tuple(x1._data.shape), tuple(x2._data.shape))
+    difference = x1 - x2 + eps
+    return norm_over(name, difference, p, (len(shape) - 1,) if shape else (), bool(keepdim))
+
+
+_MODES = (
+    "use_mm_for_euclid_dist_if_necessary",
+    "use_mm_for_euclid_dist",
+    "donot_use_mm_for_euclid_dist",
+)
+
+
+def cdist(
+    x1: Tensor,
+    x2: Tensor,
+    p: float = 2.0,
+    compute_mode: str = "use_mm_for_euclid_dist_if_necessary",
+) -> Tensor:
+    """The distances between every row of one matrix and every row of another.
+
+    Formula: y[.., i, j] = (sum over d of |x1[.., i, d] - x2[.., j, d]|^p)^(1/p)
+
+    Shape: (*B, P, D), (*B, R, D), whose batches broadcast -> (*B, P, R)
+
+    Args:
+        p: the norm, >= 0.
+        compute_mode: whether p = 2 is computed by a matrix product, |a|^2 + |b|^2 - 2 a b, which is
+            fast, and less accurate for near rows far from 0: PyTorch's three words; by default
+            where there are more than 25 rows. Otherwise the differences are held in memory, P R D
+            of them.
+
+    Raises:
+        ValueError: another compute_mode.
+        RuntimeError: a negative p, or shapes that do not fit.
+    """
+    x1, x2 = same_dtype("cdist", True, x1=x1, x2=x2)
+    if compute_mode not in _MODES:
+        raise ValueError(f"cdist: compute_mode must be one of {_MODES}; got {compute_mode!r}")
+    if p < 0:
+        raise RuntimeError(f"cdist: p must be >= 0; got {p}")
+    a, b = tuple(x1._data.shape), tuple(x2._data.shape)
+    if len(a) < 2 or len(b) < 2 or a[-1] != b[-1]:
+        raise RuntimeError(f"cdist: both must be (.., rows, D) with one D; got x1 {a}, x2 {b}")
+    batch = broadcast_shape("cdist", a[:-2], b[:-2])
+    by_product = compute_mode == _MODES[1] or (
+        compute_mode == _MODES[0] and (a[-2] > 25 or b[-2] > 25)
+    )
+    if p == 2 and by_product:
+        return apply(euclidean_, (x1, x2), ((*batch, a[-2], b[-2]),))
+    if not a[-1]:
+        return creation.zeros((*batch, a[-2], b[-2]), dtype=x1.dtype, device=x1.device)
+    difference = x1.unsqueeze(-2) - x2.unsqueeze(-3)
+    if math.isinf(p) and 0 in difference._data.shape:
+        return difference.sum(-1)
+    return norm_over("cdist", difference, p, (difference.ndim - 1,), False)
+
+
+def pdist(input: Tensor, p: float = 2.0) -> Tensor:
+    """The distances between every two rows of a matrix, each pair once.
+
+    Formula: y = |input[i] - input[j]|_p for i < j, in order
+
+    Shape: (N, D) -> (N (N - 1) / 2,)
+
+    Args:
+        p: the norm, >= 0.
+
+    Raises:
+        RuntimeError: another rank, or a negative p.
+    """
+    (input,) = same_dtype("pdist", True, input=input)
+    if input.ndim != 2:
+        raise RuntimeError(f"pdist: input must be 2-D; got shape {tuple(input.shape)}")
+    if p < 0:
+        raise RuntimeError(f"pdist: p must be >= 0; got {p}")
+    from .index import index_select
+
+    n = input._data.shape[0]
+    first = [i for i in range(n) for _ in range(i + 1, n)]
+    second = [j for i in range(n) for j in range(i + 1, n)]
+    rows = []
+    for chosen in (first, second):
+        index = creation.tensor(chosen, device=input.device).long()
+        rows.append(index_select(input, 0, index))
+    return norm_over("pdist", rows[0] - rows[1], p, (1,), False)
