@@ -602,6 +602,70 @@ class Tensor:
         """The product of two matrices."""
     def bmm(self, mat2: Tensor) -> Tensor:
         """The products of two batches of matrices, pair by pair."""
+    def mv(self, vec: Tensor) -> Tensor:
+        """The product of a matrix and a vector."""
+    def dot(self, tensor: Tensor) -> Tensor:
+        """The dot product of two vectors."""
+    def vdot(self, other: Tensor) -> Tensor:
+        """The dot product of two real vectors, as dot."""
+    def inner(self, other: Tensor) -> Tensor:
+        """The dot products along the last dimensions."""
+    def outer(self, vec2: Tensor) -> Tensor:
+        """The products of every element of one vector with every element of another."""
+    def ger(self, vec2: Tensor) -> Tensor:
+        """As outer, under BLAS' name."""
+    def addmm(self, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+        """A product of matrices added to a matrix; a row is added in the product's own kernel."""
+    def addmv(self, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+        """The product of a matrix and a vector, added to a vector."""
+    def addr(self, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+        """The outer product of two vectors, added to a matrix."""
+    def baddbmm(
+        self,
+        batch1: Tensor,
+        batch2: Tensor,
+        *,
+        beta: Any = 1,
+        alpha: Any = 1,
+    ) -> Tensor:
+        """Products of matrices, pair by pair, added to matrices."""
+    def addbmm(
+        self,
+        batch1: Tensor,
+        batch2: Tensor,
+        *,
+        beta: Any = 1,
+        alpha: Any = 1,
+    ) -> Tensor:
+        """The sum of the products of matrices, pair by pair, added to a matrix."""
+    def kron(self, other: Tensor) -> Tensor:
+        """The Kronecker product: every element of input times the whole of other."""
+    def cross(self, other: Tensor, dim: builtins.int | None = None) -> Tensor:
+        """The cross product of vectors of three elements."""
+    def addbmm_(
+        self,
+        batch1: Tensor,
+        batch2: Tensor,
+        *,
+        beta: Any = 1,
+        alpha: Any = 1,
+    ) -> Tensor:
+        """The sum of the products of matrices, pair by pair, added to a matrix."""
+    def addmm_(self, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+        """A product of matrices added to a matrix; a row is added in the product's own kernel."""
+    def addmv_(self, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+        """The product of a matrix and a vector, added to a vector."""
+    def addr_(self, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+        """The outer product of two vectors, added to a matrix."""
+    def baddbmm_(
+        self,
+        batch1: Tensor,
+        batch2: Tensor,
+        *,
+        beta: Any = 1,
+        alpha: Any = 1,
+    ) -> Tensor:
+        """Products of matrices, pair by pair, added to matrices."""
     def uniform_(
         self,
         low: builtins.float = 0.0,
