@@ -21,6 +21,7 @@ from .loss_options import (
     same_dtype,
 )
 from .math import abs, square
+from .matmul import matmul
 from .operands import need_tensors
 from .pair_loss import binary_cross_entropy_with_logits
 from .reduce import amax, mean, sum
@@ -151,7 +152,7 @@ def multilabel_margin_loss(
     # 1 for a label, 0 from the first -1 on: no ends among those up to it.
     ends = 1.0 - relu(1.0 - relu(-labels))
     order = creation.ones((c, c), dtype=x.dtype, device=x.device).triu()
-    valid = relu(1.0 - ends @ order)
+    valid = relu(1.0 - matmul(ends, order))
     places = (labels * valid).long()
     marks = apply(scatter_sum_, (valid, places), ((n, c), 1))
     is_label = 1.0 - relu(1.0 - marks)
