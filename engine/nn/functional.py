@@ -11,6 +11,7 @@ from ..ops.conv import (
     conv_transpose2d,
     conv_transpose3d,
 )
+from ..ops.distance import cosine_similarity, pairwise_distance, pdist
 from ..ops.dropout import (
     alpha_dropout,
     drop_path,
@@ -19,7 +20,6 @@ from ..ops.dropout import (
     dropout3d,
     feature_alpha_dropout,
 )
-from ..ops.distance import cosine_similarity, pairwise_distance, pdist
 from ..ops.elementwise import relu as _relu
 from ..ops.elementwise import sigmoid, tanh
 from ..ops.embedding import embedding, one_hot
