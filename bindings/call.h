@@ -154,6 +154,7 @@ class Call {
       case Code::kDType: return raise("dtype");
       case Code::kShape: return raise("shape", PyLong_FromLongLong(a));
       case Code::kRange: return raise("range", Py_BuildValue("L", a));
+      case Code::kZeroDivision: return raise("zero_division");
       case Code::kIndex: return raise("index", Py_BuildValue("(LL)", a, b));
       default: break;
     }

@@ -22,6 +22,7 @@ from .device import device
 from .dtype import (
     bfloat16,
     bool_,
+    can_cast,
     dtype,
     float16,
     float32,
@@ -31,9 +32,11 @@ from .dtype import (
     int16,
     int32,
     int64,
+    promote_types,
     set_default_dtype,
     uint8,
 )
+from .ops.arithmetic import *
 from .ops.choose import *
 from .ops.compare import *
 from .ops.creation import *
@@ -51,6 +54,7 @@ from .ops.einsum import *
 from .ops.margin_loss import *
 from .ops.products import *
 from .ops.pool import *
+from .ops.promote import *
 from .ops.random import *
 from .ops.recurrent_layers import *
 from .ops.reduce import *

@@ -76,6 +76,8 @@ def word(
     if kind == "range":
         argument = input_names[detail[0]] if detail[0] < len(input_names) else "input"
         return RuntimeError(f"{name}: all elements of {argument} must be between 0 and 1")
+    if kind == "zero_division":
+        return RuntimeError(f"{name}: ZeroDivisionError: an integer was divided by 0; got {got}")
     if kind == "ndim":
         return RuntimeError(f"{name}: at most 16 dimensions; got {detail[0]}")
     if kind == "size":

@@ -84,6 +84,11 @@ KERNELS: dict[str, tuple[str, str]] = {
     "sign": ("x", "y"),
     "clamp": ("x low high", "y"),  # at least low, then at most high; no bool
     "clamp_bwd": ("grad_y x low high", "grad_x"),  # grad_y where low <= x <= high, else 0
+    # arithmetic: integers and floats; add sub mul neg abs take integers too, add and mul bool
+    "floor_divide": ("a| b|", "y"),  # towards -infinity
+    "remainder": ("a| b|", "y"),  # with b's sign
+    "fmod": ("a| b|", "y"),  # with a's sign
+    "pow": ("a| b|", "y"),
     # reduce: dims is a sorted tuple; out_shape with or without the reduced dims (same memory)
     "sum": ("x dims out_shape", "y"),
     "mean": ("x dims out_shape", "y"),

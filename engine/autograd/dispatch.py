@@ -358,6 +358,10 @@ def _failed(
         if promoted is not None:
             return apply(op, promoted, options)
     if kind == "dtype":
+        if op.name in promotion.FLOATING:
+            floats = promotion.floated(inputs)
+            if floats is not None:
+                return apply(op, floats, options)
         half = promotion.halves(arrays)
         if half is not None:
             return _through_float32(op, inputs, options, half)

@@ -15,12 +15,28 @@ from typing import Any
 
 import numpy as np
 
-from ..dtype import combined_dtype, dtype_of_number, float32, from_numpy_dtype, promote_types
+from ..dtype import (
+    combined_dtype,
+    dtype_of_number,
+    float32,
+    from_numpy_dtype,
+    get_default_dtype,
+    promote_types,
+)
 from ..dtype import dtype as DType
 from ..kernels import TABLE_OF_ARRAY
 from ..tensor import Tensor
 
-__all__ = ["added", "halves", "narrowed", "promoted", "result_dtype", "widened"]
+__all__ = [
+    "FLOATING",
+    "added",
+    "floated",
+    "halves",
+    "narrowed",
+    "promoted",
+    "result_dtype",
+    "widened",
+]
 
 
 def result_dtype(values: Sequence[Any]) -> DType:
@@ -69,6 +85,25 @@ def promoted(inputs: Sequence[Any], promotes: Sequence[bool]) -> tuple[Any, ...]
         values[i] = t
     unchanged = all(a is b for a, b in zip(values, inputs, strict=True))
     return None if unchanged else tuple(values)
+
+
+#: Ops whose result on integers and bools is of the default floating-point dtype.
+FLOATING = frozenset(
+    (
+        *("div", "exp", "exp2", "expm1", "log", "log1p", "log2", "log10", "sqrt", "rsqrt"),
+        *("reciprocal", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh"),
+        *("asinh", "acosh", "atanh", "sigmoid", "erf", "erfc", "erfinv", "lgamma", "digamma"),
+    )
+)
+
+
+def floated(inputs: Sequence[Any]) -> tuple[Any, ...] | None:
+    """Integer and bool tensors among the inputs in the default dtype; None: there are none."""
+    result = [
+        t.to(get_default_dtype()) if isinstance(t, Tensor) and not t.dtype.is_floating_point else t
+        for t in inputs
+    ]
+    return None if all(a is b for a, b in zip(result, inputs, strict=True)) else tuple(result)
 
 
 # ---- float16 and bfloat16 ----

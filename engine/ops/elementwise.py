@@ -183,6 +183,16 @@ def _(k, saved, grad_y, need):
 # ---- the public functions ----
 
 
+def _scaled(name: str, input: Any, other: Any, alpha: float) -> Any:
+    """alpha * other; integers take no floating-point alpha, as in PyTorch."""
+    if isinstance(alpha, float) and not any(
+        isinstance(v, float) or (isinstance(v, Tensor) and v.dtype.is_floating_point)
+        for v in (input, other)
+    ):
+        raise RuntimeError(f"{name}: alpha must be an integer beside integers; got {alpha}")
+    return other * alpha
+
+
 @method("__add__", "add")
 def add(input: Any, other: Any, *, alpha: float = 1) -> Tensor:
     """The sum, element by element; shapes broadcast.
@@ -196,7 +206,7 @@ def add(input: Any, other: Any, *, alpha: float = 1) -> Tensor:
     Raises:
         RuntimeError: shapes that do not broadcast.
     """
-    return binary(add_, input, other if alpha == 1 else other * alpha)
+    return binary(add_, input, other if alpha == 1 else _scaled("add", input, other, alpha))
 
 
 @method("__sub__", "sub", "subtract")
@@ -212,7 +222,7 @@ def sub(input: Any, other: Any, *, alpha: float = 1) -> Tensor:
     Raises:
         RuntimeError: shapes that do not broadcast.
     """
-    return binary(sub_, input, other if alpha == 1 else other * alpha)
+    return binary(sub_, input, other if alpha == 1 else _scaled("sub", input, other, alpha))
 
 
 @method("__mul__", "mul", "multiply")
@@ -231,17 +241,22 @@ def mul(input: Any, other: Any) -> Tensor:
 
 
 @method("__truediv__", "div", "divide")
-def div(input: Any, other: Any) -> Tensor:
-    """The quotient, element by element; shapes broadcast.
+def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+    """The quotient, element by element; shapes broadcast. Integers give floating point.
 
     Formula: y = input / other (x / 0 is an infinity, 0 / 0 NaN)
 
     Args:
         input, other: tensors, arrays or numbers, at least one a tensor.
+        rounding_mode: "trunc" (towards 0) or "floor" (towards -infinity): integers stay integers.
 
     Raises:
         RuntimeError: shapes that do not broadcast.
     """
+    if rounding_mode is not None:
+        from .arithmetic import divide_rounded
+
+        return divide_rounded(input, other, rounding_mode)
     return binary(div_, input, other)
 
 

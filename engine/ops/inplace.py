@@ -7,6 +7,7 @@ from functools import wraps
 from typing import Any
 
 from ..autograd.grad_mode import mode
+from ..dtype import can_cast
 from ..errors import call
 from ..tensor import Tensor
 from . import creation, elementwise, math
@@ -34,6 +35,11 @@ def _change(name: str, input: Tensor, value: Tensor) -> Tensor:
     A recorded change gives the tensor the value's history, and what it is a view of too.
     """
     _check_distinct(name, input)
+    if value._data.dtype != input._data.dtype and not can_cast(value.dtype, input.dtype):
+        raise RuntimeError(
+            f"{name}: the result, {value.dtype.name}, cannot be written into {input.dtype.name} "
+            "(use the form that is not in place)"
+        )
     recorded = mode.enabled and (input._requires_grad or value._requires_grad)
     if recorded:
         refuse_leaf(name, input)
@@ -88,13 +94,13 @@ def _filled(input: Tensor, value: Any) -> Tensor:
 @method("add_", "__iadd__")
 def _add_(input: Tensor, other: Any, *, alpha: float = 1) -> Tensor:
     """Adds alpha * other in place."""
-    return _change("add_", input, input + (other if alpha == 1 else other * alpha))
+    return _change("add_", input, elementwise.add(input, other, alpha=alpha))
 
 
 @method("sub_", "__isub__")
 def _sub_(input: Tensor, other: Any, *, alpha: float = 1) -> Tensor:
     """Subtracts alpha * other in place."""
-    return _change("sub_", input, input - (other if alpha == 1 else other * alpha))
+    return _change("sub_", input, elementwise.sub(input, other, alpha=alpha))
 
 
 def _old(input: Tensor, other: Any) -> tuple[Tensor, Any]:
@@ -144,10 +150,10 @@ def _mul_(input: Tensor, other: Any) -> Tensor:
 
 
 @method("div_", "__itruediv__")
-def _div_(input: Tensor, other: Any) -> Tensor:
+def _div_(input: Tensor, other: Any, *, rounding_mode: str | None = None) -> Tensor:
     """Divides by other in place."""
     old, other = _old(input, other)
-    return _change("div_", input, old / other)
+    return _change("div_", input, elementwise.div(old, other, rounding_mode=rounding_mode))
 
 
 for _function in _IN_PLACE:

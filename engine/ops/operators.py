@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..tensor import Tensor
-from . import choose, compare
-from .inplace import _change
+from . import arithmetic, choose, compare
+from .inplace import _change, in_place
 from .install import method
 
 __all__: list[str] = []
@@ -133,3 +133,10 @@ def _kept(input: Tensor) -> Tensor:
     from .inplace import _old
 
     return _old(input, None)[0]
+
+
+for _name in ("floor_divide", "remainder", "fmod", "pow"):
+    in_place(f"{_name}_", getattr(arithmetic, _name))
+Tensor.__ifloordiv__ = Tensor.floor_divide_  # type: ignore[attr-defined]
+Tensor.__imod__ = Tensor.remainder_  # type: ignore[attr-defined]
+Tensor.__ipow__ = Tensor.pow_  # type: ignore[attr-defined]

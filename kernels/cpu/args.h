@@ -54,11 +54,12 @@ struct Arrays {
 // What a kernel answers. Anything but kOk becomes a Python exception, worded by gradsmith.errors.
 enum class Code : int32_t {
   kOk,
-  kDType,        // no kernel for this dtype
-  kShape,        // shapes that do not fit together; detail[0] is the argument
-  kIndex,        // an index out of range: detail = value, limit
-  kRange,        // a value that must be in [0, 1] is not; detail[0] is the argument
-  kOutOfMemory,  // detail[0] bytes
+  kDType,         // no kernel for this dtype
+  kShape,         // shapes that do not fit together; detail[0] is the argument
+  kIndex,         // an index out of range: detail = value, limit
+  kRange,         // a value that must be in [0, 1] is not; detail[0] is the argument
+  kOutOfMemory,   // detail[0] bytes
+  kZeroDivision,  // an integer divided by 0
 };
 
 struct Status {

@@ -8,6 +8,7 @@
 //   is within 1.5 ULP; the others as vector_math.h and vector_trig.h state.
 // Limits: 16 dimensions.
 #include "elementwise.h"
+#include "arithmetic.h"
 
 #include "lists/elementwise.h"
 #include "vector_math.h"
@@ -111,19 +112,31 @@ Status with_value(const AddProductArgs& args) {
   return float_rows<Op, 3>({&args.x, &args.a, &args.b}, args.y, &args.value);
 }
 
+bool is_float(const Array& y) { return y.dtype == DType::kFloat32 || y.dtype == DType::kFloat64; }
+
 }  // namespace
 
-Status add(const BinaryArgs& args) { return binary<Add>(args); }
-Status sub(const BinaryArgs& args) { return binary<Sub>(args); }
-Status mul(const BinaryArgs& args) { return binary<Mul>(args); }
+Status add(const BinaryArgs& args) {
+  return is_float(args.y) ? binary<Add>(args) : integer_add(args);
+}
+Status sub(const BinaryArgs& args) {
+  return is_float(args.y) ? binary<Sub>(args) : integer_sub(args);
+}
+Status mul(const BinaryArgs& args) {
+  return is_float(args.y) ? binary<Mul>(args) : integer_mul(args);
+}
 Status div(const BinaryArgs& args) { return binary<Div>(args); }
-Status neg(const UnaryArgs& args) { return unary<Neg>(args); }
+Status neg(const UnaryArgs& args) {
+  return is_float(args.y) ? unary<Neg>(args) : integer_neg(args);
+}
 Status exp(const UnaryArgs& args) { return unary<Exp>(args); }
 Status log(const UnaryArgs& args) { return unary<Log>(args); }
 Status relu(const UnaryArgs& args) { return unary<Relu>(args); }
 Status sigmoid(const UnaryArgs& args) { return unary<Sigmoid>(args); }
 Status tanh(const UnaryArgs& args) { return unary<Tanh>(args); }
-Status abs(const UnaryArgs& args) { return unary<Abs>(args); }
+Status abs(const UnaryArgs& args) {
+  return is_float(args.y) ? unary<Abs>(args) : integer_abs(args);
+}
 Status sqrt(const UnaryArgs& args) { return unary<Sqrt>(args); }
 Status rsqrt(const UnaryArgs& args) { return unary<Rsqrt>(args); }
 Status square(const UnaryArgs& args) { return unary<Square>(args); }

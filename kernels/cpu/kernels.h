@@ -4,6 +4,7 @@
 // own family's list only.
 #pragma once
 
+#include "lists/arithmetic.h"
 #include "lists/compare.h"
 #include "lists/attention.h"
 #include "lists/conv.h"
@@ -31,6 +32,7 @@ namespace gradsmith {
   GS_ELEMENTWISE_KERNELS(X) \
   GS_COPY_KERNELS(X) \
   GS_COMPARE_KERNELS(X) \
+  GS_ARITHMETIC_KERNELS(X) \
   GS_REDUCE_KERNELS(X) \
   GS_INDEX_KERNELS(X) \
   GS_PAD_KERNELS(X) \

@@ -23,7 +23,7 @@ from .arguments import (
 )
 from .launch import Module, launch
 
-__all__ = ["ENTRIES"]
+__all__ = ["ENTRIES", "as_bytes", "split_operands"]
 
 _FLOATS = ("float", "double")
 _INTS = ("int", "long long", "short", "signed char", "unsigned char")
@@ -74,14 +74,14 @@ MODULE = Module(
 )
 
 
-def _as_bytes(x: Any) -> Any:
+def as_bytes(x: Any) -> Any:
     """Bools as the bytes that they are."""
     if x is None or x.dtype != _BOOL:
         return x
     return memory.viewed(x, _UINT8)
 
 
-def _split(name: str, a: Any, b: Any) -> tuple[Any, Any, Any]:
+def split_operands(name: str, a: Any, b: Any) -> tuple[Any, Any, Any]:
     """The operands, None for a number, and the number in the other's dtype."""
     number: Any = None
     if is_number(a) and not is_number(b):
@@ -99,7 +99,7 @@ def _binary(name: str, op: str, a: Any, b: Any, types: Any, dtype: Any) -> Any:
     for argument, value in (("a", a), ("b", b)):
         if value is None:  # None stands for "a number" below
             raise Fault(name, "not_array", (argument, "NoneType"))
-    a, b, number = _split(name, a, b)
+    a, b, number = split_operands(name, a, b)
     given = [x for x in (a, b) if x is not None]
     source = given[0].dtype
     t = "unsigned char" if source == _BOOL else cxx_name(name, source)
@@ -117,8 +117,8 @@ def _binary(name: str, op: str, a: Any, b: Any, types: Any, dtype: Any) -> Any:
         nowhere if b is None else operand_strides(b, shape),
     )
     if source == _BOOL:
-        a, b, number = _as_bytes(a), _as_bytes(b), np.uint8(number)
-    out = y if dtype is not None else _as_bytes(y)
+        a, b, number = as_bytes(a), as_bytes(b), np.uint8(number)
+    out = y if dtype is not None else as_bytes(y)
     kernel = f"compare_binary<{op}, {t}, {t if dtype is None else 'bool'}>"
     launch(MODULE, kernel, *grid_for(n), 0, (a, b, number, out, loop, np.int64(n)))
     return y
@@ -170,7 +170,7 @@ def where(condition: Any, a: Any, b: Any) -> Any:
     for argument, value in (("a", a), ("b", b)):
         if value is None:
             raise Fault("where", "not_array", (argument, "NoneType"))
-    a, b, number = _split("where", a, b)
+    a, b, number = split_operands("where", a, b)
     given = [x for x in (a, b) if x is not None]
     dtype = given[0].dtype
     cxx_name("where", dtype)
@@ -215,7 +215,7 @@ def sign(x: Any) -> Any:
     y = memory.empty(x.shape, x.dtype)
     if y.size:
         loop = strided_loop(x.shape, operand_strides(x, x.shape))
-        args = (_as_bytes(x), _as_bytes(y), loop, np.int64(y.size))
+        args = (as_bytes(x), as_bytes(y), loop, np.int64(y.size))
         launch(MODULE, f"compare_unary<Sign, {t}, {t}>", *grid_for(y.size), 0, args)
     return y
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from . import memory
+from . import arithmetic, memory
 from .arguments import (
     Fault,
     address,
@@ -102,6 +102,8 @@ def _is_number(x: Any) -> bool:
 
 def _unary_entry(name: str, op: str) -> Callable[..., Any]:
     def entry(x: Any) -> Any:
+        if name in ("neg", "abs") and arithmetic.is_integer(x):
+            return arithmetic.integer_unary(name, x)
         t = check_floats(name, x=x)
         y = memory.empty(x.shape, x.dtype)
         n = y.size
@@ -125,6 +127,8 @@ def _binary_entry(name: str, op: str, numbers: bool) -> Callable[..., Any]:
     """An entry of two operands; with `numbers`, either may be a Python number."""
 
     def entry(a: Any, b: Any) -> Any:
+        if name in ("add", "sub", "mul") and arithmetic.is_integer(a, b):
+            return arithmetic.integer_binary(name, a, b)
         for argument, value in (("a", a), ("b", b)):
             if value is None:  # None stands for "a number" below
                 raise Fault(name, "not_array", (argument, "NoneType"))

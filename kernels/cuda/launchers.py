@@ -11,6 +11,7 @@ __all__ = ["FAMILIES", "entries"]
 FAMILIES: tuple[str, ...] = (
     "copy",
     "compare",
+    "arithmetic",
     "elementwise",
     "matmul",
     "conv",

@@ -15,6 +15,7 @@ FAMILIES = (
     "elementwise",
     "math",
     "compare",
+    "arithmetic",
     "reduce",
     "view",
     "index",
