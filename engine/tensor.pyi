@@ -128,6 +128,115 @@ class Tensor:
         """The maximum over `dim`, or over everything; NaN wins. Equal maxima share the gradient."""
     def max(self, dim: builtins.int | None = None, keepdim: builtins.bool = False) -> Any:
         """The maximum of all elements; with `dim`, (values, indices) along it. NaN wins."""
+    def __add__(self, other: Any, *, alpha: builtins.float = 1) -> Tensor:
+        """The sum, element by element; shapes broadcast."""
+    def add(self, other: Any, *, alpha: builtins.float = 1) -> Tensor:
+        """The sum, element by element; shapes broadcast."""
+    def __sub__(self, other: Any, *, alpha: builtins.float = 1) -> Tensor:
+        """The difference, element by element; shapes broadcast."""
+    def sub(self, other: Any, *, alpha: builtins.float = 1) -> Tensor:
+        """The difference, element by element; shapes broadcast."""
+    def subtract(self, other: Any, *, alpha: builtins.float = 1) -> Tensor:
+        """The difference, element by element; shapes broadcast."""
+    def __mul__(self, other: Any) -> Tensor:
+        """The product, element by element; shapes broadcast."""
+    def mul(self, other: Any) -> Tensor:
+        """The product, element by element; shapes broadcast."""
+    def multiply(self, other: Any) -> Tensor:
+        """The product, element by element; shapes broadcast."""
+    def __truediv__(self, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+        """The quotient, element by element; shapes broadcast. Integers give floating point."""
+    def div(self, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+        """The quotient, element by element; shapes broadcast. Integers give floating point."""
+    def divide(self, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+        """The quotient, element by element; shapes broadcast. Integers give floating point."""
+    def __radd__(self, other: Any) -> Tensor: ...
+    def __rsub__(self, other: Any) -> Tensor: ...
+    def __rmul__(self, other: Any) -> Tensor: ...
+    def __rtruediv__(self, other: Any) -> Tensor: ...
+    def __neg__(self) -> Tensor:
+        """The negative, element by element. Formula: y = -input"""
+    def neg(self) -> Tensor:
+        """The negative, element by element. Formula: y = -input"""
+    def negative(self) -> Tensor:
+        """The negative, element by element. Formula: y = -input"""
+    def exp(self) -> Tensor:
+        """The exponential, element by element; float32 within 2 ULP. Formula: y = e^input"""
+    def log(self) -> Tensor:
+        """The natural logarithm, element by element; float32 within 2 ULP."""
+    def relu(self) -> Tensor:
+        """The rectified linear unit. Formula: y = max(input, 0); NaN stays NaN"""
+    def sigmoid(self) -> Tensor:
+        """The logistic function; float32 within 2 ULP. Formula: y = 1 / (1 + e^-input)"""
+    def tanh(self) -> Tensor:
+        """The hyperbolic tangent; float32 within 2 ULP. Formula: y = tanh input"""
+    def abs(self) -> Tensor:
+        """The absolute value, element by element."""
+    def __abs__(self) -> Tensor:
+        """The absolute value, element by element."""
+    def absolute(self) -> Tensor:
+        """The absolute value, element by element."""
+    def sqrt(self) -> Tensor:
+        """The square root, element by element."""
+    def rsqrt(self) -> Tensor:
+        """The reciprocal of the square root, element by element; within 2 ULP."""
+    def square(self) -> Tensor:
+        """The square, element by element."""
+    def reciprocal(self) -> Tensor:
+        """The reciprocal, element by element."""
+    def expm1(self) -> Tensor:
+        """The exponential minus 1, right for small arguments too; within 2 ULP."""
+    def log1p(self) -> Tensor:
+        """The natural logarithm of 1 + input, right for small arguments too; within 2 ULP."""
+    def log2(self) -> Tensor:
+        """The logarithm to base 2, element by element; within 2 ULP."""
+    def sin(self) -> Tensor:
+        """The sine of an angle in radians, of any size; within 2 ULP."""
+    def cos(self) -> Tensor:
+        """The cosine of an angle in radians, of any size; within 2 ULP."""
+    def tan(self) -> Tensor:
+        """The tangent of an angle in radians, of any size; within 2 ULP."""
+    def erf(self) -> Tensor:
+        """The error function, element by element; within 2 ULP."""
+    def floor(self) -> Tensor:
+        """The largest integer that is at most the element. Its gradient is 0."""
+    def ceil(self) -> Tensor:
+        """The smallest integer that is at least the element. Its gradient is 0."""
+    def trunc(self) -> Tensor:
+        """The element without its fraction. Its gradient is 0."""
+    def fix(self) -> Tensor:
+        """The element without its fraction. Its gradient is 0."""
+    def round(self, *, decimals: builtins.int = 0) -> Tensor:
+        """The nearest integer, halves to the even one. Its gradient is 0."""
+    def lerp(self, end: Tensor, weight: Any) -> Tensor:
+        """The linear interpolation between two tensors; all three broadcast."""
+    def addcmul(self, tensor1: Tensor, tensor2: Tensor, *, value: builtins.float = 1) -> Tensor:
+        """input plus a multiple of the product of two tensors; all three broadcast."""
+    def addcdiv(self, tensor1: Tensor, tensor2: Tensor, *, value: builtins.float = 1) -> Tensor:
+        """input plus a multiple of the quotient of two tensors; all three broadcast."""
+    def floor_divide(self, other: Any) -> Tensor:
+        """The quotient rounded towards -infinity, element by element; shapes broadcast."""
+    def __floordiv__(self, other: Any) -> Tensor:
+        """The quotient rounded towards -infinity, element by element; shapes broadcast."""
+    def remainder(self, other: Any) -> Tensor:
+        """The remainder of floor_divide, with the sign of other, as Python's %."""
+    def __mod__(self, other: Any) -> Tensor:
+        """The remainder of floor_divide, with the sign of other, as Python's %."""
+    def fmod(self, other: Any) -> Tensor:
+        """The remainder with the sign of input, as C's fmod."""
+    def pow(self, exponent: Any) -> Tensor:
+        """The power, element by element; shapes broadcast."""
+    def __pow__(self, exponent: Any) -> Tensor:
+        """The power, element by element; shapes broadcast."""
+    def float_power(self, exponent: Any) -> Tensor:
+        """The power in float64. Formula: y = input^exponent"""
+    def __rfloordiv__(self, other: Any) -> Tensor: ...
+    def __rmod__(self, other: Any) -> Tensor: ...
+    def __rpow__(self, other: Any) -> Tensor: ...
+    def __pos__(self) -> Tensor:
+        """The tensor itself."""
+    def positive(self) -> Tensor:
+        """The tensor itself."""
     def where(self, condition: Tensor, other: Any) -> Tensor:
         """This tensor's elements where the condition holds, `other` elsewhere; as gradsmith.where."""
     def masked_fill(self, mask: Tensor, value: Any) -> Tensor:
@@ -272,92 +381,6 @@ class Tensor:
         """The tensor in another dtype; without one, the name of its type."""
     def type_as(self, other: Tensor) -> Tensor:
         """The tensor in the dtype, and on the device, of `other`."""
-    def __add__(self, other: Any, *, alpha: builtins.float = 1) -> Tensor:
-        """The sum, element by element; shapes broadcast."""
-    def add(self, other: Any, *, alpha: builtins.float = 1) -> Tensor:
-        """The sum, element by element; shapes broadcast."""
-    def __sub__(self, other: Any, *, alpha: builtins.float = 1) -> Tensor:
-        """The difference, element by element; shapes broadcast."""
-    def sub(self, other: Any, *, alpha: builtins.float = 1) -> Tensor:
-        """The difference, element by element; shapes broadcast."""
-    def subtract(self, other: Any, *, alpha: builtins.float = 1) -> Tensor:
-        """The difference, element by element; shapes broadcast."""
-    def __mul__(self, other: Any) -> Tensor:
-        """The product, element by element; shapes broadcast."""
-    def mul(self, other: Any) -> Tensor:
-        """The product, element by element; shapes broadcast."""
-    def multiply(self, other: Any) -> Tensor:
-        """The product, element by element; shapes broadcast."""
-    def __truediv__(self, other: Any) -> Tensor:
-        """The quotient, element by element; shapes broadcast."""
-    def div(self, other: Any) -> Tensor:
-        """The quotient, element by element; shapes broadcast."""
-    def divide(self, other: Any) -> Tensor:
-        """The quotient, element by element; shapes broadcast."""
-    def __radd__(self, other: Any) -> Tensor: ...
-    def __rsub__(self, other: Any) -> Tensor: ...
-    def __rmul__(self, other: Any) -> Tensor: ...
-    def __rtruediv__(self, other: Any) -> Tensor: ...
-    def __neg__(self) -> Tensor:
-        """The negative, element by element. Formula: y = -input"""
-    def neg(self) -> Tensor:
-        """The negative, element by element. Formula: y = -input"""
-    def negative(self) -> Tensor:
-        """The negative, element by element. Formula: y = -input"""
-    def exp(self) -> Tensor:
-        """The exponential, element by element; float32 within 2 ULP. Formula: y = e^input"""
-    def log(self) -> Tensor:
-        """The natural logarithm, element by element; float32 within 2 ULP."""
-    def relu(self) -> Tensor:
-        """The rectified linear unit. Formula: y = max(input, 0); NaN stays NaN"""
-    def sigmoid(self) -> Tensor:
-        """The logistic function; float32 within 2 ULP. Formula: y = 1 / (1 + e^-input)"""
-    def tanh(self) -> Tensor:
-        """The hyperbolic tangent; float32 within 2 ULP. Formula: y = tanh input"""
-    def abs(self) -> Tensor:
-        """The absolute value, element by element."""
-    def __abs__(self) -> Tensor:
-        """The absolute value, element by element."""
-    def absolute(self) -> Tensor:
-        """The absolute value, element by element."""
-    def sqrt(self) -> Tensor:
-        """The square root, element by element."""
-    def rsqrt(self) -> Tensor:
-        """The reciprocal of the square root, element by element; within 2 ULP."""
-    def square(self) -> Tensor:
-        """The square, element by element."""
-    def reciprocal(self) -> Tensor:
-        """The reciprocal, element by element."""
-    def expm1(self) -> Tensor:
-        """The exponential minus 1, right for small arguments too; within 2 ULP."""
-    def log1p(self) -> Tensor:
-        """The natural logarithm of 1 + input, right for small arguments too; within 2 ULP."""
-    def log2(self) -> Tensor:
-        """The logarithm to base 2, element by element; within 2 ULP."""
-    def sin(self) -> Tensor:
-        """The sine of an angle in radians, of any size; within 2 ULP."""
-    def cos(self) -> Tensor:
-        """The cosine of an angle in radians, of any size; within 2 ULP."""
-    def tan(self) -> Tensor:
-        """The tangent of an angle in radians, of any size; within 2 ULP."""
-    def erf(self) -> Tensor:
-        """The error function, element by element; within 2 ULP."""
-    def floor(self) -> Tensor:
-        """The largest integer that is at most the element. Its gradient is 0."""
-    def ceil(self) -> Tensor:
-        """The smallest integer that is at least the element. Its gradient is 0."""
-    def trunc(self) -> Tensor:
-        """The element without its fraction. Its gradient is 0."""
-    def fix(self) -> Tensor:
-        """The element without its fraction. Its gradient is 0."""
-    def round(self, *, decimals: builtins.int = 0) -> Tensor:
-        """The nearest integer, halves to the even one. Its gradient is 0."""
-    def lerp(self, end: Tensor, weight: Any) -> Tensor:
-        """The linear interpolation between two tensors; all three broadcast."""
-    def addcmul(self, tensor1: Tensor, tensor2: Tensor, *, value: builtins.float = 1) -> Tensor:
-        """input plus a multiple of the product of two tensors; all three broadcast."""
-    def addcdiv(self, tensor1: Tensor, tensor2: Tensor, *, value: builtins.float = 1) -> Tensor:
-        """input plus a multiple of the quotient of two tensors; all three broadcast."""
     def copy_(self, src: Any) -> Tensor:
         """Copies `src` into this tensor, broadcasting and converting."""
     def fill_(self, value: builtins.float) -> Tensor:
@@ -376,9 +399,9 @@ class Tensor:
         """Multiplies by other in place."""
     def __imul__(self, other: Any) -> Tensor:
         """Multiplies by other in place."""
-    def div_(self, other: Any) -> Tensor:
+    def div_(self, other: Any, *, rounding_mode: str | None = None) -> Tensor:
         """Divides by other in place."""
-    def __itruediv__(self, other: Any) -> Tensor:
+    def __itruediv__(self, other: Any, *, rounding_mode: str | None = None) -> Tensor:
         """Divides by other in place."""
     def exp_(self) -> Tensor:
         """The exponential, element by element; float32 within 2 ULP. Formula: y = e^input"""
@@ -546,6 +569,20 @@ class Tensor:
         """As clamp_min, in place."""
     def clamp_max_(self, max: Any) -> Tensor:
         """As clamp_max, in place."""
+    def floor_divide_(self, other: Any) -> Tensor:
+        """The quotient rounded towards -infinity, element by element; shapes broadcast."""
+    def remainder_(self, other: Any) -> Tensor:
+        """The remainder of floor_divide, with the sign of other, as Python's %."""
+    def fmod_(self, other: Any) -> Tensor:
+        """The remainder with the sign of input, as C's fmod."""
+    def pow_(self, exponent: Any) -> Tensor:
+        """The power, element by element; shapes broadcast."""
+    def __ifloordiv__(self, other: Any) -> Tensor:
+        """The quotient rounded towards -infinity, element by element; shapes broadcast."""
+    def __imod__(self, other: Any) -> Tensor:
+        """The remainder of floor_divide, with the sign of other, as Python's %."""
+    def __ipow__(self, exponent: Any) -> Tensor:
+        """The power, element by element; shapes broadcast."""
     def gather(
         self,
         dim: builtins.int,
@@ -666,6 +703,8 @@ class Tensor:
         alpha: Any = 1,
     ) -> Tensor:
         """Products of matrices, pair by pair, added to matrices."""
+    def is_floating_point(self) -> builtins.bool:
+        """Whether the tensor's dtype is floating point."""
     def uniform_(
         self,
         low: builtins.float = 0.0,
