@@ -1,7 +1,7 @@
 """Models made of the layers in nn; parameters have torchvision's names where it has the model."""
 
 from .alexnet import AlexNet, alexnet
-from .classic import KNN, LinearSVM, SoftmaxClassifier
+from .classic import LinearSVM, NearestNeighbors, SoftmaxClassifier
 from .googlenet import GoogLeNet, GoogLeNetOutputs, googlenet
 from .lenet import DigitsNet, LeNet5
 from .mlp import MLP
@@ -27,7 +27,7 @@ __all__ = [
     "DigitsNet",
     "GoogLeNet",
     "GoogLeNetOutputs",
-    "KNN",
+    "NearestNeighbors",
     "LeNet5",
     "LinearSVM",
     "MLP",

@@ -12,7 +12,7 @@ from ..nn import functional as F
 from ..random import Generator
 from ..utils.data import DataLoader, TensorDataset
 
-__all__ = ["KNN", "LinearSVM", "SoftmaxClassifier"]
+__all__ = ["NearestNeighbors", "LinearSVM", "SoftmaxClassifier"]
 
 
 def _tensor(name: str, argument: str, value: Any) -> Tensor:
@@ -29,7 +29,7 @@ def _samples(name: str, X: Any) -> Tensor:
     return x.reshape(int(x.shape[0]), -1).detach()
 
 
-class KNN:
+class NearestNeighbors:
     """The k-nearest-neighbour classifier.
 
     Args:
@@ -48,14 +48,14 @@ class KNN:
 
     def __init__(self, k: int = 1, p: int = 2, chunk: int = 2**22) -> None:
         if k < 1 or chunk < 1:
-            raise ValueError(f"KNN: k and chunk must be at least 1; got {k}, {chunk}")
+            raise ValueError(f"NearestNeighbors: k and chunk must be at least 1; got {k}, {chunk}")
         if p not in (1, 2):
-            raise ValueError(f"KNN: p must be 1 or 2; got {p!r}")
+            raise ValueError(f"NearestNeighbors: p must be 1 or 2; got {p!r}")
         self.k = k
         self.p = p
         self.chunk = chunk
 
-    def fit(self, X: Any, y: Any) -> KNN:
+    def fit(self, X: Any, y: Any) -> NearestNeighbors:
         """Keeps the samples.
 
         Args:
@@ -65,11 +65,11 @@ class KNN:
         Raises:
             ValueError: As many classes as samples are needed, and at least k.
         """
-        self.samples = _samples("KNN", X)
-        self.labels = [int(label) for label in _tensor("KNN", "y", y).tolist()]
+        self.samples = _samples("NearestNeighbors", X)
+        self.labels = [int(label) for label in _tensor("NearestNeighbors", "y", y).tolist()]
         if len(self.labels) != int(self.samples.shape[0]) or len(self.labels) < self.k:
             raise ValueError(
-                f"KNN: as many classes as samples, and at least k={self.k}, are needed; "
+                f"NearestNeighbors: as many classes as samples, and at least k={self.k}, are needed; "
                 f"got {len(self.labels)} classes, {self.samples.shape[0]} samples"
             )
         self._squares = (self.samples * self.samples).sum(1)
@@ -81,11 +81,11 @@ class KNN:
         Raises:
             RuntimeError: Samples of another size.
         """
-        x = _samples("KNN", X)
+        x = _samples("NearestNeighbors", X)
         size = int(self.samples.shape[1])
         if int(x.shape[1]) != size:
             raise RuntimeError(
-                f"KNN: queries must have {size} features, as the samples; got {x.shape[1]}"
+                f"NearestNeighbors: queries must have {size} features, as the samples; got {x.shape[1]}"
             )
         with no_grad():
             return self._distances(x.to(dtype=self.samples.dtype))
@@ -99,7 +99,7 @@ class KNN:
 
     def kneighbors(self, X: Any) -> tuple[list[list[float]], list[list[int]]]:
         """Distances and indices of the k nearest samples of each query, the nearest first."""
-        x = _samples("KNN", X)
+        x = _samples("NearestNeighbors", X)
         count = int(self.samples.shape[0])
         pairs = count if self.p == 2 else count * max(int(self.samples.shape[1]), 1)
         rows = max(1, self.chunk // pairs)
@@ -123,7 +123,7 @@ class KNN:
 
     def score(self, X: Any, y: Any) -> float:
         """The share of queries whose class is right."""
-        return _accuracy(self.predict(X), _tensor("KNN", "y", y))
+        return _accuracy(self.predict(X), _tensor("NearestNeighbors", "y", y))
 
 
 def _accuracy(answers: Tensor, y: Tensor) -> float:
@@ -215,7 +215,8 @@ class _Linear(nn.Module):
     def forward(self, X: Any) -> Tensor:
         if self.linear is None:
             raise RuntimeError(f"{type(self).__name__}: call fit first")
-        return self.linear(_samples(type(self).__name__, X))
+        x = _samples(type(self).__name__, X)
+        return self.linear(x.to(dtype=self.linear.weight.dtype, device=self.linear.weight.device))
 
     def decision_function(self, X: Any) -> Tensor:
         """The score of each class, (N, classes)."""

@@ -47,6 +47,8 @@ class DataLoader:
         generator: of the random order and the workers' seeds; default: the default generator.
         prefetch_factor: batches that each worker makes ahead; default: 2.
         persistent_workers: keep the workers for the next pass.
+        pin_memory_device: not yet of use.
+        in_order: batches always come in order; False is accepted.
 
     Raises:
         ValueError, TypeError: options out of their range, or that exclude one another.
@@ -72,6 +74,8 @@ class DataLoader:
         *,
         prefetch_factor: int | None = None,
         persistent_workers: bool = False,
+        pin_memory_device: str = "",
+        in_order: bool = True,
     ) -> None:
         _check_workers(
             num_workers, timeout, prefetch_factor, persistent_workers, multiprocessing_context
@@ -123,6 +127,8 @@ class DataLoader:
         self.generator = generator
         self.prefetch_factor = 2 if num_workers and prefetch_factor is None else prefetch_factor
         self.persistent_workers = persistent_workers
+        self.pin_memory_device = pin_memory_device
+        self.in_order = in_order
         if collate_fn is None:
             collate_fn = default_convert if batch_sampler is None else default_collate
         self.collate_fn = collate_fn
