@@ -72,6 +72,18 @@ from .serialization import load, save
 
 __version__ = "0.1.0"
 
+#: Imported when they are first used: importing gradsmith stays quick.
+_LAZY = ("datasets", "models", "testing", "train", "transforms")
+
+
+def __getattr__(name: str) -> object:
+    if name in _LAZY:
+        import importlib
+
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+
+
 float = float32
 double = float64
 half = float16

@@ -64,6 +64,16 @@ def test_the_core_needs_numpy_alone():
     assert [re.match(r"[\w-]+", r)[0] for r in required] == ["numpy"]
 
 
+def test_subpackages_come_when_they_are_used():
+    code = (
+        "import sys, gradsmith as gs; assert 'gradsmith.models' not in sys.modules; "
+        "print(gs.models.__name__, gs.transforms.Compose.__name__, gs.datasets.Digits.__name__); "
+        "assert not hasattr(gs, 'nothing')"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["gradsmith.models", "Compose", "Digits"]
+
+
 def test_extras_that_messages_name_exist():
     extras = set(metadata.metadata("gradsmith").get_all("Provides-Extra"))
     named = {

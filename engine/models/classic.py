@@ -69,8 +69,8 @@ class NearestNeighbors:
         self.labels = [int(label) for label in _tensor("NearestNeighbors", "y", y).tolist()]
         if len(self.labels) != int(self.samples.shape[0]) or len(self.labels) < self.k:
             raise ValueError(
-                f"NearestNeighbors: as many classes as samples, and at least k={self.k}, are needed; "
-                f"got {len(self.labels)} classes, {self.samples.shape[0]} samples"
+                f"NearestNeighbors: as many classes as samples, and at least k={self.k}, are "
+                f"needed; got {len(self.labels)} classes, {self.samples.shape[0]} samples"
             )
         self._squares = (self.samples * self.samples).sum(1)
         return self
@@ -85,7 +85,8 @@ class NearestNeighbors:
         size = int(self.samples.shape[1])
         if int(x.shape[1]) != size:
             raise RuntimeError(
-                f"NearestNeighbors: queries must have {size} features, as the samples; got {x.shape[1]}"
+                f"NearestNeighbors: queries must have {size} features, as the samples; "
+                f"got {x.shape[1]}"
             )
         with no_grad():
             return self._distances(x.to(dtype=self.samples.dtype))
