@@ -109,7 +109,7 @@ class _Writer:
         if kind is float:
             return value if math.isfinite(value) else {"float": repr(value)}
         if isinstance(value, Tensor):
-            packed = {"tensor": self._name(path, value)}
+            packed: dict[str, Any] = {"tensor": self._name(path, value)}
             if isinstance(value, Parameter):
                 packed["parameter"] = True
             if value.requires_grad:
@@ -429,7 +429,7 @@ class _Reader:
     def _placed(self, t: Tensor, where: Any) -> Tensor:
         location = self.map_location
         if callable(location) and not isinstance(location, Device):
-            moved = location(t, where)
+            moved: Any = location(t, where)
             return t if moved is None else moved
         if isinstance(location, dict):
             target = location.get(where, location.get(str(where).partition(":")[0], where))

@@ -192,4 +192,4 @@ class CIFAR100(CIFAR10):
     test_files = ("test.bin",)
     label_bytes = 2
     meta = "fine_label_names.txt"
-    classes = _FINE.split()
+    classes = list(_FINE.split())

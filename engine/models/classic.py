@@ -190,7 +190,8 @@ class _Linear(nn.Module):
         classes = max(target.tolist()) + 1
         self.linear = nn.Linear(int(x.shape[1]), classes, device=x.device, dtype=x.dtype)
         nn.init.normal_(self.linear.weight, 0.0, 0.001, generator=self.generator)
-        nn.init.zeros_(self.linear.bias)
+        if self.linear.bias is not None:
+            nn.init.zeros_(self.linear.bias)
         optimizer = optim.Adam(
             [
                 {"params": [self.linear.weight], "weight_decay": self.weight_decay},

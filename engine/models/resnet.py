@@ -185,10 +185,13 @@ class ResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         if zero_init_residual:
             for module in self.modules():
+                last: Any = None
                 if isinstance(module, Bottleneck):
-                    nn.init.zeros_(module.bn3.weight)
+                    last = module.bn3
                 elif isinstance(module, BasicBlock):
-                    nn.init.zeros_(module.bn2.weight)
+                    last = module.bn2
+                if last is not None:
+                    nn.init.zeros_(last.weight)
 
     def _stage(
         self, block: Any, planes: int, count: int, stride: int, dilate: bool

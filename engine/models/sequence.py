@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from .. import Tensor, nn, no_grad, tensor
+from .. import Tensor, nn, no_grad
 from ..nn import functional as F
+from ..ops.creation import tensor
 from ..random import Generator
 from ..utils.data.sampler import uniform_numbers
 

@@ -80,9 +80,11 @@ class VGG(nn.Module):
             for module in self.modules():
                 if isinstance(module, nn.Conv2d):
                     nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-                    nn.init.zeros_(module.bias)
                 elif isinstance(module, nn.Linear):
                     nn.init.normal_(module.weight, 0.0, 0.01)
+                else:
+                    continue
+                if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -82,9 +82,9 @@ def dimensions(name: str, image: Any) -> tuple[int, int, int]:
     """Channels, height and width of an image."""
     if is_pil(image):
         return len(image.getbands()), image.height, image.width
-    shape = tuple(getattr(image, "shape", ()))
-    if len(shape) < 2:
-        opened(name, image)
+    if not isinstance(image, (Tensor, np.ndarray)) or image.ndim < 2:
+        opened(name, image)  # raises
+    shape: tuple[int, ...] = tuple(image.shape)
     return (shape[-3] if len(shape) > 2 else 1), shape[-2], shape[-1]
 
 
