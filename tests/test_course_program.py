@@ -11,6 +11,8 @@ import pytest
 
 Image = pytest.importorskip("PIL.Image")
 
+pytestmark = pytest.mark.skipif(not hasattr(gs.Tensor, "argmax"), reason="needs argmax")
+
 IMPORTS = {
     "gradsmith": """
 import gradsmith as torch
