@@ -53,6 +53,7 @@ from .ops.distance import *
 from .ops.einsum import *
 from .ops.margin_loss import *
 from .ops.products import *
+from .ops.linalg import *
 from .ops.pool import *
 from .ops.promote import *
 from .ops.random import *
@@ -64,7 +65,7 @@ from .ops.view import *
 from .random import Generator, initial_seed, manual_seed, seed
 from .tensor import Parameter, Size, Tensor
 
-from . import nn, optim, utils  # isort: skip  (they need the names above)
+from . import linalg, nn, optim, utils  # isort: skip  (they need the names above)
 from . import profiler
 from .backend import backend
 from .nn.summary import summary

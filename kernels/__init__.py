@@ -16,6 +16,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .solvers import SOLVERS, solver
+
 __all__ = ["KERNELS", "VIEWS", "KernelTable", "register_device", "table", "transfer"]
 
 _STEP = "params* grads* states0* states1* states2* norm? hyper"
@@ -269,6 +271,8 @@ class KernelTable:
             setattr(self, name, entries.get(name) or _missing_kernel(device, name))
         for name in VIEWS:
             setattr(self, name, views[name])
+        for name in SOLVERS:
+            setattr(self, name, solver(name, transfer))
         self.transfer = transfer
 
     # The kernels are instance attributes; this tells type checkers so.

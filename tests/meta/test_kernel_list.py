@@ -7,6 +7,7 @@ import pytest
 from gradsmith import _cpu
 from gradsmith.autograd.op import BY_KERNEL, OPS
 from gradsmith.kernels import KERNELS, VIEWS, table
+from gradsmith.kernels.solvers import SOLVERS
 from gradsmith.testing import opdb
 from source_tree import ROOT, files, tree
 
@@ -98,6 +99,7 @@ def test_every_kernel_is_an_op():
     assert sorted(set(KERNELS) - set(BY_KERNEL) - NO_OPS) == []
     assert sorted(NO_OPS & set(BY_KERNEL)) == []
     assert sorted(set(VIEWS) - set(BY_KERNEL)) == []
+    assert sorted(set(SOLVERS) - set(BY_KERNEL)) == []
 
 
 def kernels_called(source):
@@ -112,7 +114,7 @@ def kernels_called(source):
 
 
 def test_bodies_call_only_what_the_list_has():
-    known = {*KERNELS, *VIEWS, "transfer", "device"}
+    known = {*KERNELS, *VIEWS, *SOLVERS, "transfer", "device"}
     called = {
         path.name: kernels_called(tree(path)) - known
         for path in files("*.py", folders=("engine/ops",))

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from gradsmith.autograd.op import OPS
 from gradsmith.kernels import KERNELS, VIEWS, table
+from gradsmith.kernels.solvers import SOLVERS
 from gradsmith.testing import opdb
 
-#: Ops that read no element: views, and the move between devices.
-NO_KERNEL = {*VIEWS, "transfer"}
+#: Ops that read no element: views, and the move between devices; and the solvers, which are not ours.
+NO_KERNEL = {*VIEWS, *SOLVERS, "transfer"}
 COMPUTE = [name for name, op in OPS.items() if op.kernel not in NO_KERNEL]
 
 

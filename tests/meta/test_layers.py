@@ -13,7 +13,7 @@ LAYERS = (
     ("errors", "kernels", "device", "dtype"),
     ("autograd", "tensor", "random"),
     ("ops",),
-    ("nn", "optim", "backends", "cuda", "utils", "serialization", "backend", "profiler"),
+    ("nn", "optim", "linalg", "backends", "cuda", "utils", "serialization", "backend", "profiler"),
     ("models", "train", "datasets", "transforms", "testing"),
     ("benchmarks",),
     ("cli", "__main__"),

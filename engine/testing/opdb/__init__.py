@@ -28,6 +28,7 @@ FAMILIES = (
     "interpolate",
     "loss",
     "pair_loss",
+    "linalg",
     "products",
     "margin_loss",
     "distance",

@@ -1,0 +1,649 @@
+"""Dense linear algebra: norms, and solvers with their gradients (kernels/solvers.py)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ..autograd.dispatch import apply
+from ..autograd.op import op
+from ..tensor import Tensor
+from . import creation, products, shapes
+from .distance import norm_over
+from .matmul import matmul
+from .operands import need_tensors
+from .reduce import amax, mean, sum, sum_to_shape
+
+__all__ = ["corrcoef", "cov", "det", "slogdet"]
+
+
+def _t(k: Any, x: Any) -> Any:
+    """A view of x with its last two dims exchanged."""
+    n = len(x.shape)
+    return k.permute(x, (*range(n - 2), n - 1, n - 2))
+
+
+def _mm(k: Any, a: Any, b: Any) -> Any:
+    return k.matmul(a, b, None, shapes.matmul("matmul", tuple(a.shape), tuple(b.shape)))
+
+
+def _spread(k: Any, g: Any, like: Any) -> Any:
+    """g (..) as (.., N, N)."""
+    shape = tuple(g.shape)
+    return k.expand(k.reshape(g, (*shape, 1, 1)), tuple(like.shape))
+
+
+def _lower(k: Any, x: Any) -> Any:
+    """The lower triangle with half of the diagonal."""
+    return k.mul(k.add(k.triangle(x, 0, False), k.triangle(x, -1, False)), 0.5)
+
+
+def _identity(k: Any, x: Any) -> Any:
+    """Ones on the diagonal of square matrices like x, which are finite."""
+    ones = k.exp(k.mul(x, 0.0))
+    return k.sub(k.triangle(ones, 0, False), k.triangle(ones, -1, False))
+
+
+@op(inputs="a", kernel="linalg_inv", formula="y = a^-1")
+def linalg_inv(k, a):
+    y = k.linalg_inv(a)
+    return y, (y,)
+
+
+@linalg_inv.gradient
+def _(k, saved, grad_y, need):
+    turned = _t(k, saved[0])
+    return (k.neg(_mm(k, _mm(k, turned, grad_y), turned)),)
+
+
+@op(inputs="a b", kernel="linalg_solve", formula="a y = b")
+def linalg_solve(k, a, b):
+    y = k.linalg_solve(a, b)
+    return y, (a, y, tuple(b.shape))
+
+
+@linalg_solve.gradient
+def _(k, saved, grad_y, need):
+    a, y, b_shape = saved
+    grad_b = k.linalg_solve(_t(k, a), grad_y)
+    return (
+        sum_to_shape(k, k.neg(_mm(k, grad_b, _t(k, y))), tuple(a.shape)) if need[0] else None,
+        sum_to_shape(k, grad_b, b_shape) if need[1] else None,
+    )
+
+
+@op(inputs="a", kernel="linalg_det", formula="y = det a")
+def linalg_det(k, a):
+    y = k.linalg_det(a)
+    return y, (a, y)
+
+
+@linalg_det.gradient
+def _(k, saved, grad_y, need):
+    a, y = saved
+    return (k.mul(_spread(k, k.mul(grad_y, y), a), _t(k, k.linalg_inv(a))),)
+
+
+@op(inputs="a", kernel="linalg_slogdet", outputs=2, formula="y = ln |det a|, and the sign of det a")
+def linalg_slogdet(k, a):
+    return k.linalg_slogdet(a), (a,)
+
+
+@linalg_slogdet.gradient
+def _(k, saved, grad_y, need):
+    (a,) = saved
+    return (k.mul(_spread(k, grad_y, a), _t(k, k.linalg_inv(a))),)
+
+
+@op(inputs="a", kernel="linalg_cholesky", formula="y y^T = a, y lower triangular")
+def linalg_cholesky(k, a):
+    y = k.linalg_cholesky(a)
+    return y, (y,)
+
+
+@linalg_cholesky.gradient
+def _(k, saved, grad_y, need):
+    # S = L^-T P(L^T G) L^-1, P the lower triangle with half of the diagonal (Murray 2016).
+    (lower,) = saved
+    upper = _t(k, lower)
+    inner = _lower(k, _mm(k, upper, k.triangle(grad_y, 0, False)))
+    left = k.linalg_solve(upper, inner)
+    whole = k.linalg_solve(upper, _t(k, left))
+    return (k.mul(k.add(whole, _t(k, whole)), 0.5),)
+
+
+@op(
+    inputs="a",
+    kernel="linalg_qr",
+    outputs=2,
+    differentiable=2,
+    formula="a = q r, q of orthonormal columns, r upper triangular",
+)
+def linalg_qr(k, a, mode):
+    q, r = k.linalg_qr(a, mode)
+    return (q, r), (q, r)
+
+
+@linalg_qr.gradient
+def _(k, saved, grads, need, mode):
+    q, r = saved
+    m = k.sub(_mm(k, r, _t(k, grads[1])), _mm(k, _t(k, grads[0]), q))
+    low = k.add(k.triangle(m, 0, False), _t(k, k.triangle(m, -1, False)))
+    right = k.add(grads[0], _mm(k, q, low))
+    return (_t(k, k.linalg_solve(r, _t(k, right))),)
+
+
+@op(
+    inputs="a",
+    kernel="linalg_eigh",
+    outputs=2,
+    differentiable=2,
+    formula="a = v diag(w) v^T, w ascending",
+)
+def linalg_eigh(k, a, upper):
+    w, v = k.linalg_eigh(a, upper)
+    return (w, v), (w, v)
+
+
+def _pairs(k: Any, w: Any) -> Any:
+    """w[j] - w[i], with 1 on the diagonal."""
+    n = tuple(w.shape)[-1]
+    shape = (*tuple(w.shape), n)
+    across = k.expand(k.reshape(w, (*tuple(w.shape)[:-1], 1, n)), shape)
+    down = k.expand(k.reshape(w, (*tuple(w.shape)[:-1], n, 1)), shape)
+    apart = k.sub(across, down)
+    return k.add(apart, _identity(k, apart))
+
+
+def _on_diagonal(k: Any, g: Any, like: Any) -> Any:
+    n = tuple(g.shape)[-1]
+    row = k.reshape(g, (*tuple(g.shape)[:-1], 1, n))
+    return k.mul(_identity(k, like), row)
+
+
+@linalg_eigh.gradient
+def _(k, saved, grads, need, upper):
+    w, v = saved
+    turned = _t(k, v)
+    inner = _mm(k, turned, grads[1])
+    apart = _pairs(k, w)
+    inner = k.sub(inner, k.mul(inner, _identity(k, apart)))
+    inner = k.add(k.div(inner, apart), _on_diagonal(k, grads[0], apart))
+    return (_mm(k, _mm(k, v, inner), turned),)
+
+
+@op(
+    inputs="a",
+    kernel="linalg_svd",
+    outputs=3,
+    differentiable=3,
+    formula="a = u diag(s) vh, s descending",
+)
+def linalg_svd(k, a, full):
+    u, s, vh = k.linalg_svd(a, full)
+    return (u, s, vh), (u, s, vh)
+
+
+@linalg_svd.gradient
+def _(k, saved, grads, need, full):
+    u, s, vh = saved
+    n = tuple(s.shape)[-1]
+    if full and tuple(u.shape)[-1] != tuple(vh.shape)[-1]:
+        raise NotImplementedError(
+            "linalg.svd: no gradient of the full matrices (use full_matrices=False)"
+        )
+    grad_u, grad_s, grad_vh = grads
+    u_t = _t(k, u)
+    apart = _pairs(k, k.square(s))
+    row = k.reshape(s, (*tuple(s.shape)[:-1], 1, n))
+    column = k.reshape(s, (*tuple(s.shape)[:-1], n, 1))
+
+    def turning(x: Any) -> Any:
+        skew = k.sub(x, _t(k, x))
+        return k.div(skew, apart)
+
+    to_u, to_v = _mm(k, u_t, grad_u), _mm(k, vh, _t(k, grad_vh))
+    inner = k.add(k.mul(turning(to_u), row), k.mul(column, turning(to_v)))
+    inner = k.add(inner, _on_diagonal(k, grad_s, apart))
+    grad = _mm(k, _mm(k, u, inner), vh)
+    # What lies outside of the spans of u and v.
+    outside_u = k.div(k.sub(grad_u, _mm(k, u, to_u)), row)
+    outside_v = k.div(k.sub(grad_vh, _mm(k, _t(k, to_v), vh)), column)
+    grad = k.add(grad, _mm(k, outside_u, vh))
+    return (k.add(grad, _mm(k, u, outside_v)),)
+
+
+# ---- the public functions ----
+
+
+def _matrix(name: str, x: Tensor, square: bool) -> None:
+    need_tensors(f"linalg.{name}", input=x)
+    shape = x._data.shape
+    if len(shape) < 2 or (square and shape[-1] != shape[-2]):
+        kind = "square matrices (.., N, N)" if square else "matrices (.., M, N)"
+        raise RuntimeError(f"linalg.{name}: input must be {kind}; got shape {tuple(shape)}")
+    if not x.dtype.is_floating_point:
+        raise RuntimeError(f"linalg.{name}: input must be floating-point; got {x.dtype}")
+
+
+def inv(A: Tensor) -> Tensor:
+    """The inverse of square matrices.
+
+    Shape: (.., N, N)
+
+    Raises:
+        LinAlgError: a singular matrix.
+        RuntimeError: another shape.
+    """
+    _matrix("inv", A, True)
+    return apply(linalg_inv, (A,))
+
+
+def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
+    """X with A X = B; with left=False, X A = B.
+
+    Shape: A (.., N, N), B (.., N, K), or (N,) or (.., N) for vectors -> B's
+
+    Raises:
+        LinAlgError: a singular matrix.
+        RuntimeError: shapes that do not fit.
+    """
+    _matrix("solve", A, True)
+    need_tensors("linalg.solve", B=B)
+    a, b = tuple(A._data.shape), tuple(B._data.shape)
+    vector = len(b) == 1 or (len(b) == len(a) - 1 and b == a[:-1])
+    if vector:
+        if not left:
+            raise RuntimeError(f"linalg.solve: left=False takes matrices; got B {b}")
+        B = B.unsqueeze(-1)
+    elif not left:
+        return solve(A.transpose(-1, -2), B.transpose(-1, -2)).transpose(-1, -2)
+    rows = tuple(B._data.shape)
+    if len(rows) < 2 or rows[-2] != a[-1]:
+        raise RuntimeError(f"linalg.solve: A must be (.., N, N), B (.., N, K); got A {a}, B {b}")
+    batch = products.broadcast_shape("linalg.solve", a[:-2], rows[:-2])
+    if a[:-2] != batch:
+        A = A.expand(*batch, *a[-2:])
+    if rows[:-2] != batch:
+        B = B.expand(*batch, *rows[-2:])
+    x = apply(linalg_solve, (A, B))
+    return x.squeeze(-1) if vector else x
+
+
+def det(A: Tensor) -> Tensor:
+    """The determinant of square matrices; its gradient needs them invertible.
+
+    Shape: (.., N, N) -> (..)
+
+    Raises:
+        RuntimeError: another shape.
+    """
+    _matrix("det", A, True)
+    return apply(linalg_det, (A,))
+
+
+def slogdet(A: Tensor) -> tuple[Tensor, Tensor]:
+    """The sign of the determinant and the logarithm of its magnitude.
+
+    Shape: (.., N, N) -> (..), (..)
+
+    Raises:
+        RuntimeError: another shape.
+    """
+    _matrix("slogdet", A, True)
+    logarithm, sign = apply(linalg_slogdet, (A,))
+    return sign, logarithm
+
+
+def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
+    """The triangular factor of symmetric positive definite matrices.
+
+    Formula: A = L L^T; with upper, A = U^T U
+
+    Shape: (.., N, N)
+
+    Raises:
+        LinAlgError: a matrix that is not positive definite.
+        RuntimeError: another shape.
+    """
+    _matrix("cholesky", A, True)
+    lower = apply(linalg_cholesky, (A,))
+    return lower.transpose(-1, -2) if upper else lower
+
+
+def qr(A: Tensor, mode: str = "reduced") -> tuple[Tensor, Tensor]:
+    """The factors of orthonormal columns and of triangular shape.
+
+    Formula: A = Q R
+
+    Shape: (.., M, N) -> (.., M, K), (.., K, N) with K = min(M, N), or M with mode 'complete'
+
+    Args:
+        mode: 'reduced', 'complete', or 'r' (Q is then empty). A gradient needs 'reduced', M >= N.
+
+    Raises:
+        ValueError: another mode.
+        RuntimeError: another shape.
+    """
+    _matrix("qr", A, False)
+    if mode not in ("reduced", "complete", "r"):
+        raise ValueError(f"linalg.qr: mode must be 'reduced', 'complete' or 'r'; got {mode!r}")
+    m, n = A._data.shape[-2:]
+    if (mode == "complete" and m > n) or m < n:
+        A = A.detach()  # PyTorch refuses a gradient there too
+    q, r = apply(linalg_qr, (A,), ("complete" if mode == "complete" else "reduced",))
+    return (creation.empty((0,), dtype=A.dtype, device=A.device) if mode == "r" else q), r
+
+
+def svd(A: Tensor, full_matrices: bool = True) -> tuple[Tensor, Tensor, Tensor]:
+    """The singular value decomposition.
+
+    Formula: A = U diag(S) Vh, S descending
+
+    Shape: (.., M, N) -> (.., M, M), (.., K), (.., N, N) with K = min(M, N); with
+    full_matrices=False (.., M, K), (.., K), (.., K, N)
+
+    Args:
+        full_matrices: whether U and Vh are square; a gradient needs False, or a square A.
+
+    Raises:
+        RuntimeError: another shape.
+    """
+    _matrix("svd", A, False)
+    u, s, vh = apply(linalg_svd, (A,), (bool(full_matrices),))
+    return u, s, vh
+
+
+def svdvals(A: Tensor) -> Tensor:
+    """The singular values, descending. Shape: (.., M, N) -> (.., min(M, N))"""
+    return svd(A, False)[1]
+
+
+def eigh(A: Tensor, UPLO: str = "L") -> tuple[Tensor, Tensor]:
+    """The eigenvalues, ascending, and eigenvectors of symmetric matrices.
+
+    Formula: A = V diag(w) V^T
+
+    Shape: (.., N, N) -> (.., N), (.., N, N)
+
+    Args:
+        UPLO: which triangle is read, 'L' or 'U'.
+
+    Raises:
+        ValueError: another UPLO.
+        RuntimeError: another shape.
+    """
+    _matrix("eigh", A, True)
+    if UPLO not in ("L", "U"):
+        raise ValueError(f"linalg.eigh: UPLO must be 'L' or 'U'; got {UPLO!r}")
+    w, v = apply(linalg_eigh, (A,), (UPLO == "U",))
+    return w, v
+
+
+def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
+    """The eigenvalues of symmetric matrices, ascending. Shape: (.., N, N) -> (.., N)"""
+    return eigh(A, UPLO)[0]
+
+
+def pinv(A: Tensor, *, rcond: float | None = None) -> Tensor:
+    """The pseudo-inverse, by singular values.
+
+    Formula: V diag(1 / s) U^T, without the s below rcond times the largest
+
+    Shape: (.., M, N) -> (.., N, M)
+
+    Args:
+        rcond: default: max(M, N) times the dtype's epsilon.
+
+    Raises:
+        RuntimeError: another shape.
+    """
+    _matrix("pinv", A, False)
+    u, s, vh = svd(A, False)
+    if rcond is None:
+        rcond = max(A._data.shape[-2:]) * (1.1920929e-07 if A.dtype.itemsize == 4 else 2.2e-16)
+    from .choose import where
+
+    if not s._data.shape[-1]:
+        return A.transpose(-1, -2)
+    least = amax(s, -1, True) * rcond
+    kept = s > least
+    inverse = where(kept, 1.0 / where(kept, s, 1.0), 0.0)
+    return matmul(vh.transpose(-1, -2) * inverse.unsqueeze(-2), u.transpose(-1, -2))
+
+
+def matrix_power(A: Tensor, n: int) -> Tensor:
+    """A multiplied by itself n times; negative n of its inverse.
+
+    Shape: (.., N, N)
+
+    Raises:
+        RuntimeError: another shape.
+    """
+    _matrix("matrix_power", A, True)
+    if n < 0:
+        return matrix_power(inv(A), -n)
+    if n == 0:
+        size = A._data.shape[-1]
+        ones = creation.ones((size, size), dtype=A.dtype, device=A.device)
+        eye = ones.tril() - ones.tril(-1)
+        return eye.expand(*A._data.shape).clone() if A.ndim > 2 else eye
+    result: Tensor | None = None
+    power = A
+    while True:
+        if n & 1:
+            result = power if result is None else matmul(result, power)
+        n >>= 1
+        if not n:
+            assert result is not None
+            return result
+        power = matmul(power, power)
+
+
+def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
+    """The product of matrices in the cheapest order; the first and last may be vectors.
+
+    Raises:
+        RuntimeError: fewer than two, or sizes that do not fit.
+    """
+    parts = list(tensors)
+    if len(parts) < 2:
+        raise RuntimeError(f"linalg.multi_dot: takes two or more tensors; got {len(parts)}")
+    need_tensors("linalg.multi_dot", **{f"tensors[{i}]": t for i, t in enumerate(parts)})
+    row, column = parts[0].ndim == 1, parts[-1].ndim == 1
+    if row:
+        parts[0] = parts[0].unsqueeze(0)
+    if column:
+        parts[-1] = parts[-1].unsqueeze(1)
+    y = products.chain_matmul(*parts)
+    if row:
+        y = y.squeeze(0)
+    return y.squeeze(-1) if column else y
+
+
+def cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
+    """The cross product of vectors of three elements along dim; as gradsmith.cross."""
+    return products.cross(input, other, dim)
+
+
+def _dims(name: str, dim: Any, ndim: int) -> tuple[int, ...]:
+    return shapes.dims(name, dim, ndim)
+
+
+def vector_norm(
+    x: Tensor, ord: float = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
+) -> Tensor:
+    """The norm of the elements along dim, or of all, as of one vector.
+
+    Formula: y = (sum of |x|^ord)^(1/ord); the largest or smallest magnitude for inf and -inf; the
+    number of elements that are not 0 for 0
+
+    Args:
+        ord: the power.
+        dim: an int, a tuple of ints, or None for all.
+        keepdim: whether the reduced dims stay, with size 1.
+        dtype: the type to convert to first.
+
+    Raises:
+        IndexError: a dim out of range.
+        RuntimeError: of nothing, for ord inf or negative.
+    """
+    name = "linalg.vector_norm"
+    need_tensors(name, x=x)
+    if dtype is not None:
+        x = x.to(dtype)
+    if not x.dtype.is_floating_point:
+        raise RuntimeError(f"{name}: x must be floating-point; got {x.dtype}")
+    return norm_over(name, x, ord, _dims(name, dim, x.ndim), bool(keepdim))
+
+
+def matrix_norm(
+    A: Tensor,
+    ord: Any = "fro",
+    dim: tuple[int, int] = (-2, -1),
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+) -> Tensor:
+    """The norm of matrices.
+
+    Formula: 'fro' the root of the sum of squares; 'nuc' the sum of the singular values; inf and
+    -inf the largest and smallest sum of a row's magnitudes; 1 and -1 of a column's; 2 and -2 the largest
+    and smallest singular value
+
+    Args:
+        ord: which.
+        dim: rows and columns.
+        keepdim: whether the dims stay, with size 1.
+        dtype: the type to convert to first.
+
+    Raises:
+        ValueError: another ord.
+        RuntimeError: another shape.
+    """
+    name = "linalg.matrix_norm"
+    if dtype is not None:
+        A = A.to(dtype)
+    _matrix("matrix_norm", A, False)
+    rows, columns = (shapes.dim(name, d, A.ndim) for d in dim)
+    if rows == columns:
+        raise RuntimeError(f"{name}: dims must differ; got {dim}")
+    both = tuple(sorted((rows, columns)))
+    if ord == "fro":
+        return norm_over(name, A, 2.0, both, keepdim)
+    if ord in ("nuc", 2, -2):
+        values = svdvals(A.movedim((rows, columns), (-2, -1)))
+        if ord == "nuc":
+            y = sum(values, -1)
+        else:
+            y = amax(values, -1) if ord == 2 else -amax(-values, -1)
+        for d in both if keepdim else ():
+            y = y.unsqueeze(d)
+        return y
+    if ord in (1, -1, math.inf, -math.inf):
+        along, other = (rows, columns) if ord in (1, -1) else (columns, rows)
+        sums = norm_over(name, A, 1.0, (along,), True)
+        y = amax(sums, other, True) if ord > 0 else -amax(-sums, other, True)
+        if keepdim:
+            return y
+        return y.reshape(tuple([n for i, n in enumerate(y._data.shape) if i not in both]))
+    raise ValueError(f"{name}: ord must be 'fro', 'nuc', inf, -inf, 1, -1, 2 or -2; got {ord!r}")
+
+
+def norm(
+    A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
+) -> Tensor:
+    """vector_norm or matrix_norm, as NumPy chooses: matrices for two dims with an ord.
+
+    Args:
+        ord: as theirs; None: the root of the sum of squares.
+        dim: an int, or a pair for matrices; None: all, as one vector where ord is None.
+        keepdim: whether the reduced dims stay, with size 1.
+        dtype: the type to convert to first.
+
+    Raises:
+        RuntimeError: another number of dims.
+    """
+    need_tensors("linalg.norm", A=A)
+    if ord is None:
+        return vector_norm(A, 2, dim, keepdim, dtype=dtype)
+    if dim is None:
+        if A.ndim not in (1, 2):
+            raise RuntimeError(f"linalg.norm: dim must be given for shape {tuple(A.shape)}")
+        dim = tuple(range(A.ndim))
+    dims = (dim,) if isinstance(dim, int) else tuple(dim)
+    if len(dims) == 1 and not isinstance(ord, str):
+        return vector_norm(A, ord, dims, keepdim, dtype=dtype)
+    if len(dims) != 2:
+        raise RuntimeError(f"linalg.norm: dim must be one or two dims; got {dim}")
+    return matrix_norm(A, ord, dims, keepdim, dtype=dtype)
+
+
+def cov(
+    input: Tensor,
+    *,
+    correction: int = 1,
+    fweights: Tensor | None = None,
+    aweights: Tensor | None = None,
+) -> Tensor:
+    """The covariances of variables, one a row, over observations, one a column.
+
+    Formula: y = (x - m) diag(w) (x - m)^T / (sum w - correction * sum (w a) / sum w), w = f a
+
+    Shape: (V, N) -> (V, V); (N,) or () -> ()
+
+    Args:
+        correction: 1 for an unbiased estimate, 0 for the mean.
+        fweights: (N,) of int64, how often each observation counts.
+        aweights: (N,), how much.
+
+    Raises:
+        RuntimeError: more than 2 dims, weights of another shape.
+    """
+    need_tensors("cov", input=input)
+    if input.ndim > 2:
+        raise RuntimeError(f"cov: at most 2 dims; got shape {tuple(input.shape)}")
+    x = input.reshape((1, -1)) if input.ndim < 2 else input
+    n = x._data.shape[1]
+    weight: Tensor | None = None
+    for label, w in (("fweights", fweights), ("aweights", aweights)):
+        if w is None:
+            continue
+        need_tensors("cov", **{label: w})
+        if w._data.shape != (n,):
+            raise RuntimeError(f"cov: {label} must have shape ({n},); got {tuple(w.shape)}")
+        w = w.to(x.dtype)
+        weight = w if weight is None else weight * w
+    if weight is None:
+        centred = x - mean(x, 1, True)
+        y = matmul(centred, centred.transpose(0, 1)) / max(n - correction, 0)
+    else:
+        total = sum(weight)
+        centred = x - (sum(x * weight, 1) / total).unsqueeze(1)
+        divisor: Any = total
+        if correction:
+            lost = correction
+            if aweights is not None:
+                lost = sum(weight * aweights.to(x.dtype)) / total * correction
+            divisor = total - lost
+        y = matmul(centred * weight, centred.transpose(0, 1)) / divisor
+    return y if input.ndim == 2 else y.reshape(())
+
+
+def corrcoef(input: Tensor) -> Tensor:
+    """The correlations of variables, one a row: cov over the roots of the variances.
+
+    Shape: (V, N) -> (V, V); (N,) or () -> ()
+
+    Raises:
+        RuntimeError: more than 2 dims.
+    """
+    y = cov(input)
+    if y.ndim == 0:
+        return y / y
+    ones = creation.ones_like(y)
+    eye = ones.tril() - ones.tril(-1)
+    deviation = sum(y * eye, 1).sqrt()
+    y = y / deviation.unsqueeze(1) / deviation.unsqueeze(0)
+    return y.clamp(-1, 1)
