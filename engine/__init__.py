@@ -54,6 +54,7 @@ from .ops.einsum import *
 from .ops.margin_loss import *
 from .ops.products import *
 from .ops.linalg import *
+from .ops.linalg_norms import *
 from .ops.pool import *
 from .ops.promote import *
 from .ops.random import *

@@ -8,18 +8,16 @@ from .ops.linalg import (
     eigh,
     eigvalsh,
     inv,
-    matrix_norm,
     matrix_power,
     multi_dot,
-    norm,
     pinv,
     qr,
     slogdet,
     solve,
     svd,
     svdvals,
-    vector_norm,
 )
+from .ops.linalg_norms import matrix_norm, norm, vector_norm
 from .ops.matmul import matmul
 
 __all__ = [

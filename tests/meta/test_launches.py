@@ -8,7 +8,7 @@ from gradsmith.kernels import KERNELS, VIEWS, table
 from gradsmith.kernels.solvers import SOLVERS
 from gradsmith.testing import opdb
 
-#: Ops that read no element: views, and the move between devices; and the solvers, which are not ours.
+#: Ops that read no element: views, the move between devices; and the solvers, not kernels of ours.
 NO_KERNEL = {*VIEWS, *SOLVERS, "transfer"}
 COMPUTE = [name for name, op in OPS.items() if op.kernel not in NO_KERNEL]
 
