@@ -1,7 +1,7 @@
 """The solvers of dense linear algebra: the one exception to hand-written kernels.
 
 Factorisations are LAPACK's, as NumPy calls it on the host, and cuSOLVER's, as CuPy calls it on a
-GPU; under the emulator arrays go to the host and back. Everything around them, gradients included, is
+GPU; under the emulator arrays go to the host and back. Everything around them, gradients too, is
 made of our kernels. No other file may call them (tests/meta/test_no_compute.py).
 """
 

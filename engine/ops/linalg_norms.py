@@ -58,8 +58,8 @@ def matrix_norm(
     """The norm of matrices.
 
     Formula: 'fro' the root of the sum of squares; 'nuc' the sum of the singular values; inf and
-    -inf the largest and smallest sum of a row's magnitudes; 1 and -1 of a column's; 2 and -2 the largest
-    and smallest singular value
+    -inf the largest and smallest sum of a row's magnitudes; 1 and -1 of a column's; 2 and -2 the
+    largest and smallest singular value
 
     Args:
         ord: which.
