@@ -126,6 +126,9 @@ KERNELS: dict[str, tuple[str, str]] = {
     "conv_bwd_input": ("grad_y weight bias? x_shape stride padding dilation groups", "grad_x"),
     "conv_bwd_weight": ("grad_y x weight_shape stride padding dilation groups", "grad_weight"),
     # pool: x (N, C, *in); indices int32, flat within the (*in) plane; NaN wins
+    "adaptive_avg_pool": ("x out_shape", "y"),  # windows that cut in into out
+    "adaptive_avg_pool_bwd": ("grad_y x_shape", "grad_x"),
+    "adaptive_max_pool": ("x out_shape", "y indices"),
     "max_pool": ("x out_shape kernel stride padding dilation", "y indices"),
     "max_pool_bwd": ("grad_y indices x_shape kernel stride padding dilation", "grad_x"),
     "max_pool_gather": ("x indices", "y"),  # y[n, c, o] = x[n, c].flat[indices[n, c, o]]

@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 from ..ops.attention import scaled_dot_product_attention
+from ..ops.adaptive import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    adaptive_max_pool3d,
+)
 from ..ops.conv import (
     conv1d,
     conv2d,
@@ -76,10 +84,24 @@ from ..ops.pool import (
 )
 from ..ops.products import bilinear
 from ..ops.random import dropout
+from ..ops.unpool import (
+    max_unpool1d,
+    max_unpool2d,
+    max_unpool3d,
+)
 from ..tensor import Tensor
 
 __all__ = [
     "alpha_dropout",
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool3d",
+    "max_unpool1d",
+    "max_unpool2d",
+    "max_unpool3d",
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",

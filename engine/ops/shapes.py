@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 __all__ = [
+    "adaptive",
     "broadcast",
     "cat",
     "conv",
@@ -291,6 +292,29 @@ def _countable(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     if count > INT64_MAX:
         raise RuntimeError(f"{name}: more bytes than 63 bits can count; the shape would be {shape}")
     return shape
+
+
+def adaptive(name: str, x: tuple[int, ...], output_size: Any) -> tuple[int, ...]:
+    """(N, C, *in) -> (N, C, *output_size); None in output_size keeps a dimension's size."""
+    n = len(x) - 2
+    if isinstance(output_size, (tuple, list)):
+        if len(output_size) not in (1, n):
+            raise ValueError(
+                f"{name}: output_size must be an int or {n}; got {output_size!r} of "
+                f"{len(output_size)}"
+            )
+        wanted = list(output_size) * (n // len(output_size))
+    else:
+        wanted = [output_size] * n
+    if 0 in x[2:]:
+        raise RuntimeError(f"{name}: planes must not be empty; got x {x}")
+    out = list(x[:2])
+    for size, given in zip(x[2:], wanted, strict=True):
+        value = size if given is None else _index(name, "output_size", given)
+        if value < 0:
+            raise RuntimeError(f"{name}: output_size must be >= 0; got {output_size!r}")
+        out.append(value)
+    return _countable(name, tuple(out))
 
 
 @lru_cache(maxsize=4096)

@@ -7,6 +7,7 @@
 #include "lists/arithmetic.h"
 #include "lists/compare.h"
 #include "lists/attention.h"
+#include "lists/adaptive.h"
 #include "lists/conv.h"
 #include "lists/copy.h"
 #include "lists/elementwise.h"
@@ -40,6 +41,7 @@ namespace gradsmith {
   GS_MATMUL_KERNELS(X) \
   GS_CONV_KERNELS(X) \
   GS_POOL_KERNELS(X) \
+  GS_ADAPTIVE_KERNELS(X) \
   GS_LOSS_KERNELS(X) \
   GS_NORM_KERNELS(X) \
   GS_PAIR_LOSS_KERNELS(X) \

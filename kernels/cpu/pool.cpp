@@ -1,7 +1,7 @@
 // Maximum pooling, 1 to 3 spatial dimensions: max_pool max_pool_bwd max_pool_gather.
 //
 // max: y[o] = max over the window's elements inside the input; indices[o] is the place of the first
-//   maximum (the first NaN: NaN wins) within the input plane. A window wholly outside the input
+//   maximum (the last NaN: NaN wins) within the input plane. A window wholly outside the input
 //   gives -inf.
 // Layout: contiguous (N, C, *in); fewer than 3 spatial dimensions gain leading ones of extent 1.
 // Split: a block is a number of whole planes. The backward adds in the order of the outputs within a
@@ -29,7 +29,7 @@ GS_INLINE void max_pool_one(const Window& w, const T* x, Reach d, Reach h, Reach
       const int64_t row = (i * w.in[1] + j) * w.in[2];
       for (int64_t k = v.first; k < v.end; k += w.dilation[2]) {
         const T value = x[row + k];
-        if (at < 0 || value > best || (value != value && best == best)) {
+        if (at < 0 || value > best || value != value) {
           best = value;
           at = row + k;
         }
@@ -74,8 +74,7 @@ GS_INLINE void max_pool_lanes(const Window& w, const T* x, Reach d, Reach h, int
       for (int64_t k = 0; k < w.kernel[2]; ++k) {
         const int64_t place = row + k * w.dilation[2];
         const Vec<T> value = load_lanes<T>(x + place, step, n);
-        // Larger, or the first NaN.
-        const IVec<T> better = ~(value <= best) & (best == best);
+        const IVec<T> better = (value > best) | (value != value);
         best = better ? value : best;
         at = better ? lanes + static_cast<IntOf<T>>(place) : at;
       }

@@ -20,6 +20,7 @@ FAMILIES: tuple[str, ...] = (
     "pad",
     "sort",
     "pool",
+    "adaptive",
     "loss",
     "norm",
     "pair_loss",

@@ -2,7 +2,7 @@
 // avg_pool_bwd.
 //
 // Formula   max: y[o] = maximum of x over o's window, indices[o] = its first place in the plane (the
-//           first NaN's: NaN wins). avg: the sum over the window divided by `divisor`, or by the
+//           last NaN's: NaN wins). avg: the sum over the window divided by `divisor`, or by the
 //           number of its places: inside the padded input (include_pad) or inside the input.
 //           A window wholly outside the input gives -inf (max, index 0) or 0 (avg).
 // Layout    x (N, C, *in), y and indices (N, C, *out), contiguous.
@@ -101,7 +101,7 @@ __global__ void max_pool(const T* __restrict__ x, T* __restrict__ y, int* __rest
     int at = -1;
     for_box(box, w.in, w.dilation, [&](int64 place, const auto&) {
       const T value = plane[place];
-      if (at < 0 || value > best || (value != value && best == best)) {
+      if (at < 0 || value > best || value != value) {
         best = value;
         at = static_cast<int>(place);
       }

@@ -24,6 +24,8 @@ FAMILIES = (
     "matmul",
     "conv",
     "pool",
+    "adaptive",
+    "unpool",
     "norm",
     "interpolate",
     "loss",

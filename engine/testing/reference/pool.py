@@ -63,7 +63,10 @@ def max_pool(
         here = np.ix_(*_positions(p, size, kernel, stride, padding, dilation))
         places = flat_index[here].reshape(-1)
         window = x.reshape(*x.shape[:2], flat_index.size)[:, :, places]
-        first = np.argmax(window, axis=-1)  # the first NaN, else the first maximum
+        nan = np.isnan(window)
+        last = window.shape[-1] - 1 - np.argmax(nan[..., ::-1], axis=-1)
+        # The last NaN, as PyTorch; else the first maximum.
+        first = np.where(nan.any(-1), last, np.argmax(window, axis=-1))
         y[(slice(None), slice(None), *p)] = np.max(window, axis=-1)
         indices[(slice(None), slice(None), *p)] = places[first]
     return y, indices

@@ -1,0 +1,209 @@
+// Pooling to a given size, 1 to 3 spatial dimensions: adaptive_avg_pool adaptive_avg_pool_bwd
+// adaptive_max_pool.
+//
+// Output o of `out` along a dimension has the window [floor(o * in / out), ceil((o + 1) * in / out)):
+//   windows differ in size by one and may overlap. avg: the window's sum over its size. max: its
+//   maximum, and where in the plane it stood first (the last NaN: NaN wins).
+// Layout: contiguous (N, C, *in); fewer than 3 spatial dimensions gain leading ones of extent 1.
+// Split: a block is a number of whole planes. The backward gathers: an input element adds, in order, the
+//   outputs whose windows hold it, which are [floor(i * out / in), ceil((i + 1) * out / in)).
+// Working set: one input and one output plane.
+// Cost: reads each input plane once from memory, writes each output plane once.
+// Accuracy: sums in the element's type, in window order; max is exact.
+// Limits: for max a plane has at most 2^31 - 1 elements (int32 indices). Where out divides in, the ops
+//   call avg_pool and max_pool instead, whose lanes are whole vectors.
+#include "lists/adaptive.h"
+#include "strided.h"
+
+namespace gradsmith {
+namespace GS_ISA {
+namespace {
+
+constexpr int64_t kBlock = 32768;
+
+struct Range {
+  int64_t begin, end;
+  int64_t size() const { return end - begin; }
+};
+
+// What position i of `size` meets in `other`.
+GS_INLINE Range meets(int64_t i, int64_t size, int64_t other) {
+  return {i * other / size, ((i + 1) * other + size - 1) / size};
+}
+
+struct Planes {
+  int64_t in[3] = {1, 1, 1}, out[3] = {1, 1, 1};
+  int64_t count = 0, in_size = 1, out_size = 1;
+
+  // false: the shapes do not fit together.
+  bool set(int ndim, const int64_t* in_shape, const int64_t* out_shape) {
+    const int spatial = ndim - 2;
+    if (spatial < 1 || spatial > 3) return false;
+    if (in_shape[0] != out_shape[0] || in_shape[1] != out_shape[1]) return false;
+    count = in_shape[0] * in_shape[1];
+    for (int i = 0; i < spatial; ++i) {
+      const int d = 3 - spatial + i;
+      in[d] = in_shape[2 + i];
+      out[d] = out_shape[2 + i];
+      if (in[d] < 0 || out[d] < 0) return false;
+      in_size *= in[d];
+      out_size *= out[d];
+    }
+    return true;
+  }
+
+  Range window(int d, int64_t o) const { return meets(o, out[d], in[d]); }
+  Range readers(int d, int64_t i) const { return meets(i, in[d], out[d]); }
+
+  // Calls body(plane) for every plane, on the pool.
+  template <class Body>
+  void over(const Body& body) const {
+    parallel_for(count, max64(1, kBlock / max64(1, max64(in_size, out_size))),
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t p = begin; p < end; ++p) body(p);
+                 });
+  }
+};
+
+// Calls body(place, z, y, x) for all positions of a plane of this extent.
+template <class Body>
+GS_INLINE void over_positions(const int64_t (&extent)[3], const Body& body) {
+  int64_t place = 0;
+  for (int64_t z = 0; z < extent[0]; ++z) {
+    for (int64_t y = 0; y < extent[1]; ++y) {
+      for (int64_t x = 0; x < extent[2]; ++x) body(place++, z, y, x);
+    }
+  }
+}
+
+template <class T>
+void average(const Planes& p, const T* x, T* y) {
+  p.over([&](int64_t plane) {
+    const T* const from = x + plane * p.in_size;
+    T* const to = y + plane * p.out_size;
+    over_positions(p.out, [&](int64_t o, int64_t oz, int64_t oy, int64_t ox) {
+      const Range z = p.window(0, oz), r = p.window(1, oy), c = p.window(2, ox);
+      T sum = 0;
+      for (int64_t i = z.begin; i < z.end; ++i) {
+        for (int64_t j = r.begin; j < r.end; ++j) {
+          const T* const row = from + (i * p.in[1] + j) * p.in[2];
+          for (int64_t k = c.begin; k < c.end; ++k) sum += row[k];
+        }
+      }
+      to[o] = sum / static_cast<T>(z.size() * r.size() * c.size());
+    });
+  });
+}
+
+template <class T>
+void average_bwd(const Planes& p, const T* grad_y, T* grad_x) {
+  p.over([&](int64_t plane) {
+    const T* const from = grad_y + plane * p.out_size;
+    T* const to = grad_x + plane * p.in_size;
+    over_positions(p.in, [&](int64_t i, int64_t iz, int64_t iy, int64_t ix) {
+      const Range z = p.readers(0, iz), r = p.readers(1, iy), c = p.readers(2, ix);
+      T sum = 0;
+      for (int64_t a = z.begin; a < z.end; ++a) {
+        const int64_t depth = p.window(0, a).size();
+        for (int64_t b = r.begin; b < r.end; ++b) {
+          const int64_t area = depth * p.window(1, b).size();
+          const T* const row = from + (a * p.out[1] + b) * p.out[2];
+          for (int64_t k = c.begin; k < c.end; ++k) {
+            sum += row[k] / static_cast<T>(area * p.window(2, k).size());
+          }
+        }
+      }
+      to[i] = sum;
+    });
+  });
+}
+
+template <class T>
+void maximum(const Planes& p, const T* x, T* y, int32_t* indices) {
+  p.over([&](int64_t plane) {
+    const T* const from = x + plane * p.in_size;
+    const int64_t first = plane * p.out_size;
+    over_positions(p.out, [&](int64_t o, int64_t oz, int64_t oy, int64_t ox) {
+      const Range z = p.window(0, oz), r = p.window(1, oy), c = p.window(2, ox);
+      int64_t at = (z.begin * p.in[1] + r.begin) * p.in[2] + c.begin;
+      T best = from[at];
+      for (int64_t i = z.begin; i < z.end; ++i) {
+        for (int64_t j = r.begin; j < r.end; ++j) {
+          const int64_t row = (i * p.in[1] + j) * p.in[2];
+          for (int64_t k = c.begin; k < c.end; ++k) {
+            const T value = from[row + k];
+            if (value > best || value != value) {
+              best = value;
+              at = row + k;
+            }
+          }
+        }
+      }
+      y[first + o] = best;
+      indices[first + o] = static_cast<int32_t>(at);
+    });
+  });
+}
+
+bool is_float(DType dtype) { return dtype == DType::kFloat32 || dtype == DType::kFloat64; }
+
+constexpr Status kWrongShape{Code::kShape, {0, 0}};
+
+template <class T>
+T* pointer(const Array& a) {
+  return reinterpret_cast<T*>(a.data);
+}
+
+}  // namespace
+
+Status adaptive_avg_pool(const AdaptiveAvgPoolArgs& args) {
+  if (!is_float(args.x.dtype)) return kNoDType;
+  Planes p;
+  if (args.out_shape.n != args.x.ndim || !p.set(args.x.ndim, args.x.shape, args.out_shape.v)) {
+    return kWrongShape;
+  }
+  if (args.y.size == 0) return kDone;
+  if (p.in_size == 0) return kWrongShape;
+  if (args.x.dtype == DType::kFloat32) {
+    average(p, pointer<const float>(args.x), pointer<float>(args.y));
+  } else {
+    average(p, pointer<const double>(args.x), pointer<double>(args.y));
+  }
+  return kDone;
+}
+
+Status adaptive_avg_pool_bwd(const AdaptiveAvgPoolBwdArgs& args) {
+  const Array& grad_y = args.grad_y;
+  if (!is_float(grad_y.dtype)) return kNoDType;
+  Planes p;
+  if (args.x_shape.n != grad_y.ndim || !p.set(grad_y.ndim, args.x_shape.v, grad_y.shape)) {
+    return kWrongShape;
+  }
+  if (args.grad_x.size == 0) return kDone;
+  if (grad_y.dtype == DType::kFloat32) {
+    average_bwd(p, pointer<const float>(grad_y), pointer<float>(args.grad_x));
+  } else {
+    average_bwd(p, pointer<const double>(grad_y), pointer<double>(args.grad_x));
+  }
+  return kDone;
+}
+
+Status adaptive_max_pool(const AdaptiveMaxPoolArgs& args) {
+  if (!is_float(args.x.dtype)) return kNoDType;
+  Planes p;
+  if (args.out_shape.n != args.x.ndim || !p.set(args.x.ndim, args.x.shape, args.out_shape.v)) {
+    return kWrongShape;
+  }
+  if (args.y.size == 0) return kDone;
+  if (p.in_size == 0 || p.in_size > INT32_MAX) return kWrongShape;
+  int32_t* const indices = pointer<int32_t>(args.indices);
+  if (args.x.dtype == DType::kFloat32) {
+    maximum(p, pointer<const float>(args.x), pointer<float>(args.y), indices);
+  } else {
+    maximum(p, pointer<const double>(args.x), pointer<double>(args.y), indices);
+  }
+  return kDone;
+}
+
+}  // namespace GS_ISA
+}  // namespace gradsmith
