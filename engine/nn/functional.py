@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ..ops.attention import scaled_dot_product_attention
 from ..ops.adaptive import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -11,6 +10,7 @@ from ..ops.adaptive import (
     adaptive_max_pool2d,
     adaptive_max_pool3d,
 )
+from ..ops.attention import scaled_dot_product_attention
 from ..ops.conv import (
     conv1d,
     conv2d,

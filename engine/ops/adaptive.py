@@ -11,6 +11,7 @@ from ..tensor import Tensor
 from . import shapes
 from .conv import _batched
 from .pool import avg_pool, max_pool
+from .reduce import mean
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -83,7 +84,9 @@ def _plan(name: str, n: int, input: Tensor, output_size: Any) -> tuple[Tensor, b
 
 def _average(n: int, input: Tensor, output_size: Any) -> Tensor:
     x, batched, out_shape, window = _plan(f"adaptive_avg_pool{n}d", n, input, output_size)
-    if window is None:
+    if all([m == 1 for m in out_shape[2:]]):  # global: a reduction
+        y = mean(x, tuple(range(2, n + 2)), True)
+    elif window is None:
         y = apply(adaptive_avg_pool, (x,), (out_shape,))
     else:
         y = apply(avg_pool, (x,), (out_shape, window, window, (0,) * n, True, 0))
@@ -92,7 +95,8 @@ def _average(n: int, input: Tensor, output_size: Any) -> Tensor:
 
 def _maximum(n: int, input: Tensor, output_size: Any, return_indices: bool) -> Any:
     x, batched, out_shape, window = _plan(f"adaptive_max_pool{n}d", n, input, output_size)
-    if window is None:
+    # max_pool's lanes are neighbouring outputs: it is the faster one where there are many.
+    if window is None or out_shape[-1] < 8:
         y, indices = apply(adaptive_max_pool, (x,), (out_shape,))
     else:
         options = (out_shape, window, window, (0,) * n, (1,) * n)

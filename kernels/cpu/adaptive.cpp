@@ -5,8 +5,8 @@
 //   windows differ in size by one and may overlap. avg: the window's sum over its size. max: its
 //   maximum, and where in the plane it stood first (the last NaN: NaN wins).
 // Layout: contiguous (N, C, *in); fewer than 3 spatial dimensions gain leading ones of extent 1.
-// Split: a block is a number of whole planes. The backward gathers: an input element adds, in order, the
-//   outputs whose windows hold it, which are [floor(i * out / in), ceil((i + 1) * out / in)).
+// Split: a block is a number of whole planes. The backward adds in the order of the outputs within a
+//   plane, so the bits do not depend on threads.
 // Working set: one input and one output plane.
 // Cost: reads each input plane once from memory, writes each output plane once.
 // Accuracy: sums in the element's type, in window order; max is exact.
@@ -53,7 +53,6 @@ struct Planes {
   }
 
   Range window(int d, int64_t o) const { return meets(o, out[d], in[d]); }
-  Range readers(int d, int64_t i) const { return meets(i, in[d], out[d]); }
 
   // Calls body(plane) for every plane, on the pool.
   template <class Body>
@@ -100,22 +99,54 @@ void average_bwd(const Planes& p, const T* grad_y, T* grad_x) {
   p.over([&](int64_t plane) {
     const T* const from = grad_y + plane * p.out_size;
     T* const to = grad_x + plane * p.in_size;
-    over_positions(p.in, [&](int64_t i, int64_t iz, int64_t iy, int64_t ix) {
-      const Range z = p.readers(0, iz), r = p.readers(1, iy), c = p.readers(2, ix);
-      T sum = 0;
-      for (int64_t a = z.begin; a < z.end; ++a) {
-        const int64_t depth = p.window(0, a).size();
-        for (int64_t b = r.begin; b < r.end; ++b) {
-          const int64_t area = depth * p.window(1, b).size();
-          const T* const row = from + (a * p.out[1] + b) * p.out[2];
-          for (int64_t k = c.begin; k < c.end; ++k) {
-            sum += row[k] / static_cast<T>(area * p.window(2, k).size());
-          }
+    __builtin_memset(to, 0, static_cast<size_t>(p.in_size) * sizeof(T));
+    over_positions(p.out, [&](int64_t o, int64_t oz, int64_t oy, int64_t ox) {
+      const Range z = p.window(0, oz), r = p.window(1, oy), c = p.window(2, ox);
+      const T share = from[o] / static_cast<T>(z.size() * r.size() * c.size());
+      for (int64_t i = z.begin; i < z.end; ++i) {
+        for (int64_t j = r.begin; j < r.end; ++j) {
+          T* const row = to + (i * p.in[1] + j) * p.in[2];
+          for (int64_t k = c.begin; k < c.end; ++k) row[k] += share;
         }
       }
-      to[i] = sum;
     });
   });
+}
+
+// A window's maximum so far, and where it stood.
+template <class T>
+struct Best {
+  T value;
+  int64_t at;
+
+  GS_INLINE void take(T x, int64_t place) {
+    if (x > value || x != x) {
+      value = x;
+      at = place;
+    }
+  }
+};
+
+// Elements [begin, end) of a row into `best`: by vectors a row that holds nothing larger is passed
+// over, and only one that does is looked at element by element.
+template <class T>
+GS_INLINE void take_row(Best<T>& best, const T* row, int64_t begin, int64_t end, int64_t place) {
+  int64_t k = begin;
+  constexpr int kN = kLanes<T>;
+  while (k + 4 * kN <= end) {
+    IVec<T> larger{};
+    const Vec<T> limit = splat<T>(best.value);
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      const Vec<T> v = load<T>(row + k + i * kN);
+      larger |= (v > limit) | (v != v);
+    }
+    if (any_lane<T>(larger)) {
+      for (int64_t i = k; i < k + 4 * kN; ++i) best.take(row[i], place + i);
+    }
+    k += 4 * kN;
+  }
+  for (; k < end; ++k) best.take(row[k], place + k);
 }
 
 template <class T>
@@ -125,22 +156,16 @@ void maximum(const Planes& p, const T* x, T* y, int32_t* indices) {
     const int64_t first = plane * p.out_size;
     over_positions(p.out, [&](int64_t o, int64_t oz, int64_t oy, int64_t ox) {
       const Range z = p.window(0, oz), r = p.window(1, oy), c = p.window(2, ox);
-      int64_t at = (z.begin * p.in[1] + r.begin) * p.in[2] + c.begin;
-      T best = from[at];
+      const int64_t start = (z.begin * p.in[1] + r.begin) * p.in[2] + c.begin;
+      Best<T> best{from[start], start};
       for (int64_t i = z.begin; i < z.end; ++i) {
         for (int64_t j = r.begin; j < r.end; ++j) {
           const int64_t row = (i * p.in[1] + j) * p.in[2];
-          for (int64_t k = c.begin; k < c.end; ++k) {
-            const T value = from[row + k];
-            if (value > best || value != value) {
-              best = value;
-              at = row + k;
-            }
-          }
+          take_row(best, from + row, c.begin, c.end, row);
         }
       }
-      y[first + o] = best;
-      indices[first + o] = static_cast<int32_t>(at);
+      y[first + o] = best.value;
+      indices[first + o] = static_cast<int32_t>(best.at);
     });
   });
 }

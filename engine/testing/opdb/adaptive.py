@@ -100,7 +100,7 @@ def infos() -> list[OpInfo]:
         found += [
             OpInfo(
                 name=f"adaptive_avg_pool{n}d",
-                covers=("adaptive_avg_pool", "avg_pool"),
+                covers=("adaptive_avg_pool", "avg_pool", "mean"),
                 call=by_path(f"nn.functional.adaptive_avg_pool{n}d"),
                 reference=partial(reference.adaptive_avg_pool, n=n),
                 samples=partial(_samples, n, False),
