@@ -70,6 +70,28 @@ class _Prepared(Dataset[Any]):
         return len(self.dataset)
 
 
+class _Moved(Dataset[Any]):
+    """Images of one array: each is moved by itself, and a batch is then finished as one."""
+
+    def __init__(
+        self, images: Any, labels: Any, move: Callable[[Any], Any], finish: Callable[[Any], Any]
+    ) -> None:
+        self.images = images
+        self.labels = labels
+        self.move = move
+        self.finish = finish
+
+    def __getitems__(self, indices: list[int]) -> list[tuple[Any, int]]:
+        moved = self.finish(np.stack([self.move(self.images[i]) for i in indices]))
+        return [(image, int(self.labels[i])) for image, i in zip(moved, indices, strict=True)]
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        return self.__getitems__([index])[0]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
 def open_source(
     where: str,
     channels: int,
@@ -198,12 +220,11 @@ def _of_arrays(
     for i, (images, labels) in enumerate(raw):
         bytes_wanted = 4 * len(images) * channels * own * own
         plain = not (moves and i == 0)
-        whole = TensorDataset(from_numpy(images), from_numpy(labels))
         if plain and bytes_wanted <= MOST_IN_MEMORY:
             # The same function as for one image, on all: they may have leading dimensions.
             sets.append(TensorDataset(Compose(finish)(from_numpy(images)), from_numpy(labels)))
         else:
-            sets.append(_Prepared(whole, Compose([*(moves if i == 0 else ()), *finish])))
+            sets.append(_Moved(images, labels, Compose(moves if i == 0 else ()), Compose(finish)))
     test = sets[2] if len(sets) > 2 else None
     shape = (channels, own, own)
     return Source(name, sets[0], sets[1], test, classes, shape, tuple(mean), tuple(std))
