@@ -374,3 +374,37 @@ def test_train_on_files(capsys, tmp_path):
     (mnist / "train-labels-idx1-ubyte").write_bytes(b"junk")
     assert command("--data", "mnist", "--out", "e") == 1
     assert "train-labels-idx1-ubyte: an IDX file begins with" in capsys.readouterr().err
+
+
+def _optimizers():
+    kinds = [getattr(optim, name) for name in dir(optim)]
+    kinds = [k for k in kinds if isinstance(k, type) and issubclass(k, optim.Optimizer)]
+    return [k for k in kinds if k is not optim.Optimizer]
+
+
+@pytest.mark.parametrize("kind", _optimizers(), ids=lambda k: k.__name__)
+def test_every_optimizers_state_goes_through_a_file(kind, tmp_path):
+    x, y = points(8).tensors
+
+    def made():
+        gs.manual_seed(0)
+        model = nn.Linear(4, 2)
+        return model, kind(model.parameters(), lr=0.01)
+
+    def steps(model, optimizer, count):
+        for _ in range(count):
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+
+    whole, optimizer = made()
+    steps(whole, optimizer, 4)
+    part, optimizer = made()
+    steps(part, optimizer, 2)
+    gs.save([part.state_dict(), optimizer.state_dict()], tmp_path / "s")
+    again, optimizer = made()
+    weights, state = gs.load(tmp_path / "s")
+    again.load_state_dict(weights)
+    optimizer.load_state_dict(state)
+    steps(again, optimizer, 2)
+    np.testing.assert_array_equal(again.weight.detach().numpy(), whole.weight.detach().numpy())
