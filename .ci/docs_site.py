@@ -35,6 +35,7 @@ MODULES = (
     "gradsmith.utils.data",
     "gradsmith.datasets",
     "gradsmith.transforms",
+    "gradsmith.transforms.functional",
     "gradsmith.models",
     "gradsmith.train",
     "gradsmith.backend",
