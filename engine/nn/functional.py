@@ -31,6 +31,7 @@ from ..ops.dropout import (
 from ..ops.elementwise import relu as _relu
 from ..ops.elementwise import sigmoid, tanh
 from ..ops.embedding import embedding, one_hot
+from ..ops.embedding_bag import embedding_bag
 from ..ops.interpolate import (
     channel_shuffle,
     interpolate,
@@ -58,6 +59,7 @@ from ..ops.norm import (
     instance_norm,
     layer_norm,
     local_response_norm,
+    normalize,
     rms_norm,
 )
 from ..ops.pad import pad
@@ -124,6 +126,8 @@ __all__ = [
     "dropout1d",
     "dropout2d",
     "dropout3d",
+    "embedding",
+    "embedding_bag",
     "feature_alpha_dropout",
     "group_norm",
     "instance_norm",
@@ -142,6 +146,12 @@ __all__ = [
     "l1_loss",
     "l1_penalty",
     "l2_penalty",
+    "hinge_embedding_loss",
+    "huber_loss",
+    "instance_norm",
+    "interpolate",
+    "kl_div",
+    "l1_loss",
     "layer_norm",
     "linear",
     "local_response_norm",
@@ -155,6 +165,7 @@ __all__ = [
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
     "nll_loss",
+    "normalize",
     "one_hot",
     "pad",
     "pairwise_distance",
@@ -162,6 +173,7 @@ __all__ = [
     "poisson_nll_loss",
     "pixel_shuffle",
     "pixel_unshuffle",
+    "poisson_nll_loss",
     "relu",
     "rms_norm",
     "scaled_dot_product_attention",

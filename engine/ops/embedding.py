@@ -9,6 +9,7 @@ from ..dtype import int64
 from ..tensor import Tensor
 from . import creation, shapes
 from .index import index_select, index_tensor, put_, scatter
+from .norm import lengths
 from .operands import need_tensors
 
 __all__ = ["embedding", "one_hot"]
@@ -109,6 +110,6 @@ def _limit_norms(weight: Tensor, index: Tensor, limit: float, p: float) -> None:
     with no_grad():
         flat = index.reshape(-1)
         rows = index_select(weight, 0, flat)
-        norms = rows.norm(p, dim=1, keepdim=True)
+        norms = lengths(rows, float(p), 1, 0.0)
         scale = (limit / (norms + 1e-7)).clamp(max=1.0)
         weight.copy_(apply(put_, (weight, rows * scale, flat), (0,)))

@@ -10,7 +10,7 @@ from ..autograd.dispatch import apply
 from ..autograd.op import op
 from ..errors import call
 from ..tensor import Tensor
-from . import pool, shapes
+from . import math, pool, shapes
 from .operands import need_tensors
 
 __all__ = [
@@ -19,8 +19,12 @@ __all__ = [
     "instance_norm",
     "layer_norm",
     "local_response_norm",
+    "normalize",
     "rms_norm",
 ]
+
+#: The least that a logarithm is taken of.
+_LEAST = 1e-30
 
 # ---- batch_norm ----
 
@@ -540,3 +544,42 @@ def local_response_norm(
     average = pool.avg_pool2d(squares, (window, 1), 1, (window // 2, 0))[:, :, : shape[1]]
     energy = average.reshape(shape) * alpha + k
     return input * (energy.log() * -beta).exp()
+
+
+def normalize(
+    input: Tensor, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out: None = None
+) -> Tensor:
+    """Divides by the p-norm along dim.
+
+    Formula: y = input / max(norm(input, p, dim), eps)
+
+    Shape: unchanged.
+
+    Args:
+        p: of the norm: a number > 0, or inf.
+        dim: an int or a tuple of ints.
+        eps: the least that is divided by.
+
+    Raises:
+        IndexError: a dim out of range.
+        ValueError: p <= 0.
+    """
+    need_tensors("normalize", input=input)
+    if not p > 0:
+        raise ValueError(f"normalize: p must be > 0; got {p}")
+    return input / lengths(input, p, dim, eps)
+
+
+def lengths(input: Tensor, p: float, dim: Any, eps: float) -> Tensor:
+    """The p-norm along dim, which stays as 1, but eps at least."""
+    if p == 2:
+        # The bound goes below the root, whose gradient at 0 would be infinite.
+        return math.sqrt((input * input).sum(dim, keepdim=True).clamp(min=eps * eps))
+    size = math.abs(input)
+    if p == float("inf"):
+        return size.amax(dim, keepdim=True).clamp(min=eps)
+    if p == 1:
+        return size.sum(dim, keepdim=True).clamp(min=eps)
+    # |x|^p and its root through logarithms, which have a least argument.
+    powers = (size.clamp(min=_LEAST).log() * p).exp().sum(dim, keepdim=True)
+    return (powers.clamp(min=_LEAST).log() * (1.0 / p)).exp().clamp(min=eps)

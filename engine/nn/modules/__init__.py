@@ -22,6 +22,7 @@ from .conv import (
 )
 from .distance import CosineSimilarity, PairwiseDistance
 from .elementwise import ReLU, Sigmoid, Tanh
+from .embedding import Embedding, EmbeddingBag
 from .interpolate import (
     ChannelShuffle,
     PixelShuffle,
@@ -140,6 +141,8 @@ __all__ = [
     "Dropout1d",
     "Dropout2d",
     "Dropout3d",
+    "Embedding",
+    "EmbeddingBag",
     "FeatureAlphaDropout",
     "Flatten",
     "GRU",

@@ -28,6 +28,7 @@ FAMILIES = (
     "unpool",
     "norm",
     "interpolate",
+    "embedding_bag",
     "loss",
     "pair_loss",
     "linalg",

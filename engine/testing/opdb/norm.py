@@ -278,6 +278,20 @@ def _row_bwd_size(grad_y: Any, x: Any, weight: Any = None, **options: Any) -> An
     return grad_x.reshape(-1, full[2] * inner), *sums
 
 
+def _normalize_samples() -> list[Sample]:
+    x = Arr((3, 4, 5), "nonzero")
+    samples = [Sample((x,), {"p": p, "dim": d}) for p in (1, 2, 3.0) for d in (1, -1)]
+    return [
+        *samples,
+        Sample((Arr((3, 4, 5), "distinct"),), {"p": float("inf"), "dim": 1}),
+        Sample((x,), {"dim": (0, 2)}),
+        Sample((x,), {"eps": 10.0}),
+        Sample((Arr((3, 4), "zeros"),), {"eps": 0.5}, _tags("kink")),
+        Sample((Arr((3, 5), "nonzero", "reversed"),), {}, _tags("negative")),
+        Sample((Arr((2, 4), ("values", np.nan, 1.0, 2.0)),), {}, _tags("special")),
+    ]
+
+
 def _response_samples() -> list[Sample]:
     return [
         Sample((Arr((2, 5, 4)), 3)),
@@ -404,6 +418,20 @@ def infos() -> list[OpInfo]:
             terms=lambda grad_y, x, *rest, **options: x.size,
             magnitude=_row_bwd_size,
             torch=False,
+        ),
+        OpInfo(
+            name="normalize",
+            covers=("div", "sum"),
+            call=by_path("nn.functional.normalize"),
+            reference=reference.normalize,
+            samples=_normalize_samples,
+            errors=(
+                ErrorSample((x,), {"dim": 2}, IndexError, "dim must be in"),
+                ErrorSample((x,), {"p": -1.0}, ValueError, "p must be > 0", False),
+            ),
+            terms=lambda x, **options: x.size,
+            widen=8.0,
+            exception="other powers go through logarithms",
         ),
         OpInfo(
             name="local_response_norm",

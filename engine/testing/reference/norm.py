@@ -13,6 +13,7 @@ __all__ = [
     "instance_norm",
     "layer_norm",
     "local_response_norm",
+    "normalize",
     "rms_norm",
     "row_norm_bwd",
 ]
@@ -144,3 +145,13 @@ def local_response_norm(
         low, high = max(0, c - size // 2), c + (size - 1) // 2 + 1
         energy[:, c] += alpha / size * np.sum(x[:, low:high] ** 2, axis=1)
     return x / energy**beta
+
+
+def normalize(x: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> Any:
+    """Over the p-norm along dim."""
+    size = np.abs(x)
+    if np.isinf(p):
+        length = np.max(size, axis=dim, keepdims=True)
+    else:
+        length = np.sum(size**p, axis=dim, keepdims=True) ** (1 / p)
+    return x / np.maximum(length, eps)

@@ -1,0 +1,94 @@
+"""Samples of embedding_bag."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..reference import embedding_bag as reference
+from .record import Arr, ErrorSample, OpInfo, Sample
+
+__all__ = ["infos"]
+
+
+def _call(
+    lib: Any, input: Any, weight: Any, offsets: Any = None, *rest: Any, **options: Any
+) -> Any:
+    """per_sample_weights is the fourth input, so that its gradient is checked."""
+    if rest:
+        options["per_sample_weights"] = rest[0]
+    return lib.nn.functional.embedding_bag(input, weight, offsets, **options)
+
+
+def _reference(input: Any, weight: Any, offsets: Any = None, *rest: Any, **options: Any) -> Any:
+    if rest:
+        options["per_sample_weights"] = rest[0]
+    return reference.embedding_bag(input, weight, offsets, **options)
+
+
+def _places(*values: int) -> Arr:
+    return Arr((len(values),), ("values", *values), dtype="int64")
+
+
+def _samples() -> list[Sample]:
+    table = Arr((7, 3), "distinct")
+    square = Arr((4, 5), ("classes", 7), dtype="int64")
+    line = Arr((9,), ("classes", 7), dtype="int64")
+    samples = []
+    for mode in ("sum", "mean", "max"):
+        kink = frozenset({"kink"}) if mode == "max" else frozenset()
+        samples += [
+            Sample((square, table), {"mode": mode}, kink),
+            Sample((square, table), {"mode": mode, "padding_idx": 2}, kink),
+            Sample((line, table, _places(0, 3, 3, 7)), {"mode": mode}, kink),
+            Sample((line, table, _places(0, 4, 9)), {"mode": mode, "padding_idx": -1}, kink),
+            Sample(
+                (line, table, _places(0, 4, 9)), {"mode": mode, "include_last_offset": True}, kink
+            ),
+        ]
+    summed = {"mode": "sum"}
+    samples += [
+        Sample((square, table, None, Arr((4, 5))), summed),
+        Sample((line, table, _places(0, 2), Arr((9,))), {**summed, "padding_idx": 1}),
+        Sample((line, Arr((7, 3), "distinct", "f"), _places(0, 2)), {}, frozenset({"strided"})),
+        Sample((Arr((1, 1), ("values", 0.0), dtype="int64"), Arr((1, 1)))),
+    ]
+    return samples
+
+
+def _errors() -> tuple[ErrorSample, ...]:
+    table = Arr((7, 3))
+    line = Arr((4,), ("classes", 7), dtype="int64")
+    square = Arr((2, 2), ("classes", 7), dtype="int64")
+
+    def row(inputs: Any, options: Any, error: Any, match: str, torch: bool = True) -> ErrorSample:
+        return ErrorSample(inputs, options, error, match, torch)
+
+    return (
+        row((line, table), {}, ValueError, "offsets must be given"),
+        row((square, table, _places(0)), {}, ValueError, "bags as rows"),
+        row((line, table, _places(1, 2)), {}, RuntimeError, "begin with 0"),
+        row((line, table, _places(0, 9)), {}, RuntimeError, "nor go beyond"),
+        row((square, table), {"mode": "prod"}, ValueError, "mode must be"),
+        row((square, table, None, Arr((2, 2))), {}, NotImplementedError, "needs mode='sum'"),
+        row((square, table, None, Arr((2, 3))), {"mode": "sum"}, ValueError, "input's shape"),
+        row((square, table), {"padding_idx": 7}, (ValueError), "padding_idx must be in"),
+        row((_places(9), table, _places(0)), {}, IndexError, r"must be in \[0, 7\)"),
+    )
+
+
+def infos() -> list[OpInfo]:
+    """The family's ops."""
+    return [
+        OpInfo(
+            name="embedding_bag",
+            covers=("take", "index_sum"),
+            call=_call,
+            reference=_reference,
+            samples=_samples,
+            errors=_errors(),
+            terms=lambda input, *rest, **options: max(int(input.size), 1),
+            magnitude=lambda input, weight, *rest, **options: np.full(1, 10 * np.abs(weight).max()),
+        )
+    ]
