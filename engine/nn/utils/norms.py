@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from ...autograd.grad_mode import no_grad
 from ...ops import math
+from ...ops.matmul import matmul
 from ...ops.norm import normalize
 from ...ops.random import randn
 from ...tensor import Parameter, Tensor
@@ -44,8 +45,8 @@ def power_iteration(matrix: Tensor, u: Tensor, v: Tensor, count: int, eps: float
     with no_grad():
         matrix = matrix.detach()
         for _ in range(count):
-            v.copy_(normalize(matrix.t() @ u, dim=0, eps=eps))
-            u.copy_(normalize(matrix @ v, dim=0, eps=eps))
+            v.copy_(normalize(matmul(matrix.t(), u), dim=0, eps=eps))
+            u.copy_(normalize(matmul(matrix, v), dim=0, eps=eps))
 
 
 class _WeightNorm:
@@ -81,7 +82,7 @@ class _SpectralNorm:
         if iterate and self.count:
             power_iteration(matrix, u, v, self.count, self.eps)
             u, v = u.clone(), v.clone()  # the next forward moves them again
-        return weight / (u * (matrix @ v)).sum()
+        return weight / (u * matmul(matrix, v)).sum()
 
     def __call__(self, module: Any, inputs: Any) -> None:
         setattr(module, self.name, self.compute(module, module.training))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from ...ops.matmul import matmul
 from ...ops.norm import normalize
 from ...ops.random import randn
 from ...tensor import Tensor
@@ -67,7 +68,7 @@ class _SpectralNorm(Module):
         if self.training:
             self._power_method(matrix, self.n_power_iterations)
         u, v = self._u.clone(), self._v.clone()  # the next forward moves them again
-        return weight / (u * (matrix @ v)).sum()
+        return weight / (u * matmul(matrix, v)).sum()
 
     def right_inverse(self, value: Tensor) -> Tensor:
         """The value itself, which may not be of norm 1."""
