@@ -6,7 +6,7 @@
 //   (x - mean) * rstd: grad_x = rstd * (h - mean(h) - u * mean(h * u)) (the second term only where
 //   centered), grad_weight and grad_bias = grad_y * u and grad_y summed over rows and runs.
 // Layout: contiguous.
-// Split: a block is a number of rows. grad_weight: where inner is 1, kParts blocks of rows with sums of
+// Split: a block is a number of rows. grad_weight: where inner is 1, at most kParts blocks of rows with sums of
 //   their own; otherwise each row's, added up over the rows of a group.
 // Working set: one row, read again from cache.
 // Cost: x (and grad_y) is read once from memory, y (grad_x) written once.
@@ -157,7 +157,7 @@ Status elementwise_bwd(const RowNormBwdArgs& args, const Rows& s) {
   T* const grad_x = reinterpret_cast<T*>(args.grad_x.data);
   const int64_t n = s.weights();
   const bool sums = args.grad_weight.size > 0;
-  const int64_t grain = sums ? max64((s.rows + kParts - 1) / kParts, 1) : s.per_block();
+  const int64_t grain = sums ? max64((s.rows + kParts - 1) / kParts, kFlush / 2) : s.per_block();
   const int64_t parts = sums ? (s.rows + grain - 1) / grain : 0;
   const Scratch wide(static_cast<size_t>(parts * 2 * n) * sizeof(double));
   const Scratch narrow(static_cast<size_t>(parts * 2 * n) * sizeof(T));
@@ -193,15 +193,14 @@ Status elementwise_bwd(const RowNormBwdArgs& args, const Rows& s) {
   if (!sums) return kDone;
   T* const grad_weight = reinterpret_cast<T*>(args.grad_weight.data);
   T* const grad_bias = reinterpret_cast<T*>(args.grad_bias.data);
-  const double* const totals = static_cast<const double*>(wide.memory);
+  double* const totals = static_cast<double*>(wide.memory);
+  for (int64_t part = 1; part < parts; ++part) {
+    const double* const other = totals + part * 2 * n;
+    for (int64_t i = 0; i < 2 * n; ++i) totals[i] += other[i];
+  }
   for (int64_t i = 0; i < n; ++i) {
-    double w = 0, b = 0;
-    for (int64_t part = 0; part < parts; ++part) {
-      w += totals[part * 2 * n + i];
-      b += totals[part * 2 * n + n + i];
-    }
-    grad_weight[i] = static_cast<T>(w);
-    grad_bias[i] = static_cast<T>(b);
+    grad_weight[i] = static_cast<T>(totals[i]);
+    grad_bias[i] = static_cast<T>(totals[n + i]);
   }
   return kDone;
 }

@@ -107,8 +107,7 @@ class _BatchNorm(_Norm):
         momentum = 0.0 if self.momentum is None else self.momentum
         tracked = self.track_running_stats and self.num_batches_tracked is not None
         if self.training and tracked:
-            count: Any = self.num_batches_tracked
-            count.copy_(count.double() + 1.0)  # no waiting for a device
+            self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
             if self.momentum is None:  # the average of all batches
                 momentum = 1.0 / float(self.num_batches_tracked.item())  # type: ignore[union-attr]
         running = not self.training or self.track_running_stats
