@@ -129,6 +129,7 @@ KERNELS: dict[str, tuple[str, str]] = {
     "adaptive_avg_pool": ("x out_shape", "y"),  # windows that cut in into out
     "adaptive_avg_pool_bwd": ("grad_y x_shape", "grad_x"),
     "adaptive_max_pool": ("x out_shape", "y indices"),
+    "max_unpool": ("x indices out_shape", "y"),  # indices int64; the last of equal ones
     "max_pool": ("x out_shape kernel stride padding dilation", "y indices"),
     "max_pool_bwd": ("grad_y indices x_shape kernel stride padding dilation", "grad_x"),
     "max_pool_gather": ("x indices", "y"),  # y[n, c, o] = x[n, c].flat[indices[n, c, o]]

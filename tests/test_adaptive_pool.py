@@ -100,3 +100,17 @@ def test_overlapping_windows_give_a_value_back_once():
     np.testing.assert_array_equal(got.numpy(), wanted.numpy())
     with pytest.raises((IndexError, RuntimeError)):
         F.max_unpool2d(y, indices + 100, 3, 1)
+
+
+@pytest.mark.parametrize("norm_type", [2, 3.0, float("inf")])
+def test_power_average_layers_are_torchs(norm_type):
+    torch = pytest.importorskip("torch")
+    x = np.abs(np.random.default_rng(6).standard_normal((2, 3, 7, 6, 5))).astype(np.float32)
+    for n in (1, 2, 3):
+        part = x[(slice(None),) * (n + 2) + (0,) * (3 - n)].copy()
+        for options in ({}, {"stride": 1, "ceil_mode": True}):
+            ours = getattr(nn, f"LPPool{n}d")(norm_type, 3, **options)
+            theirs = getattr(torch.nn, f"LPPool{n}d")(norm_type, 3, **options)
+            assert repr(ours) == repr(theirs)
+            got, wanted = ours(gs.tensor(part)).numpy(), theirs(torch.tensor(part)).numpy()
+            np.testing.assert_allclose(got, wanted, rtol=1e-5)

@@ -39,6 +39,7 @@ from ..ops.interpolate import (
     pixel_unshuffle,
 )
 from ..ops.loss import cross_entropy, log_softmax, nll_loss
+from ..ops.lp_pool import lp_pool1d, lp_pool2d, lp_pool3d
 from ..ops.margin_loss import (
     cosine_embedding_loss,
     dice_loss,
@@ -94,6 +95,9 @@ from ..ops.unpool import (
 from ..tensor import Tensor
 
 __all__ = [
+    "lp_pool1d",
+    "lp_pool2d",
+    "lp_pool3d",
     "alpha_dropout",
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",

@@ -1,16 +1,16 @@
-"""Max unpooling, made of scatter."""
+"""Max unpooling: values put back where max pooling found them."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
+from ..autograd.dispatch import apply
+from ..autograd.op import op
 from ..dtype import int64
 from ..tensor import Tensor
 from . import shapes
 from .conv import _batched
-from .creation import zeros
-from .index import scatter
 from .operands import need_tensors
 from .pool import _window
 
@@ -19,6 +19,21 @@ __all__ = [
     "max_unpool2d",
     "max_unpool3d",
 ]
+
+
+@op(
+    inputs="x indices",
+    kernel="max_unpool",
+    formula="y = 0 but y[n, c, indices[n, c, o]] = x[n, c, o], the last o of several",
+)
+def max_unpool(k, x, indices, out_shape):
+    return k.max_unpool(x, indices, out_shape), (indices, tuple(x.shape))
+
+
+@max_unpool.gradient
+def _(k, saved, grad_y, need, out_shape):
+    indices, x_shape = saved
+    return k.gather_dim(grad_y, indices, 2, x_shape), None
 
 
 def _max_unpool(
@@ -61,8 +76,8 @@ def _max_unpool(
     if min(size) < 0:
         raise ValueError(f"{name}: the output's size must be >= 0; got {tuple(size)}")
     flat = (*shape[:2], math.prod(shape[2:]))
-    empty = zeros((*shape[:2], math.prod(size)), dtype=x.dtype, device=x.device)
-    y = scatter(empty, 2, indices.reshape(flat), x.reshape(flat))
+    out = (*shape[:2], math.prod(size))
+    y = apply(max_unpool, (x.reshape(flat), indices.reshape(flat)), (out,))
     return y.reshape((*shape[:2], *size) if batched else (shape[1], *size))
 
 

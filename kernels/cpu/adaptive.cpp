@@ -1,5 +1,6 @@
 // Pooling to a given size, 1 to 3 spatial dimensions: adaptive_avg_pool adaptive_avg_pool_bwd
-// adaptive_max_pool.
+// adaptive_max_pool; and the inverse of max pooling, max_unpool: y = 0 but y[indices[o]] = x[o] within
+// each plane, the last o of several.
 //
 // Output o of `out` along a dimension has the window [floor(o * in / out), ceil((o + 1) * in / out)):
 //   windows differ in size by one and may overlap. avg: the window's sum over its size. max: its
@@ -170,6 +171,28 @@ void maximum(const Planes& p, const T* x, T* y, int32_t* indices) {
   });
 }
 
+// y: zeros, but x[o] at indices[o] of each plane. Returns the first place of an index out of range.
+template <class T>
+int64_t put_back(const Planes& p, const T* x, const int64_t* indices, T* y) {
+  int64_t bad = INT64_MAX;
+  p.over([&](int64_t plane) {
+    T* const to = y + plane * p.out_size;
+    __builtin_memset(to, 0, static_cast<size_t>(p.out_size) * sizeof(T));
+    for (int64_t o = plane * p.in_size; o < (plane + 1) * p.in_size; ++o) {
+      if (indices[o] >= 0 && indices[o] < p.out_size) {
+        to[indices[o]] = x[o];
+        continue;
+      }
+      int64_t seen = __atomic_load_n(&bad, __ATOMIC_RELAXED);
+      while (o < seen && !__atomic_compare_exchange_n(&bad, &seen, o, true, __ATOMIC_RELAXED,
+                                                      __ATOMIC_RELAXED)) {
+      }
+      return;
+    }
+  });
+  return bad;
+}
+
 bool is_float(DType dtype) { return dtype == DType::kFloat32 || dtype == DType::kFloat64; }
 
 constexpr Status kWrongShape{Code::kShape, {0, 0}};
@@ -228,6 +251,20 @@ Status adaptive_max_pool(const AdaptiveMaxPoolArgs& args) {
     maximum(p, pointer<const double>(args.x), pointer<double>(args.y), indices);
   }
   return kDone;
+}
+
+Status max_unpool(const MaxUnpoolArgs& args) {
+  const Array &x = args.x, &indices = args.indices;
+  if (!is_float(x.dtype) || indices.dtype != DType::kInt64) return kNoDType;
+  Planes p;
+  if (args.out_shape.n != x.ndim || !p.set(x.ndim, x.shape, args.out_shape.v)) return kWrongShape;
+  if (indices.size != x.size) return {Code::kShape, {1, 0}};
+  const int64_t* const from = pointer<const int64_t>(indices);
+  const int64_t bad = x.dtype == DType::kFloat32
+                          ? put_back(p, pointer<const float>(x), from, pointer<float>(args.y))
+                          : put_back(p, pointer<const double>(x), from, pointer<double>(args.y));
+  if (bad == INT64_MAX) return kDone;
+  return {Code::kIndex, {from[bad], p.out_size}};
 }
 
 }  // namespace GS_ISA

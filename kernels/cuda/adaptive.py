@@ -1,4 +1,7 @@
-"""Launchers of adaptive.cu: adaptive_avg_pool, adaptive_avg_pool_bwd, adaptive_max_pool."""
+"""Launchers of adaptive.cu: adaptive_avg_pool, adaptive_avg_pool_bwd, adaptive_max_pool.
+
+max_unpool is made of the index family's kernels.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from . import memory
+from . import copy, index, memory
 from .arguments import THREADS, Fault, blocks_for, check_floats, contiguous, size_of
 from .launch import Module, launch
 
@@ -82,7 +85,30 @@ def adaptive_max_pool(x: Any, out_shape: _Ints) -> tuple[Any, Any]:
     return _pool("adaptive_max_pool", x, out_shape, indices), indices
 
 
+def max_unpool(x: Any, indices: Any, out_shape: _Ints) -> Any:
+    """Zeros of out_shape, with x where the int64 indices say; the last of equal ones."""
+    kernel = "max_unpool"
+    check_floats(kernel, x=x)
+    size_of(kernel, out_shape)
+    _planes(kernel, x.shape, tuple(out_shape))
+    if type(indices) is not type(x):
+        raise Fault(kernel, "not_array", ("indices", type(indices).__name__))
+    if indices.dtype != np.int64:
+        raise Fault(kernel, "dtype")
+    if indices.size != x.size:
+        raise Fault(kernel, "shape", 1)
+    y = copy.full(tuple(out_shape), 0, x.dtype)
+    if x.size:
+        planes, taken = math.prod(x.shape[:2]), math.prod(x.shape[2:])
+        flat_shape = (planes, math.prod(out_shape[2:]), 1)
+        places = contiguous(indices).reshape((planes, taken, 1))
+        flat = index.flat_along(places, flat_shape, 1).reshape((-1,))
+        index.put_into(y.reshape((-1,)), contiguous(x).reshape((-1,)), flat, 0)
+    return y
+
+
 ENTRIES = {
+    "max_unpool": max_unpool,
     "adaptive_avg_pool": adaptive_avg_pool,
     "adaptive_avg_pool_bwd": adaptive_avg_pool_bwd,
     "adaptive_max_pool": adaptive_max_pool,

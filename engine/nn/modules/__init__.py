@@ -47,6 +47,7 @@ from .loss import (
     SmoothL1Loss,
     SoftMarginLoss,
 )
+from .lp_pool import LPPool1d, LPPool2d, LPPool3d
 from .margin_loss import (
     CosineEmbeddingLoss,
     GaussianNLLLoss,
@@ -101,6 +102,9 @@ from .recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNBase, RNNCell, RNNC
 from .view import Flatten, Identity, Unflatten
 
 __all__ = [
+    "LPPool1d",
+    "LPPool2d",
+    "LPPool3d",
     "AlphaDropout",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",

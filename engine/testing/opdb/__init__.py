@@ -26,6 +26,7 @@ FAMILIES = (
     "pool",
     "adaptive",
     "unpool",
+    "lp_pool",
     "norm",
     "interpolate",
     "embedding_bag",

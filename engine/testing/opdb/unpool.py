@@ -70,7 +70,7 @@ def infos() -> list[OpInfo]:
         found += [
             OpInfo(
                 name=f"max_unpool{n}d",
-                covers=(),
+                covers=("max_unpool",),
                 call=by_path(f"nn.functional.max_unpool{n}d"),
                 reference=partial(reference.max_unpool, n=n),
                 samples=partial(_unpool_samples, n),

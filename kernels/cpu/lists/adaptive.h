@@ -51,10 +51,26 @@ struct AdaptiveMaxPoolArgs {
   }
 };
 
+struct MaxUnpoolArgs {
+  Array x, indices;
+  Ints out_shape;
+  Array y;
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(MaxUnpoolArgs, x, kContiguous),
+        GS_FIELD(MaxUnpoolArgs, indices, kIndices),
+        GS_FIELD(MaxUnpoolArgs, out_shape, kInts),
+        GS_OUT(MaxUnpoolArgs, y, "out_shape", "x"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
+};
+
 #define GS_ADAPTIVE_KERNELS(X) \
   X(adaptive_avg_pool, AdaptiveAvgPoolArgs) \
   X(adaptive_avg_pool_bwd, AdaptiveAvgPoolBwdArgs) \
-  X(adaptive_max_pool, AdaptiveMaxPoolArgs)
+  X(adaptive_max_pool, AdaptiveMaxPoolArgs) \
+  X(max_unpool, MaxUnpoolArgs)
 // clang-format on
 
 }  // namespace gradsmith
