@@ -39,6 +39,7 @@ from .dtype import (
 from .ops.arithmetic import *
 from .ops.choose import *
 from .ops.compare import *
+from .ops.arrange import *
 from .ops.creation import *
 from .ops.creation import get_default_device, set_default_device
 from .ops.conv import *
@@ -60,7 +61,9 @@ from .ops.promote import *
 from .ops.random import *
 from .ops.recurrent_layers import *
 from .ops.reduce import *
+from .ops.scan import *
 from .ops.sort import *
+from .ops.spread import *
 from .ops.subscript import *
 from .ops.view import *
 from .random import Generator, initial_seed, manual_seed, seed

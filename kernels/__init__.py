@@ -94,9 +94,21 @@ KERNELS: dict[str, tuple[str, str]] = {
     # reduce: dims is a sorted tuple; out_shape with or without the reduced dims (same memory)
     "sum": ("x dims out_shape", "y"),
     "mean": ("x dims out_shape", "y"),
+    "prod": ("x dims out_shape", "y"),
     "amax": ("x dims out_shape", "y"),  # NaN wins
+    "amin": ("x dims out_shape", "y"),
+    "any": ("x dims out_shape", "y"),  # any, all: of bools
+    "all": ("x dims out_shape", "y"),
     "amax_weight": ("x y", "w"),  # y keeps the reduced dims as 1; w = (x == y) / number of ties
     "max_dim": ("x dim out_shape", "values indices"),  # int64 index of the first maximum; NaN wins
+    "min_dim": ("x dim out_shape", "values indices"),
+    "var": ("x dims correction out_shape", "y"),
+    "sum_squares": ("x dims out_shape", "y"),
+    "sum_exp": ("x center dims out_shape", "y"),  # sum of e^(x - center), a center a result
+    # scan: along dim; exclusive: without the element itself; reverse: from the end
+    "cumsum": ("x dim reverse exclusive", "y"),
+    "cumprod": ("x dim reverse exclusive", "y"),
+    "recurrence": ("a b dim reverse", "y"),  # y[j] = b[j] + a[j] y[j-1]; reverse: + a[j+1] y[j+1]
     # index: index and indices are int64; along dim, x is (outer, n, inner)
     "take": ("x index dim skip out_shape", "y"),  # y[o, j, i] = x[o, index[j], i]; 0 at `skip`
     "index_sum": ("grad_y index dim skip x_shape", "grad_x"),  # the sum over equal indices
@@ -245,7 +257,7 @@ KERNELS: dict[str, tuple[str, str]] = {
 }
 
 #: Entries that only make views (no memory is read): the same code for every device.
-VIEWS = ("reshape", "permute", "expand", "slice")
+VIEWS = ("reshape", "permute", "expand", "slice", "diagonal", "windows")
 
 
 def transfer(array: Any, device: str) -> Any:

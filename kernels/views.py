@@ -86,4 +86,31 @@ def make_views(copy: Callable[..., Any], strided: Callable[..., Any]) -> dict[st
             )
         ]
 
-    return {"reshape": reshape, "permute": permute, "expand": expand, "slice": slice_}
+    def diagonal(x: Any, offset: int, dim1: int, dim2: int) -> Any:
+        rows, columns = x.shape[dim1], x.shape[dim2]
+        length = max(0, min(rows + min(offset, 0), columns - max(offset, 0)))
+        keep = [d for d in range(len(x.shape)) if d not in (dim1, dim2)]
+        if length:
+            corner = [slice(None)] * len(x.shape)
+            corner[dim1], corner[dim2] = slice(max(-offset, 0), None), slice(max(offset, 0), None)
+            x = x[tuple(corner)]
+        strides = x.strides
+        step = strides[dim1] + strides[dim2]
+        shape = tuple([x.shape[d] for d in keep])
+        return strided(x, (*shape, length), (*[strides[d] for d in keep], step))
+
+    def windows(x: Any, dim: int, size: int, step: int) -> Any:
+        count = (x.shape[dim] - size) // step + 1
+        shape = (*x.shape[:dim], count, *x.shape[dim + 1 :], size)
+        strides = x.strides
+        moved = (*strides[:dim], strides[dim] * step, *strides[dim + 1 :], strides[dim])
+        return strided(x, shape, moved)
+
+    return {
+        "reshape": reshape,
+        "permute": permute,
+        "expand": expand,
+        "slice": slice_,
+        "diagonal": diagonal,
+        "windows": windows,
+    }

@@ -151,6 +151,14 @@ def test_every_entry_launches():
         "amax": (x, (0,), (3, 4)),
         "amax_weight": (x, x),
         "max_dim": (x, 1, (2, 4)),
+        "min_dim": (x, 1, (2, 4)),
+        "prod": (x, (0,), (3, 4)),
+        "amin": (x, (0,), (3, 4)),
+        "any": (device(np.ones((2, 3), np.bool_)), (0,), (3,)),
+        "all": (device(np.ones((2, 3), np.bool_)), (0,), (3,)),
+        "var": (x, (0,), 1.0, (3, 4)),
+        "sum_squares": (x, (0,), (3, 4)),
+        "sum_exp": (x, device(np.zeros((3, 4), np.float32)), (0,), (3, 4)),
         "max_pool": (x, (2, 3, 2), *window),
         "max_pool_bwd": (y, places, (2, 3, 4), *window),
         "max_pool_gather": (x, places),
@@ -196,7 +204,7 @@ SGD = np.array([*COMMON, 0.1, 0, 1, 0, 0])
 NO_STATES = ([], [], [], None)
 REFUSALS = {
     "a host array": lambda: K["sum"](np.ones(3, np.float32), (0,), ()),
-    "integers": lambda: K["sum"](ints([1, 2]), (0,), ()),
+    "integers": lambda: K["sum"](ints([1, 2], np.int32), (0,), ()),
     "out_shape": lambda: K["sum"](f32(2, 3), (0,), (2,)),
     "two dtypes": lambda: K["amax_weight"](f32(2), f64(1)),
     "another y": lambda: K["amax_weight"](f32(2, 3), f32(2, 2)),

@@ -23,6 +23,7 @@
 #include "lists/random.h"
 #include "lists/recurrent.h"
 #include "lists/reduce.h"
+#include "lists/scan.h"
 #include "lists/sort.h"
 
 namespace gradsmith {
@@ -38,6 +39,7 @@ namespace gradsmith {
   GS_INDEX_KERNELS(X) \
   GS_PAD_KERNELS(X) \
   GS_SORT_KERNELS(X) \
+  GS_SCAN_KERNELS(X) \
   GS_MATMUL_KERNELS(X) \
   GS_CONV_KERNELS(X) \
   GS_POOL_KERNELS(X) \

@@ -19,6 +19,7 @@ FAMILIES: tuple[str, ...] = (
     "index",
     "pad",
     "sort",
+    "scan",
     "pool",
     "adaptive",
     "loss",

@@ -1,4 +1,4 @@
-// Reductions: sum mean amax amax_weight max_dim.
+// Reductions: sum prod mean amax amin any all amax_weight max_dim min_dim var sum_squares sum_exp.
 //
 // Formula   y = the fold over any set of x's dimensions: sum (divided by a count for mean), maximum,
 //           maximum with its first place, number of elements equal to a given maximum.
@@ -37,16 +37,70 @@ struct Sum : gs::AddPartials<double> {
   }
 };
 
-template <class T>
-struct Max : gs::MaxPartials<T> {
+template <class T, class To>
+struct Product : gs::MultiplyPartials<double> {
+  using In = T;
+  using Aux = void;
+  using Out = To;
+  static __device__ __forceinline__ void add(double& product, T x, const void*, int64, int64,
+                                             int64) {
+    product *= static_cast<double>(x);
+  }
+  static __device__ __forceinline__ void store(To* y, int64*, int64 i, double product, double) {
+    y[i] = static_cast<To>(product);
+  }
+};
+
+// Elements folded in their own type by Partials.
+template <class T, class Partials>
+struct Fold : Partials {
   using In = T;
   using Aux = void;
   using Out = T;
-  static __device__ __forceinline__ void add(T& best, T x, const void*, int64, int64, int64) {
-    best = Max::combine(best, x);
+  using Partial = typename Partials::Partial;
+  static __device__ __forceinline__ void add(Partial& all, T x, const void*, int64, int64, int64) {
+    all = Partials::combine(all, static_cast<Partial>(x));
   }
-  static __device__ __forceinline__ void store(T* y, int64*, int64 i, T best, double) {
-    y[i] = best;
+  static __device__ __forceinline__ void store(T* y, int64*, int64 i, Partial all, double) {
+    y[i] = static_cast<T>(all);
+  }
+};
+template <class T>
+using Max = Fold<T, gs::MaxPartials<T>>;
+template <class T>
+using Min = Fold<T, gs::MinPartials<T>>;
+using SumIntegers = Fold<int64, gs::AddPartials<int64>>;
+using ProductIntegers = Fold<int64, gs::MultiplyPartials<int64>>;
+using Any = Fold<bool, gs::OrPartials>;
+using All = Fold<bool, gs::AndPartials>;
+
+// (x - center)^2; without centers x^2.
+template <class T, class To>
+struct Squares : gs::AddPartials<double> {
+  using In = T;
+  using Aux = double;
+  using Out = To;
+  static __device__ __forceinline__ void add(double& sum, T x, const double* centers, int64 output,
+                                             int64, int64) {
+    const double d = static_cast<double>(x) - (centers ? centers[output] : 0.0);
+    sum += d * d;
+  }
+  static __device__ __forceinline__ void store(To* y, int64*, int64 i, double sum, double divisor) {
+    y[i] = static_cast<To>(sum / divisor);
+  }
+};
+
+template <class T, class To>
+struct SumExp : gs::AddPartials<double> {
+  using In = T;
+  using Aux = T;
+  using Out = To;
+  static __device__ __forceinline__ void add(double& sum, T x, const T* centers, int64 output,
+                                             int64, int64) {
+    sum += exp(static_cast<double>(x) - static_cast<double>(centers[output]));
+  }
+  static __device__ __forceinline__ void store(To* y, int64*, int64 i, double sum, double) {
+    y[i] = static_cast<To>(sum);
   }
 };
 
@@ -78,10 +132,10 @@ __device__ __forceinline__ Placed<T> shuffle_partial(Placed<T> v, int lanes) {
           __shfl_xor_sync(0xffffffffu, v.place, lanes)};
 }
 
-// The first maximum, or the first NaN. With kFolded the elements are maxima of chunks and their
-// places are in aux.
-template <class T, bool kFolded>
-struct MaxPlace {
+// The first maximum (or with kMin minimum), or the first NaN. With kFolded the elements are those of
+// chunks and their places are in aux.
+template <class T, bool kMin, bool kFolded>
+struct Place {
   using In = T;
   using Aux = int64;
   using Out = T;
@@ -92,7 +146,8 @@ struct MaxPlace {
     if (b.place < 0) return a;
     const bool a_nan = a.value != a.value, b_nan = b.value != b.value;
     const bool equal = a.value == b.value || (a_nan && b_nan);
-    const bool b_wins = equal ? b.place < a.place : !a_nan && (b_nan || b.value > a.value);
+    const bool b_wins = equal ? b.place < a.place
+                              : !a_nan && (b_nan || (kMin ? b.value < a.value : b.value > a.value));
     return b_wins ? b : a;
   }
   static __device__ __forceinline__ void add(Partial& best, T x, const int64* places, int64,

@@ -75,12 +75,43 @@ __device__ __forceinline__ T infinity() {
   return static_cast<T>(__int_as_float(0x7f800000));
 }
 
+template <>
+__device__ __forceinline__ int64 infinity<int64>() {
+  return 0x7fffffffffffffffLL;
+}
+
+template <class T>
+struct MultiplyPartials {
+  using Partial = T;
+  static __device__ __forceinline__ T identity() { return T(1); }
+  static __device__ __forceinline__ T combine(T a, T b) { return a * b; }
+};
+
+// Of 0 and 1.
+struct OrPartials {
+  using Partial = int;
+  static __device__ __forceinline__ int identity() { return 0; }
+  static __device__ __forceinline__ int combine(int a, int b) { return a | b; }
+};
+struct AndPartials {
+  using Partial = int;
+  static __device__ __forceinline__ int identity() { return 1; }
+  static __device__ __forceinline__ int combine(int a, int b) { return a & b; }
+};
+
 // NaN wins.
 template <class T>
 struct MaxPartials {
   using Partial = T;
   static __device__ __forceinline__ T identity() { return -infinity<T>(); }
   static __device__ __forceinline__ T combine(T a, T b) { return b > a || b != b ? b : a; }
+};
+
+template <class T>
+struct MinPartials {
+  using Partial = T;
+  static __device__ __forceinline__ T identity() { return infinity<T>(); }
+  static __device__ __forceinline__ T combine(T a, T b) { return b < a || b != b ? b : a; }
 };
 
 }  // namespace gs

@@ -1,4 +1,4 @@
-"""Launchers of reduce.cu: sum, mean, amax, amax_weight, max_dim."""
+"""Launchers of reduce.cu: sums, products, extremes and where they stand, var, any, all."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from .arguments import (
     Fault,
     address,
     blocks_for,
+    check_arrays,
     check_floats,
     contiguous,
     element_strides,
@@ -38,12 +39,28 @@ _VECTORS_PER_THREAD = 16
 _MAX_BLOCKS = 1 << 20
 
 _TYPES = {"float": 4, "double": 2}  # elements in a vector of 16 bytes
+_SUMS = ("Sum", "Product", "Squares", "SumExp")
 _FOLDS = (
-    *(f"Sum<{t}, {to}>" for t in _TYPES for to in _TYPES),
-    *(f"Max<{t}>" for t in _TYPES),
+    *(f"{fold}<{t}, {to}>" for fold in _SUMS for t in _TYPES for to in _TYPES),
+    *(f"{fold}<{t}>" for fold in ("Max", "Min") for t in (*_TYPES, "long long")),
     *(f"Ties<{t}, {to}>" for t in _TYPES for to in dict.fromkeys((t, "double"))),
-    *(f"MaxPlace<{t}, {folded}>" for t in _TYPES for folded in ("false", "true")),
+    *(
+        f"Place<{t}, {least}, {folded}>"
+        for t in (*_TYPES, "long long")
+        for least in ("false", "true")
+        for folded in ("false", "true")
+    ),
+    *("SumIntegers", "ProductIntegers", "Any", "All"),
 )
+#: Elements in a vector of 16 bytes, of the folds that are of one type.
+_VECTORS = {"SumIntegers": 2, "ProductIntegers": 2, "Any": 1, "All": 1}
+
+
+def _vector_of(fold: str) -> int:
+    """Elements in a vector of the fold's input."""
+    t = fold.partition("<")[2].partition(",")[0].rstrip(">")
+    return _VECTORS[fold] if fold in _VECTORS else _TYPES.get(t, 2)
+
 
 MODULE = Module(
     "reduce.cu",
@@ -51,7 +68,7 @@ MODULE = Module(
         *(
             f"reduce<{fold}, {vector}>"
             for fold in _FOLDS
-            for vector in (1, _TYPES[fold.partition("<")[2].partition(",")[0].rstrip(">")])
+            for vector in sorted({1, _vector_of(fold)})
         ),
         *(f"amax_weight<{t}>" for t in _TYPES),
     ],
@@ -174,14 +191,16 @@ def _fold(
     places: Any = None,
     divisor: float = 1.0,
     chunked: bool = True,
+    second: str = "Sum<double, {to}>",
 ) -> None:
     """Launches `reduce` into y (and places): once, or twice where chunks are folded by the second.
 
-    `fold` names what is reduced; with "{to}" in it, its result's type may be chosen.
+    `fold` names what is reduced; with "{to}" in it, its result's type may be chosen, and `second`
+    folds the float64 results of chunks.
     """
     ordered = places is not None
     aligned = address(x) % _VECTOR_BYTES == 0
-    vector = _VECTOR_BYTES // x.itemsize if aligned else 1
+    vector = _vector_of(fold) if aligned else 1
     plan = _plan(x.shape, element_strides(x), dims, vector, ordered, chunked)
     partial, partial_places = y, places
     if plan.chunks > 1:
@@ -214,11 +233,11 @@ def _fold(
     )
     if plan.chunks == 1:
         return
-    t = CXX_NAME[x.dtype]
     if places is not None:
-        _fold(f"MaxPlace<{t}, true>", partial, (0,), y, partial_places, places, chunked=False)
+        folded = fold.replace("false>", "true>")
+        _fold(folded, partial, (0,), y, partial_places, places, chunked=False)
     elif "{to}" in fold:
-        _fold("Sum<double, {to}>", partial, (0,), y, divisor=divisor, chunked=False)
+        _fold(second, partial, (0,), y, divisor=divisor, chunked=False)
     else:
         _fold(fold, partial, (0,), y, chunked=False)
 
@@ -233,13 +252,31 @@ def _extents(
     return math.prod(shape[d] for d in dims)
 
 
+def _typed(kernel: str, x: Any, floats: str, integers: str) -> str:
+    """The fold of x's dtype; {t} is its C++ name."""
+    check_arrays(kernel, x=x)
+    if x.dtype == np.int64:
+        return integers
+    return floats.replace("{t}", check_floats(kernel, x=x))
+
+
 def sum(x: Any, dims: tuple[int, ...], out_shape: tuple[int, ...]) -> Any:  # noqa: A001
     """The sum over dims; 0 where there is nothing."""
-    t = check_floats("sum", x=x)
+    fold = _typed("sum", x, "Sum<{t}, {to}>", "SumIntegers")
     _extents("sum", x.shape, dims, out_shape)
     y = memory.empty(tuple(out_shape), x.dtype)
     if y.size:
-        _fold(f"Sum<{t}, {{to}}>", x, dims, y)
+        _fold(fold, x, dims, y)
+    return y
+
+
+def prod(x: Any, dims: tuple[int, ...], out_shape: tuple[int, ...]) -> Any:
+    """The product over dims; 1 where there is nothing."""
+    fold = _typed("prod", x, "Product<{t}, {to}>", "ProductIntegers")
+    _extents("prod", x.shape, dims, out_shape)
+    y = memory.empty(tuple(out_shape), x.dtype)
+    if y.size:
+        _fold(fold, x, dims, y, second="Product<double, {to}>")
     return y
 
 
@@ -253,16 +290,46 @@ def mean(x: Any, dims: tuple[int, ...], out_shape: tuple[int, ...]) -> Any:
     return y
 
 
-def amax(x: Any, dims: tuple[int, ...], out_shape: tuple[int, ...]) -> Any:
-    """The maximum over dims; NaN wins."""
-    t = check_floats("amax", x=x)
-    extent = _extents("amax", x.shape, dims, out_shape)
+def _extremum(kernel: str, fold: str, x: Any, dims: Any, out_shape: Any) -> Any:
+    name = _typed(kernel, x, fold + "<{t}>", fold + "<long long>")
+    extent = _extents(kernel, x.shape, dims, out_shape)
     y = memory.empty(tuple(out_shape), x.dtype)
     if y.size:
         if extent == 0:
-            raise Fault("amax", "shape", 0)
-        _fold(f"Max<{t}>", x, dims, y)
+            raise Fault(kernel, "shape", 0)
+        _fold(name, x, dims, y)
     return y
+
+
+def amax(x: Any, dims: tuple[int, ...], out_shape: tuple[int, ...]) -> Any:
+    """The maximum over dims; NaN wins."""
+    return _extremum("amax", "Max", x, dims, out_shape)
+
+
+def amin(x: Any, dims: tuple[int, ...], out_shape: tuple[int, ...]) -> Any:
+    """The minimum over dims; NaN wins."""
+    return _extremum("amin", "Min", x, dims, out_shape)
+
+
+def _truth(kernel: str, fold: str, x: Any, dims: Any, out_shape: Any) -> Any:
+    check_arrays(kernel, x=x)
+    if x.dtype != np.bool_:
+        raise Fault(kernel, "dtype")
+    _extents(kernel, x.shape, dims, out_shape)
+    y = memory.empty(tuple(out_shape), x.dtype)
+    if y.size:
+        _fold(fold, x, dims, y)
+    return y
+
+
+def any_(x: Any, dims: tuple[int, ...], out_shape: tuple[int, ...]) -> Any:
+    """Whether any is true; false where there is nothing."""
+    return _truth("any", "Any", x, dims, out_shape)
+
+
+def all_(x: Any, dims: tuple[int, ...], out_shape: tuple[int, ...]) -> Any:
+    """Whether all are true; true where there is nothing."""
+    return _truth("all", "All", x, dims, out_shape)
 
 
 def amax_weight(x: Any, y: Any) -> Any:
@@ -284,21 +351,73 @@ def amax_weight(x: Any, y: Any) -> Any:
     return w
 
 
-def max_dim(x: Any, dim: int, out_shape: tuple[int, ...]) -> tuple[Any, Any]:
-    """(values, int64 indices) of the first maxima along dim; NaN wins."""
-    t = check_floats("max_dim", x=x)
-    extent = _extents("max_dim", x.shape, (dim,), out_shape)
+def _place(kernel: str, least: str, x: Any, dim: int, out_shape: Any) -> tuple[Any, Any]:
+    fold = _typed(kernel, x, f"Place<{{t}}, {least}, false>", f"Place<long long, {least}, false>")
+    extent = _extents(kernel, x.shape, (dim,), out_shape)
     values = memory.empty(tuple(out_shape), x.dtype)
     indices = memory.empty(tuple(out_shape), np.dtype(np.int64))
     if values.size:
         if extent == 0:
-            raise Fault("max_dim", "shape", 0)
-        _fold(f"MaxPlace<{t}, false>", x, (dim,), values, places=indices)
+            raise Fault(kernel, "shape", 0)
+        _fold(fold, x, (dim,), values, places=indices)
     return values, indices
+
+
+def max_dim(x: Any, dim: int, out_shape: tuple[int, ...]) -> tuple[Any, Any]:
+    """(values, int64 indices) of the first maxima along dim; NaN wins."""
+    return _place("max_dim", "false", x, dim, out_shape)
+
+
+def min_dim(x: Any, dim: int, out_shape: tuple[int, ...]) -> tuple[Any, Any]:
+    """(values, int64 indices) of the first minima along dim; NaN wins."""
+    return _place("min_dim", "true", x, dim, out_shape)
+
+
+def var(x: Any, dims: tuple[int, ...], correction: float, out_shape: tuple[int, ...]) -> Any:
+    """The sum of squared distances from the mean, by n - correction."""
+    t = check_floats("var", x=x)
+    extent = _extents("var", x.shape, dims, out_shape)
+    y = memory.empty(tuple(out_shape), x.dtype)
+    if y.size:
+        means = memory.empty(tuple(out_shape), np.dtype(np.float64))
+        _fold(f"Sum<{t}, {{to}}>", x, dims, means, divisor=extent)
+        divisor = extent - correction if extent > correction else 0.0
+        _fold(f"Squares<{t}, {{to}}>", x, dims, y, means, divisor=divisor)
+    return y
+
+
+def sum_squares(x: Any, dims: tuple[int, ...], out_shape: tuple[int, ...]) -> Any:
+    """The sum of squares over dims."""
+    t = check_floats("sum_squares", x=x)
+    _extents("sum_squares", x.shape, dims, out_shape)
+    y = memory.empty(tuple(out_shape), x.dtype)
+    if y.size:
+        _fold(f"Squares<{t}, {{to}}>", x, dims, y)
+    return y
+
+
+def sum_exp(x: Any, center: Any, dims: tuple[int, ...], out_shape: tuple[int, ...]) -> Any:
+    """The sum of e^(x - center) over dims, with a center for each result."""
+    t = check_floats("sum_exp", x=x, center=center)
+    _extents("sum_exp", x.shape, dims, out_shape)
+    if center.size != size_of("sum_exp", out_shape):
+        raise Fault("sum_exp", "shape", 1)
+    y = memory.empty(tuple(out_shape), x.dtype)
+    if y.size:
+        _fold(f"SumExp<{t}, {{to}}>", x, dims, y, contiguous(center))
+    return y
 
 
 ENTRIES = {
     "sum": sum,
+    "prod": prod,
+    "amin": amin,
+    "any": any_,
+    "all": all_,
+    "min_dim": min_dim,
+    "var": var,
+    "sum_squares": sum_squares,
+    "sum_exp": sum_exp,
     "mean": mean,
     "amax": amax,
     "amax_weight": amax_weight,

@@ -19,6 +19,8 @@ NO_OPS |= {"bernoulli", "randint"}
 #: Ops that are not differentiable by nature, with the reason.
 NOT_DIFFERENTIABLE: dict[str, str] = {
     "index_flat": "indices",
+    "any": "bools",
+    "all": "bools",
     "flat_along": "indices",
     "nonzero_count": "a count",
     "nonzero": "indices",

@@ -175,7 +175,7 @@ def infos() -> list[OpInfo]:
         ),
         OpInfo(
             name="max_all",
-            covers=("amax",),
+            covers=("max_all",),
             call=by_path("max"),
             reference=reference.max_all,
             samples=_max_all_samples,
@@ -192,4 +192,122 @@ def infos() -> list[OpInfo]:
             second_reason="piecewise constant: its gradient is 0",
             torch=False,
         ),
+        *_more(empty_max),
     ]
+
+
+def _few(fill: Any, empty: bool = True) -> list[Sample]:
+    """A sample of everything, for what shares its kernel with an op that has all of them."""
+
+    def row(shape: Any, layout: str = "c", tags: Any = (), values: Any = fill, **o: Any) -> Sample:
+        return Sample((Arr(shape, values, layout),), o, _tags(*tags))
+
+    samples = [
+        row((3, 4, 5), dim=0),
+        row((3, 4, 5), dim=1, keepdim=True),
+        row((3, 4, 5), dim=-1),
+        row((3, 7)),
+        row((), tags=("size1",)),
+        row((2, 131), dim=1, tags=("odd",)),
+        row((131, 3), dim=0, tags=("odd",)),
+        row((4, 5), "reversed", ("negative",), dim=1),
+        row((4, 6), "f", ("strided",), dim=0),
+        row((5, 20), dim=1, values=("specials", 2), tags=("special",)),
+        row((0, 3), dim=1, tags=("empty",)),
+    ]
+    if empty:
+        samples.append(row((0, 3), dim=0, tags=("empty",)))
+    return samples
+
+
+def _more(empty_max: tuple[ErrorSample, ...]) -> list[OpInfo]:
+    """prod, minima, places, truth."""
+    zeros = ("values", 1.5, 0.0, -2.0, 0.5, 0.0, 1.0, 3.0)
+    many: list[Any] = [(0, 2), (0, 1, 2)]
+    wide = [Sample((Arr((3, 4, 5), "distinct"),), {"dim": d}) for d in many]
+    truth = [Sample((Arr((3, 4, 5), "ties"),), {"dim": d}) for d in many]
+    nothing = {"differentiable": False, "second": False, "second_reason": "no real numbers"}
+    ties = Sample((Arr((5, 70), ("values", 1.0, 1.0, 2.0, 2.0)),), {"dim": 1}, _tags("kink"))
+    infos = [
+        OpInfo(
+            name="prod",
+            covers=("prod",),
+            call=by_path("prod"),
+            reference=reference.prod,
+            samples=lambda: [
+                *_few("nonzero"),
+                Sample((Arr((3, 7), zeros),), {"dim": 1}),
+                Sample((Arr((3, 3), zeros),)),
+            ],
+            errors=_dim_errors("prod", False),
+            terms=lambda x, **o: 2 * x.size + 4,
+            magnitude=lambda x, **o: np.maximum(np.abs(reference.prod(x, **o)), 1e-300),
+        ),
+        OpInfo(
+            name="prod_dims",
+            covers=("prod",),
+            call=by_record("prod"),
+            reference=lambda x, dims, out_shape: np.prod(x, axis=dims).reshape(out_shape),
+            samples=lambda: [
+                Sample((Arr((3, 4, 2)),), {"dims": (0, 2), "out_shape": (4,)}),
+                Sample((Arr((2, 3, 2), zeros),), {"dims": (0, 1), "out_shape": (2,)}),
+            ],
+            terms=lambda x, **o: 2 * x.size,
+            torch=False,
+        ),
+        OpInfo(
+            name="amin",
+            covers=("amin",),
+            call=by_path("amin"),
+            reference=reference.amin,
+            samples=lambda: [*_few("distinct", False), *wide],
+            errors=(*_dim_errors("amin", True), *empty_max),
+        ),
+        OpInfo(
+            name="min_dim",
+            covers=("min_dim",),
+            call=by_path("min"),
+            reference=reference.min_dim,
+            samples=lambda: [*[s for s in _few("distinct", False) if "dim" in s.options], ties],
+            errors=(*_dim_errors("min", False), *empty_max),
+        ),
+        OpInfo(
+            name="min_all",
+            covers=("min_all",),
+            call=by_path("min"),
+            reference=lambda x: np.min(x),
+            samples=lambda: [
+                Sample((Arr((3, 5), "distinct"),)),
+                Sample((Arr((5, 7), "ties"),), {}, _tags("kink")),
+                Sample((Arr((LANES,), ("specials", 0)),), {}, _tags("special")),
+            ],
+            errors=(ErrorSample((Arr((0,)),), {}, RuntimeError, "min: dim 0 must not be empty"),),
+        ),
+    ]
+    for name in ("argmax", "argmin"):
+        infos.append(
+            OpInfo(
+                name=name,
+                covers=("max_dim" if name == "argmax" else "min_dim",),
+                call=by_path(name),
+                reference=getattr(reference, name),
+                samples=lambda: [*_few("distinct", False), ties],
+                errors=(*_dim_errors(name, False), *empty_max),
+                keeps_dtype=False,
+                **nothing,
+            )
+        )
+    for name in ("any", "all"):
+        infos.append(
+            OpInfo(
+                name=name,
+                covers=(name,),
+                call=by_path(name),
+                reference=getattr(reference, name),
+                samples=lambda: [*_few("ties"), *truth],
+                errors=_dim_errors(name, True),
+                keeps_dtype=False,
+                **nothing,
+            )
+        )
+    return infos

@@ -7,11 +7,18 @@ from typing import Any
 import numpy as np
 
 __all__ = [
+    "all",
     "amax",
+    "amin",
+    "any",
+    "argmax",
+    "argmin",
     "amax_weight",
     "max_all",
     "max_dim",
     "mean",
+    "min_dim",
+    "prod",
     "sum",
 ]
 
@@ -72,3 +79,44 @@ def amax_weight(x: Any, y: Any) -> Any:
     dims = tuple(i for i, (m, n) in enumerate(zip(x.shape, y.shape, strict=True)) if n == 1 != m)
     counts = np.sum(hits, axis=dims, keepdims=True)
     return np.where(hits > 0, hits / np.maximum(counts, 1), 0.0)
+
+
+def prod(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """The product over dim."""
+    with np.errstate(all="ignore"):
+        return x if x.ndim == 0 else np.prod(x, axis=_axes(dim), keepdims=keepdim)
+
+
+def amin(x: Any, dim: Any = (), keepdim: bool = False) -> Any:
+    """The minimum over dim; NaN if there is one."""
+    return x if x.ndim == 0 else np.min(x, axis=_axes(dim), keepdims=keepdim)
+
+
+def min_dim(x: Any, dim: int, keepdim: bool = False) -> Any:
+    """The minimum along dim and the index of the first one; the first NaN if there is one."""
+    if x.ndim == 0:
+        return x, np.zeros((), np.int64)
+    indices, values = np.argmin(x, axis=dim), np.min(x, axis=dim)
+    if keepdim:
+        indices, values = np.expand_dims(indices, dim), np.expand_dims(values, dim)
+    return values, indices
+
+
+def argmax(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """The index of the first maximum, or NaN."""
+    return np.argmax(x, axis=dim, keepdims=keepdim) if x.ndim else np.zeros((), np.int64)
+
+
+def argmin(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """The index of the first minimum, or NaN."""
+    return np.argmin(x, axis=dim, keepdims=keepdim) if x.ndim else np.zeros((), np.int64)
+
+
+def any(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """Whether any element is not 0."""
+    return np.any(x != 0, axis=_axes(dim) if x.ndim else None, keepdims=keepdim)
+
+
+def all(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """Whether no element is 0."""
+    return np.all(x != 0, axis=_axes(dim) if x.ndim else None, keepdims=keepdim)

@@ -52,12 +52,54 @@ struct MaxDimArgs {
   }
 };
 
+struct VarArgs {
+  Array x;
+  Ints dims;
+  double correction;
+  Ints out_shape;
+  Array y;
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(VarArgs, x, kArray),
+        GS_FIELD(VarArgs, dims, kInts),
+        GS_FIELD(VarArgs, correction, kDouble),
+        GS_FIELD(VarArgs, out_shape, kInts),
+        GS_OUT(VarArgs, y, "out_shape", "x"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
+};
+
+struct SumExpArgs {
+  Array x, center;
+  Ints dims, out_shape;
+  Array y;
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(SumExpArgs, x, kArray),
+        GS_FIELD(SumExpArgs, center, kContiguous),
+        GS_FIELD(SumExpArgs, dims, kInts),
+        GS_FIELD(SumExpArgs, out_shape, kInts),
+        GS_OUT(SumExpArgs, y, "out_shape", "x"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
+};
+
 #define GS_REDUCE_KERNELS(X) \
   X(sum, ReduceArgs) \
+  X(prod, ReduceArgs) \
   X(mean, ReduceArgs) \
   X(amax, ReduceArgs) \
+  X(amin, ReduceArgs) \
+  X(any, ReduceArgs) \
+  X(all, ReduceArgs) \
   X(amax_weight, AmaxWeightArgs) \
-  X(max_dim, MaxDimArgs)
+  X(max_dim, MaxDimArgs) \
+  X(min_dim, MaxDimArgs) \
+  X(var, VarArgs) \
+  X(sum_squares, ReduceArgs) \
+  X(sum_exp, SumExpArgs)
 // clang-format on
 
 }  // namespace gradsmith

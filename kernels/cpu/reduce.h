@@ -1,0 +1,366 @@
+// Folding over any set of dimensions: what reduce.cpp and spread.cpp share.
+//
+// The reduced index space (in C order) is cut into chunks, the kept one into strips; a block is one
+// strip of one chunk, whose partial results combine in the chunks' order. The borders follow from the
+// shape alone. Lanes run along the reduced dimensions where those are contiguous, along the kept
+// ones where those are, and over gathered elements otherwise.
+#pragma once
+
+#include "lists/reduce.h"
+#include "strided.h"
+#include "vector_math.h"
+
+namespace gradsmith {
+namespace GS_ISA {
+namespace {
+
+constexpr int64_t kBlock = 32768;  // elements of x in a block
+constexpr int64_t kStrip = 4096;   // kept elements side by side: 32 KB of partial sums
+constexpr int64_t kBlocks = 64;    // columns are cut into no more blocks than this
+
+// ---- what is reduced: a type for partial results, vectors of them ----
+
+// What most have in common: the elements are folded as they are.
+template <class P>
+struct Plain {
+  static constexpr bool kCentered = false;
+  static GS_INLINE P enter(P x, P) { return x; }
+  template <class V>
+  static GS_INLINE V enter_v(V x, P) {
+    return x;
+  }
+};
+
+template <class T>
+struct Sum : Plain<double> {
+  using Partial = double;
+  static constexpr int kWidth = kLanes<double>;
+  static Partial identity() { return 0; }
+  static GS_INLINE Partial combine(Partial a, Partial b) { return a + b; }
+  static GS_INLINE Vec<double> combine_v(Vec<double> a, Vec<double> b) { return a + b; }
+};
+
+// Sums of (x - center)^2 and e^(x - center), each result with a center of its own.
+template <class T>
+struct Squares : Sum<T> {
+  static constexpr bool kCentered = true;
+  static GS_INLINE double enter(double x, double center) { return (x - center) * (x - center); }
+  static GS_INLINE Vec<double> enter_v(Vec<double> x, double center) {
+    return (x - center) * (x - center);
+  }
+};
+
+template <class T>
+struct Exponentials : Sum<T> {
+  static constexpr bool kCentered = true;
+  static GS_INLINE double enter(double x, double center) {
+    return vexp<double>(splat<double>(x - center))[0];
+  }
+  static GS_INLINE Vec<double> enter_v(Vec<double> x, double center) {
+    return vexp<double>(x - center);
+  }
+};
+
+struct SumIntegers : Plain<int64_t> {
+  using Partial = int64_t;
+  static constexpr int kWidth = kLanes<int64_t>;
+  static Partial identity() { return 0; }
+  static GS_INLINE Partial combine(Partial a, Partial b) {
+    return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+  }
+  static GS_INLINE Vec<int64_t> combine_v(Vec<int64_t> a, Vec<int64_t> b) { return a + b; }
+};
+
+template <class T>
+struct Product : Plain<double> {
+  using Partial = double;
+  static constexpr int kWidth = kLanes<double>;
+  static Partial identity() { return 1; }
+  static GS_INLINE Partial combine(Partial a, Partial b) { return a * b; }
+  static GS_INLINE Vec<double> combine_v(Vec<double> a, Vec<double> b) { return a * b; }
+};
+
+struct ProductIntegers : Plain<int64_t> {
+  using Partial = int64_t;
+  static constexpr int kWidth = kLanes<int64_t>;
+  static Partial identity() { return 1; }
+  static GS_INLINE Partial combine(Partial a, Partial b) {
+    return static_cast<int64_t>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
+  }
+  static GS_INLINE Vec<int64_t> combine_v(Vec<int64_t> a, Vec<int64_t> b) { return a * b; }
+};
+
+// Bytes that are 0 or 1.
+template <bool kAny>
+struct Truth : Plain<uint8_t> {
+  using Partial = uint8_t;
+  static constexpr int kWidth = GS_VECTOR_BYTES;
+  static Partial identity() { return !kAny; }
+  static GS_INLINE Partial combine(Partial a, Partial b) { return kAny ? a | b : a & b; }
+  static GS_INLINE Vec<uint8_t> combine_v(Vec<uint8_t> a, Vec<uint8_t> b) {
+    return kAny ? a | b : a & b;
+  }
+};
+
+template <class T>
+constexpr T kLargest = T(__builtin_inf());
+template <>
+constexpr int64_t kLargest<int64_t> = INT64_MAX;
+template <class T>
+constexpr T kSmallest = -T(__builtin_inf());
+template <>
+constexpr int64_t kSmallest<int64_t> = INT64_MIN;
+
+// The maximum, or with kMin the minimum; NaN wins.
+template <class T, bool kMin = false>
+struct Max : Plain<T> {
+  using Partial = T;
+  static constexpr int kWidth = kLanes<T>;
+  static Partial identity() { return kMin ? kLargest<T> : kSmallest<T>; }
+  static GS_INLINE bool better(T a, T b) { return kMin ? a < b : a > b; }
+  static GS_INLINE Partial combine(Partial a, Partial b) {
+    return (better(b, a) || b != b) ? b : a;
+  }
+  static GS_INLINE Vec<T> combine_v(Vec<T> a, Vec<T> b) {
+    const IVec<T> wins = kMin ? b < a : b > a;
+    const Vec<T> larger = wins ? b : a;  // a NaN in a stays: b > NaN is false
+    return b != b ? b : larger;
+  }
+};
+
+// kWidth elements of x as a vector of partial results.
+template <class R, class T>
+GS_INLINE Vec<typename R::Partial> load_partials(const T* p) {
+  if constexpr (std::is_same_v<typename R::Partial, T>) {
+    return load<T>(p);
+  } else {
+    typedef T Half
+        __attribute__((vector_size(R::kWidth * sizeof(T)), aligned(alignof(T)), may_alias));
+    return __builtin_convertvector(*reinterpret_cast<const Half*>(p), Vec<typename R::Partial>);
+  }
+}
+
+// Folds n neighbouring elements into `sum`.
+template <class R, class T>
+typename R::Partial fold_array(typename R::Partial sum, const T* p, int64_t n,
+                               typename R::Partial center = {}) {
+  using Partial = typename R::Partial;
+  constexpr int kWidth = R::kWidth;
+  const auto at = [&](int64_t i) { return R::enter_v(load_partials<R, T>(p + i), center); };
+  int64_t i = 0;
+  if (n >= kWidth) {
+    Vec<Partial> a = at(0);
+    i = kWidth;
+    if (n >= 5 * kWidth) {  // three more chains: an addition takes four cycles
+      Vec<Partial> b[3];
+#pragma GCC unroll 3
+      for (int k = 0; k < 3; ++k) b[k] = at((1 + k) * kWidth);
+      for (i = 4 * kWidth; i + 4 * kWidth <= n; i += 4 * kWidth) {
+        a = R::combine_v(a, at(i));
+#pragma GCC unroll 3
+        for (int k = 0; k < 3; ++k) {
+          b[k] = R::combine_v(b[k], at(i + (1 + k) * kWidth));
+        }
+      }
+      a = R::combine_v(R::combine_v(a, b[0]), R::combine_v(b[1], b[2]));
+    }
+    for (; i + kWidth <= n; i += kWidth) a = R::combine_v(a, at(i));
+#pragma GCC unroll 64
+    for (int k = 0; k < kWidth; ++k) sum = R::combine(sum, a[k]);
+  }
+  for (; i < n; ++i) sum = R::combine(sum, R::enter(p[i], center));
+  return sum;
+}
+
+template <class R, class T>
+typename R::Partial fold_strided(typename R::Partial sum, const char* p, int64_t stride, int64_t n,
+                                 typename R::Partial center) {
+  for (int64_t i = 0; i < n; ++i) {
+    sum = R::combine(sum, R::enter(load_one<T>(p + i * stride), center));
+  }
+  return sum;
+}
+
+// Folds `rows` rows of n elements, `stride` bytes apart, into n partial results, one a column.
+template <class R, class T>
+void fold_across(typename R::Partial* sums, const char* p, int64_t stride, int64_t rows, int64_t n,
+                 const typename R::Partial* centers) {
+  using Partial = typename R::Partial;
+  constexpr int kWidth = R::kWidth;
+  const auto row = [&](int64_t j) { return reinterpret_cast<const T*>(p + j * stride); };
+  if constexpr (R::kCentered) {
+    for (int64_t j = 0; j < rows; ++j) {
+      const T* const r = row(j);
+      int64_t i = 0;
+      for (; i + kWidth <= n; i += kWidth) {
+        const Vec<Partial> x = load_partials<R, T>(r + i);
+        const Vec<Partial> moved = centers ? x - load<Partial>(centers + i) : x;
+        store<Partial>(sums + i, R::combine_v(load<Partial>(sums + i), R::enter_v(moved, 0)));
+      }
+      for (; i < n; ++i) {
+        sums[i] = R::combine(sums[i], R::enter(r[i], centers ? centers[i] : Partial{}));
+      }
+    }
+    return;
+  }
+  int64_t j = 0;
+  for (; j + 4 <= rows; j += 4) {  // four at a time: a quarter of the traffic to `sums`
+    const T *const r0 = row(j), *const r1 = row(j + 1), *const r2 = row(j + 2),
+                   *const r3 = row(j + 3);
+    int64_t i = 0;
+#pragma GCC unroll 2
+    for (; i + kWidth <= n; i += kWidth) {
+      Vec<Partial> a = R::combine_v(load<Partial>(sums + i), load_partials<R, T>(r0 + i));
+      a = R::combine_v(a, load_partials<R, T>(r1 + i));
+      a = R::combine_v(a, load_partials<R, T>(r2 + i));
+      store<Partial>(sums + i, R::combine_v(a, load_partials<R, T>(r3 + i)));
+    }
+    for (; i < n; ++i) {
+      sums[i] = R::combine(R::combine(R::combine(R::combine(sums[i], r0[i]), r1[i]), r2[i]), r3[i]);
+    }
+  }
+  for (; j < rows; ++j) {
+    const T* const r = row(j);
+    int64_t i = 0;
+    for (; i + kWidth <= n; i += kWidth) {
+      store<Partial>(sums + i, R::combine_v(load<Partial>(sums + i), load_partials<R, T>(r + i)));
+    }
+    for (; i < n; ++i) sums[i] = R::combine(sums[i], r[i]);
+  }
+}
+
+// x's index space split into the kept dimensions and the reduced ones.
+struct Split {
+  StridedLoop<1> kept, reduced;
+  int64_t outputs = 1, extent = 1;  // elements of each
+};
+
+inline Split split_dims(const Array& x, const Ints& dims) {
+  Split s;
+  int kept = 0, reduced = 0;
+  int64_t kept_shape[kMaxDims], reduced_shape[kMaxDims];
+  for (int d = 0; d < x.ndim; ++d) {
+    bool is_reduced = false;
+    for (int i = 0; i < dims.n; ++i) is_reduced = is_reduced || dims.v[i] == d;
+    if (is_reduced) {
+      reduced_shape[reduced] = x.shape[d];
+      s.reduced.stride[0][reduced++] = x.stride[d];
+      s.extent *= x.shape[d];
+    } else {
+      kept_shape[kept] = x.shape[d];
+      s.kept.stride[0][kept++] = x.stride[d];
+      s.outputs *= x.shape[d];
+    }
+  }
+  merge(s.kept, kept, kept_shape);
+  merge(s.reduced, reduced, reduced_shape);
+  return s;
+}
+
+// How lanes run: over neighbouring reduced elements, over neighbouring kept ones, or neither.
+enum Lanes { kAlong, kAcross, kGathered };
+
+template <class T>
+Lanes lanes_of(const Split& s, const char* x) {
+  const bool aligned = is_aligned<T>(s.kept, 0, x) && is_aligned<T>(s.reduced, 0, x);
+  const bool along = aligned && rows_are_arrays<T>(s.reduced, 0, x);
+  const bool across = aligned && rows_are_arrays<T>(s.kept, 0, x);
+  // Both: x is one row of them, or a broadcast one.
+  if (along && across) {
+    return s.reduced.shape[s.reduced.ndim - 1] >= s.kept.shape[s.kept.ndim - 1] ? kAlong : kAcross;
+  }
+  return along ? kAlong : across ? kAcross : kGathered;
+}
+
+// partial[i - begin] = the fold of reduced elements [r0, r1) for the outputs i in [begin, end).
+template <class R, class T>
+void fold_block(const Split& s, Lanes lanes, const char* x, int64_t begin, int64_t end, int64_t r0,
+                int64_t r1, typename R::Partial* partial, const typename R::Partial* centers) {
+  const int64_t kept_stride = s.kept.stride[0][s.kept.ndim - 1];
+  const int64_t reduced_stride = s.reduced.stride[0][s.reduced.ndim - 1];
+  for (int64_t i = begin; i < end; ++i) partial[i - begin] = R::identity();
+  // The outputs within the runs of reduced elements: in the order of memory where, as for a
+  // convolution's bias, the kept dimension lies between reduced ones.
+  for_rows<1>(s.reduced, {x}, r0, r1, [&](int64_t, const char* const* q, int64_t m) {
+    for_rows<1>(s.kept, {q[0]}, begin, end, [&](int64_t at, const char* const* p, int64_t n) {
+      typename R::Partial* const out = partial + (at - begin);
+      if (lanes == kAcross) {
+        fold_across<R, T>(out, p[0], reduced_stride, m, n, centers ? centers + at : nullptr);
+        return;
+      }
+      for (int64_t i = 0; i < n; ++i) {
+        const char* const run = p[0] + i * kept_stride;
+        const auto center = centers ? centers[at + i] : typename R::Partial{};
+        out[i] = lanes == kAlong
+                     ? fold_array<R, T>(out[i], reinterpret_cast<const T*>(run), m, center)
+                     : fold_strided<R, T>(out[i], run, reduced_stride, m, center);
+      }
+    });
+  });
+}
+
+// put(i, fold over all reduced elements) for each result i; R's center for it, if any, is centers[i].
+template <class R, class T, class Put>
+Status reduce_to(const Array& x, const Ints& dims, const typename R::Partial* centers,
+                 const Put& put) {
+  using Partial = typename R::Partial;
+  const Split s = split_dims(x, dims);
+  // Strips of outputs times chunks of the reduced space; each about kBlock elements of x, chunks of
+  // whole runs where the runs are short.
+  const Lanes lanes = lanes_of<T>(s, x.data);
+  const int64_t run = max64(s.reduced.shape[s.reduced.ndim - 1], 1);
+  int64_t strip = kStrip;
+  if (lanes == kAcross) {
+    const int64_t count = (s.outputs + kStrip - 1) / kStrip;  // of equal width
+    strip = ((s.outputs + count - 1) / count + 15) / 16 * 16;
+  } else {
+    strip = min64(strip, max64(kBlock / run, 1));
+  }
+  strip = min64(strip, s.outputs);
+  const int64_t strips = (s.outputs + strip - 1) / strip;
+  int64_t chunk = max64(kBlock / strip, 1);
+  if (lanes == kAcross) chunk = max64(chunk, s.extent * strips / kBlocks);
+  if (lanes != kAcross && chunk > run) chunk = chunk / run * run;
+  const int64_t chunks = max64((s.extent + chunk - 1) / chunk, 1);
+  if (chunks == 1) {
+    const int64_t per_block = max64(kBlock / (strip * max64(s.extent, 1)), 1);
+    parallel_for(strips, per_block, [&](int64_t first, int64_t last) {
+      Partial partial[kStrip];
+      for (int64_t i = first; i < last; ++i) {
+        const int64_t begin = i * strip, end = min64(begin + strip, s.outputs);
+        fold_block<R, T>(s, lanes, x.data, begin, end, 0, s.extent, partial, centers);
+        for (int64_t k = begin; k < end; ++k) put(k, partial[k - begin]);
+      }
+    });
+    return kDone;
+  }
+  const auto bytes = static_cast<size_t>(s.outputs * chunks) * sizeof(Partial);
+  Partial* const partial = static_cast<Partial*>(allocate(bytes));
+  if (!partial) return {Code::kOutOfMemory, {static_cast<int64_t>(bytes), 0}};
+  parallel_for(strips * chunks, 1, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i) {
+      const int64_t c = i / strips, begin = i % strips * strip;
+      fold_block<R, T>(s, lanes, x.data, begin, min64(begin + strip, s.outputs), c * chunk,
+                       min64((c + 1) * chunk, s.extent), partial + c * s.outputs + begin, centers);
+    }
+  });
+  parallel_for(s.outputs, kStrip, [&](int64_t begin, int64_t end) {
+    for (int64_t c = 1; c < chunks; ++c) {
+      const Partial* const next = partial + c * s.outputs;
+      for (int64_t k = begin; k < end; ++k) partial[k] = R::combine(partial[k], next[k]);
+    }
+    for (int64_t k = begin; k < end; ++k) put(k, partial[k]);
+  });
+  release(partial, bytes);
+  return kDone;
+}
+
+inline int64_t reduced_extent(const Array& x, const Ints& dims) {
+  int64_t extent = 1;
+  for (int i = 0; i < dims.n; ++i) extent *= x.shape[dims.v[i]];
+  return extent;
+}
+
+}  // namespace
+}  // namespace GS_ISA
+}  // namespace gradsmith

@@ -1,0 +1,108 @@
+// Scans along a dimension: cumsum cumprod recurrence.
+//
+// Formula: y_j = x_0 + .. + x_j (cumsum), x_0 * .. * x_j (cumprod); exclusive: without x_j; reverse: from
+//   the end. recurrence: y_j = b_j + a_j y_{j-1}; reverse: y_j = b_j + a_{j+1} y_{j+1}, its adjoint.
+// Layout: contiguous, as (outer, extent, inner); lanes run along inner.
+// Split: by outer and strips of inner; a row is one thread's, in order.
+// Working set: a strip of 512 running values.
+// Cost: reads each operand once, writes the result once.
+// Accuracy: the running value is float64, rounded once an element; int64 is exact.
+#include "lists/scan.h"
+#include "strided.h"
+
+namespace gradsmith {
+namespace GS_ISA {
+namespace {
+
+constexpr int64_t kBlock = 32768;
+constexpr int64_t kStrip = 512;
+
+// step(running, element): folds element (its place in the array) into a running value and writes it.
+template <class Wide, class Step>
+void scan(int ndim, const int64_t* shape, int64_t dim, bool reverse, Wide start, const Step& step) {
+  int64_t outer = 1, extent = 1, inner = 1;
+  for (int d = 0; d < ndim; ++d) (d < dim ? outer : d == dim ? extent : inner) *= shape[d];
+  if (outer * extent * inner == 0) return;
+  const int64_t strip = min64(kStrip, inner), strips = (inner + strip - 1) / strip;
+  const int64_t grain = max64(kBlock / (extent * strip), 1);
+  parallel_for(outer * strips, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t s = begin; s < end; ++s) {
+      const int64_t o = s / strips, first = s % strips * strip;
+      const int64_t n = min64(strip, inner - first);
+      Wide running[kStrip];
+      for (int64_t i = 0; i < n; ++i) running[i] = start;
+      for (int64_t t = 0; t < extent; ++t) {
+        const int64_t j = reverse ? extent - 1 - t : t;
+        const int64_t row = (o * extent + j) * inner + first;
+        for (int64_t i = 0; i < n; ++i) step(running[i], row + i, t == 0 ? -1 : inner);
+      }
+    }
+  });
+}
+
+template <class T, class Wide, bool kProduct>
+void cumulate(const CumArgs& args) {
+  const T* const x = reinterpret_cast<const T*>(args.x.data);
+  T* const y = reinterpret_cast<T*>(args.y.data);
+  const bool exclusive = args.exclusive;
+  scan<Wide>(args.x.ndim, args.x.shape, args.dim, args.reverse, Wide(kProduct),
+             [=](Wide& running, int64_t at, int64_t) {
+               const Wide next = kProduct ? running * static_cast<Wide>(x[at])
+                                          : running + static_cast<Wide>(x[at]);
+               y[at] = static_cast<T>(exclusive ? running : next);
+               running = next;
+             });
+}
+
+template <bool kProduct>
+Status cumulate_any(const CumArgs& args) {
+  if (args.dim < 0 || args.dim >= args.x.ndim) return {Code::kShape, {0, 0}};
+  switch (args.x.dtype) {
+    case DType::kFloat32: cumulate<float, double, kProduct>(args); return kDone;
+    case DType::kFloat64: cumulate<double, double, kProduct>(args); return kDone;
+    case DType::kInt64: cumulate<int64_t, uint64_t, kProduct>(args); return kDone;
+    default: return kNoDType;
+  }
+}
+
+template <class T>
+void recur(const RecurrenceArgs& args) {
+  const T* const a = reinterpret_cast<const T*>(args.a.data);
+  const T* const b = reinterpret_cast<const T*>(args.b.data);
+  T* const y = reinterpret_cast<T*>(args.y.data);
+  const bool reverse = args.reverse;
+  scan<double>(args.b.ndim, args.b.shape, args.dim, reverse, 0.0,
+               [=](double& running, int64_t at, int64_t inner) {
+                 double sum = static_cast<double>(b[at]);
+                 // Behind the first: a_j y_{j-1}, or from the end a_{j+1} y_{j+1}.
+                 if (inner > 0) sum += static_cast<double>(a[reverse ? at + inner : at]) * running;
+                 running = sum;
+                 y[at] = static_cast<T>(sum);
+               });
+}
+
+}  // namespace
+
+Status cumsum(const CumArgs& args) { return cumulate_any<false>(args); }
+
+Status cumprod(const CumArgs& args) { return cumulate_any<true>(args); }
+
+Status recurrence(const RecurrenceArgs& args) {
+  if (args.dim < 0 || args.dim >= args.b.ndim || args.a.ndim != args.b.ndim) {
+    return {Code::kShape, {0, 0}};
+  }
+  for (int d = 0; d < args.b.ndim; ++d) {
+    if (args.a.shape[d] != args.b.shape[d]) return {Code::kShape, {0, d}};
+  }
+  if (args.b.dtype == DType::kFloat32) {
+    recur<float>(args);
+  } else if (args.b.dtype == DType::kFloat64) {
+    recur<double>(args);
+  } else {
+    return kNoDType;
+  }
+  return kDone;
+}
+
+}  // namespace GS_ISA
+}  // namespace gradsmith
