@@ -257,7 +257,7 @@ KERNELS: dict[str, tuple[str, str]] = {
 }
 
 #: Entries that only make views (no memory is read): the same code for every device.
-VIEWS = ("reshape", "permute", "expand", "slice", "diagonal", "windows")
+VIEWS = ("reshape", "permute", "expand", "slice", "diagonal")
 
 
 def transfer(array: Any, device: str) -> Any:

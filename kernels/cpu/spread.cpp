@@ -1,7 +1,9 @@
 // Reductions about a center: var sum_squares sum_exp.
 //
 // Formula: var = sum of (x - mean)^2 / max(n - correction, 0); sum of x^2; sum of e^(x - center).
-// Layout, split, working set: as reduce.cpp; var reads x twice, with a float64 mean for each result.
+// Layout: as reduce.h.
+// Split: as reduce.h; var in two passes.
+// Working set: as reduce.h, and a float64 center for each result.
 // Cost: reads x once (var: twice).
 // Accuracy: float64 throughout: one rounding for float32. e^d within 1 ULP of float64.
 // Limits: float32 and float64.
