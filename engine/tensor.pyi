@@ -115,7 +115,15 @@ class Tensor:
         *,
         dtype: DType | None = None,
     ) -> Tensor:
-        """The sum over `dim`, or over everything."""
+        """The sum over `dim`, or over everything; of integers and bools in int64."""
+    def prod(
+        self,
+        dim: Any = None,
+        keepdim: builtins.bool = False,
+        *,
+        dtype: DType | None = None,
+    ) -> Tensor:
+        """The product over `dim`, or over everything; of integers and bools in int64."""
     def mean(
         self,
         dim: Any = None,
@@ -126,8 +134,20 @@ class Tensor:
         """The mean over `dim`, or over everything; NaN where there is nothing."""
     def amax(self, dim: Any = (), keepdim: builtins.bool = False) -> Tensor:
         """The maximum over `dim`, or over everything; NaN wins. Equal maxima share the gradient."""
-    def max(self, dim: builtins.int | None = None, keepdim: builtins.bool = False) -> Any:
+    def amin(self, dim: Any = (), keepdim: builtins.bool = False) -> Tensor:
+        """The minimum over `dim`, or over everything; NaN wins. Equal minima share the gradient."""
+    def max(self, dim: Any = None, keepdim: builtins.bool = False, *, other: Any = None) -> Any:
         """The maximum of all elements; with `dim`, (values, indices) along it. NaN wins."""
+    def min(self, dim: Any = None, keepdim: builtins.bool = False, *, other: Any = None) -> Any:
+        """The minimum of all elements; with `dim`, (values, indices) along it. NaN wins."""
+    def argmax(self, dim: builtins.int | None = None, keepdim: builtins.bool = False) -> Tensor:
+        """The int64 index of the first maximum along `dim`; without it, in the flattened tensor."""
+    def argmin(self, dim: builtins.int | None = None, keepdim: builtins.bool = False) -> Tensor:
+        """The int64 index of the first minimum along `dim`; without it, in the flattened tensor."""
+    def any(self, dim: Any = None, keepdim: builtins.bool = False) -> Tensor:
+        """Whether any element over `dim` is not 0; false where there is nothing."""
+    def all(self, dim: Any = None, keepdim: builtins.bool = False) -> Tensor:
+        """Whether no element over `dim` is 0; true where there is nothing."""
     def __add__(self, other: Any, *, alpha: builtins.float = 1) -> Tensor:
         """The sum, element by element; shapes broadcast."""
     def add(self, other: Any, *, alpha: builtins.float = 1) -> Tensor:
@@ -363,6 +383,49 @@ class Tensor:
         """The tensor as float64."""
     def long(self) -> Tensor:
         """The tensor as int64."""
+    def diagonal(
+        self,
+        offset: builtins.int = 0,
+        dim1: builtins.int = 0,
+        dim2: builtins.int = 1,
+    ) -> Tensor:
+        """A view of the diagonals of the matrices that dim1 and dim2 make, as the last dimension."""
+    def split(self, split_size_or_sections: Any, dim: builtins.int = 0) -> tuple[Tensor, ...]:
+        """Views of the pieces along `dim`."""
+    def chunk(self, chunks: builtins.int, dim: builtins.int = 0) -> tuple[Tensor, ...]:
+        """Views of at most `chunks` pieces of equal size along `dim`; the last may be smaller."""
+    def unbind(self, dim: builtins.int = 0) -> tuple[Tensor, ...]:
+        """Views of the slices along `dim`, without it."""
+    def select(self, dim: builtins.int, index: builtins.int) -> Tensor:
+        """A view of the slice at `index` along `dim`, without it."""
+    def narrow(self, dim: builtins.int, start: Any, length: builtins.int) -> Tensor:
+        """A view of `length` elements from `start` on along `dim`."""
+    def flip(self, *dims: Any) -> Tensor:
+        """As gradsmith.flip; the dims may be given one by one."""
+    def fliplr(self) -> Tensor:
+        """A copy with the order of the columns reversed."""
+    def flipud(self) -> Tensor:
+        """A copy with the order of the rows reversed."""
+    def roll(self, shifts: Any, dims: Any = None) -> Tensor:
+        """A copy shifted along `dims`; what falls off the end comes in at the beginning."""
+    def tile(self, *dims: Any) -> Tensor:
+        """The tensor repeated along its dimensions, as many times as `dims` says."""
+    def repeat(self, *repeats: Any) -> Tensor:
+        """The tensor repeated along its dimensions; more repeats than dims make new ones in front."""
+    def swapdims(self, dim0: builtins.int, dim1: builtins.int) -> Tensor:
+        """As transpose."""
+    def moveaxis(self, source: Any, destination: Any) -> Tensor:
+        """As movedim."""
+    def unflatten(self, dim: builtins.int, sizes: Sequence[builtins.int]) -> Tensor:
+        """A view with one dimension as several."""
+    def ravel(self) -> Tensor:
+        """The elements as one dimension; a copy only where memory needs it."""
+    def broadcast_to(self, size: Sequence[builtins.int]) -> Tensor:
+        """As expand."""
+    def reshape_as(self, other: Tensor) -> Tensor:
+        """As reshape, to the shape of `other`."""
+    def is_same_size(self, other: Tensor) -> builtins.bool:
+        """Whether both have the same shape."""
     def half(self) -> Tensor:
         """The tensor as float16."""
     def bfloat16(self) -> Tensor:
@@ -748,6 +811,10 @@ class Tensor:
         generator: Generator | None = None,
     ) -> Tensor:
         """Fills the tensor with e to normal random numbers."""
+    def cumsum(self, dim: builtins.int, *, dtype: DType | None = None) -> Tensor:
+        """The sums of the elements up to each along `dim`; of integers and bools in int64."""
+    def cumprod(self, dim: builtins.int, *, dtype: DType | None = None) -> Tensor:
+        """The products of the elements up to each along `dim`; of integers and bools in int64."""
     def sort(
         self,
         dim: builtins.int = -1,
@@ -772,6 +839,35 @@ class Tensor:
         sorted: builtins.bool = True,
     ) -> ValuesIndices:
         """The k largest (or smallest) elements along `dim`, the first of equal ones first."""
+    def var(
+        self,
+        dim: Any = None,
+        unbiased: builtins.bool | None = None,
+        keepdim: builtins.bool = False,
+        *,
+        correction: builtins.float | None = None,
+    ) -> Tensor:
+        """The variance over `dim`, or over everything, in two passes."""
+    def std(
+        self,
+        dim: Any = None,
+        unbiased: builtins.bool | None = None,
+        keepdim: builtins.bool = False,
+        *,
+        correction: builtins.float | None = None,
+    ) -> Tensor:
+        """The standard deviation over `dim`, or over everything: the root of var."""
+    def norm(
+        self,
+        p: Any = 'fro',
+        dim: Any = None,
+        keepdim: builtins.bool = False,
+        *,
+        dtype: DType | None = None,
+    ) -> Tensor:
+        """The p-norm of the elements over `dim`, or of all of them."""
+    def logsumexp(self, dim: Any, keepdim: builtins.bool = False) -> Tensor:
+        """The logarithm of the sum of e^x over `dim`, without overflow."""
     def __getitem__(self, key: Any) -> Tensor:
         """The elements that the key names: a view where ints, slices, None and ... are all there is."""
     def __setitem__(self, key: Any, value: Any) -> None:
