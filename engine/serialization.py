@@ -6,12 +6,8 @@ what is around them (dicts, lists, numbers, ...) stands in its metadata as JSON.
 
 from __future__ import annotations
 
-import base64
-import json
 import math
-import mmap as memory_maps
 import os
-import secrets
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -140,6 +136,8 @@ class _Writer:
         if kind in (set, frozenset):
             return {kind.__name__: sorted((self.pack(v, path) for v in value), key=repr)}
         if kind in (bytes, bytearray):
+            import base64
+
             return {"bytes": base64.b64encode(value).decode()}
         if kind is DType:
             return {"dtype": value.name}
@@ -188,6 +186,8 @@ def save(obj: Any, f: str | os.PathLike[str] | BinaryIO) -> None:
         ImportError: without the package safetensors.
         OSError: the file cannot be written.
     """
+    import json
+
     safetensors = _package()
     writer = _Writer()
     try:
@@ -208,7 +208,7 @@ def save(obj: Any, f: str | os.PathLike[str] | BinaryIO) -> None:
     if not target.parent.is_dir():
         raise FileNotFoundError(f"save: the folder must exist; got {target}")
     content = safetensors.numpy.save(arrays, metadata)
-    temporary = target.parent / f".{target.name}.{secrets.token_hex(6)}.tmp"
+    temporary = target.parent / f".{target.name}.{os.urandom(6).hex()}.tmp"
     try:
         with open(temporary, "xb") as stream:
             if target.exists():
@@ -279,6 +279,8 @@ def load(
     if not path.is_file():
         found = "a folder" if path.is_dir() else "nothing"
         raise FileNotFoundError(f"load: {path}: a file expected; found {found}")
+    import mmap as memory_maps
+
     with open(path, "rb") as stream:
         if os.fstat(stream.fileno()).st_size == 0:
             raise ValueError(f"load: {path}: must be a safetensors file; found an empty file")
@@ -315,6 +317,8 @@ class _Reader:
         return _Refused(f"load: {self.name}: {message}")
 
     def read(self) -> Any:
+        import json
+
         header = self._header()
         metadata = header.pop("__metadata__", {})
         self.header = header
@@ -335,6 +339,8 @@ class _Reader:
 
     def _header(self) -> dict[str, Any]:
         """The checked header: name -> dtype, shape, offsets."""
+        import json
+
         head = bytes(self.content[:8])
         self._refuse_others(head)
         size = len(self.content)
@@ -490,6 +496,12 @@ def _float_named(reader: _Reader, text: Any) -> float:
     return float(text)
 
 
+def _decoded(text: Any) -> bytes:
+    import base64
+
+    return base64.b64decode(text, validate=True)
+
+
 def _listed(reader: _Reader, content: Any) -> list[Any]:
     if not isinstance(content, list):
         raise TypeError(f"a list expected; found {type(content).__name__}")
@@ -507,7 +519,7 @@ _UNPACK: dict[str, Callable[[_Reader, Any], Any]] = {
     "size": lambda r, v: Size(_listed(r, v)),
     "set": lambda r, v: set(_listed(r, v)),
     "frozenset": lambda r, v: frozenset(_listed(r, v)),
-    "bytes": lambda r, v: base64.b64decode(v, validate=True),
+    "bytes": lambda r, v: _decoded(v),
     "dtype": _dtype_named,
     "device": lambda r, v: Device(v),
 }
