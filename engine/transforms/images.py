@@ -84,7 +84,7 @@ def dimensions(name: str, image: Any) -> tuple[int, int, int]:
         return len(image.getbands()), image.height, image.width
     if not isinstance(image, (Tensor, np.ndarray)) or image.ndim < 2:
         opened(name, image)  # raises
-    shape: tuple[int, ...] = tuple(image.shape)
+    shape: list[int] = list(image.shape)
     return (shape[-3] if len(shape) > 2 else 1), shape[-2], shape[-1]
 
 
