@@ -138,6 +138,8 @@ def test_the_same_numbers_on_both_devices(cuda: str) -> None:
                 gs.zeros(5, device=device).random_(3, 9),
                 gs.zeros(5, device=device).exponential_(2.0),
                 gs.zeros(5, device=device).log_normal_(),
+                gs.multinomial(gs.full((2, 9), 0.5, device=device), 4),
+                gs.multinomial(gs.full((9,), 0.5, device=device), 20, True),
             ]
         )
     for a, b in zip(*found, strict=True):
@@ -161,6 +163,22 @@ def test_distributions() -> None:
     assert np.array_equal(np.sort(p), np.arange(1000)) and not np.array_equal(p, np.arange(1000))
     assert gs.zeros(1000, dtype=gs.int64).random_().numpy().max() > 2**60
     assert gs.zeros(1000).random_().numpy().max() <= 2**24
+
+
+def test_multinomial() -> None:
+    gs.manual_seed(0)
+    p = np.array([1.0, 0.0, 3.0, 4.0])
+    y = gs.tensor(p).multinomial(40_000, replacement=True).numpy()
+    counts = np.bincount(y, minlength=4) / len(y)
+    assert y.dtype == np.int64 and abs(counts - p / 8).max() < 0.01
+    y = gs.multinomial(gs.tensor(np.tile(p, (3000, 1))), 3).numpy()
+    assert y.shape == (3000, 3) and (np.sort(y, 1) == [0, 2, 3]).all()
+    first = np.bincount(y[:, 0], minlength=4) / 3000
+    assert abs(first - p / 8).max() < 0.04
+    with pytest.raises(RuntimeError, match="num_samples must be"):
+        gs.multinomial(gs.ones(3), 4)
+    with pytest.raises(RuntimeError, match="floating-point"):
+        gs.multinomial(gs.ones(3, dtype=gs.int64), 1)
 
 
 def test_a_generator_of_ones_own() -> None:

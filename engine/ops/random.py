@@ -13,13 +13,14 @@ from ..dtype import float32, float64, get_default_dtype, int64, to_numpy_dtype
 from ..errors import call
 from ..random import Generator, default_generator
 from ..tensor import Tensor
-from . import creation
+from . import creation, sort
 from .install import method
 from .operands import need_tensors
 
 __all__ = [
     "bernoulli",
     "dropout",
+    "multinomial",
     "normal",
     "rand",
     "rand_like",
@@ -306,6 +307,55 @@ def randperm(
     seed, offset = (generator or default_generator).reserve(2 * n)
     stream = np.random.Generator(np.random.Philox(key=seed, counter=offset))
     return creation.from_numpy(stream.permutation(n)).to(dtype=dtype or int64, device=device)
+
+
+@method("multinomial")
+def multinomial(
+    input: Tensor,
+    num_samples: int,
+    replacement: bool = False,
+    *,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Places drawn with the probabilities that input's rows give, which need not add up to 1.
+
+    Formula: the places of the largest p / e, e exponential random numbers (the exponential race)
+
+    Shape: (K,) -> (num_samples,), (N, K) -> (N, num_samples); int64
+
+    Args:
+        num_samples: how many places of each row.
+        replacement: whether a place may be drawn again.
+        generator: default: the default generator.
+
+    Raises:
+        RuntimeError: not 1-D or 2-D, not floating-point; num_samples < 1, or more than there are.
+            (Rows without a positive probability, which PyTorch refuses, give any places.)
+    """
+    need_tensors("multinomial", input=input)
+    shape = tuple(input._data.shape)
+    if len(shape) not in (1, 2) or not input.dtype.is_floating_point:
+        raise RuntimeError(
+            "multinomial: input must be (K,) or (N, K) of a floating-point dtype; "
+            f"got {shape} {input.dtype}"
+        )
+    if num_samples < 1 or (not replacement and num_samples > shape[-1]):
+        raise RuntimeError(
+            "multinomial: num_samples must be >= 1, and without replacement at most the row's "
+            f"length; got num_samples={num_samples}, input {shape}"
+        )
+    p = input.detach().to(input.dtype if input.dtype in (float32, float64) else float32)
+    if not replacement:
+        race = p / _exponential(shape, p, generator)
+        return sort.topk(race, num_samples)[1]
+    p = p.reshape((*shape[:-1], 1, shape[-1]))
+    race = p / _exponential((*shape[:-1], num_samples, shape[-1]), p, generator)
+    return race.max(-1)[1]
+
+
+def _exponential(shape: tuple[int, ...], like: Tensor, generator: Generator | None) -> Tensor:
+    u = _draw("uniform", shape, 1.0, 0.0, like.dtype, like.device, False, generator)  # (0, 1]
+    return -u.log()
 
 
 @method("uniform_")
