@@ -768,6 +768,38 @@ class Tensor:
         """Products of matrices, pair by pair, added to matrices."""
     def is_floating_point(self) -> builtins.bool:
         """Whether the tensor's dtype is floating point."""
+    def sort(
+        self,
+        dim: builtins.int = -1,
+        descending: builtins.bool = False,
+        stable: builtins.bool = False,
+    ) -> ValuesIndices:
+        """The elements in order along `dim`, and where each of them stood."""
+    def argsort(
+        self,
+        dim: builtins.int = -1,
+        descending: builtins.bool = False,
+        stable: builtins.bool = False,
+    ) -> Tensor:
+        """The int64 indices that sort along `dim`; see sort."""
+    def msort(self) -> Tensor:
+        """The elements in order along the first dimension."""
+    def topk(
+        self,
+        k: builtins.int,
+        dim: builtins.int = -1,
+        largest: builtins.bool = True,
+        sorted: builtins.bool = True,
+    ) -> ValuesIndices:
+        """The k largest (or smallest) elements along `dim`, the first of equal ones first."""
+    def multinomial(
+        self,
+        num_samples: builtins.int,
+        replacement: builtins.bool = False,
+        *,
+        generator: Generator | None = None,
+    ) -> Tensor:
+        """Places drawn with the probabilities that input's rows give, which need not add up to 1."""
     def uniform_(
         self,
         low: builtins.float = 0.0,
@@ -815,30 +847,6 @@ class Tensor:
         """The sums of the elements up to each along `dim`; of integers and bools in int64."""
     def cumprod(self, dim: builtins.int, *, dtype: DType | None = None) -> Tensor:
         """The products of the elements up to each along `dim`; of integers and bools in int64."""
-    def sort(
-        self,
-        dim: builtins.int = -1,
-        descending: builtins.bool = False,
-        stable: builtins.bool = False,
-    ) -> ValuesIndices:
-        """The elements in order along `dim`, and where each of them stood."""
-    def argsort(
-        self,
-        dim: builtins.int = -1,
-        descending: builtins.bool = False,
-        stable: builtins.bool = False,
-    ) -> Tensor:
-        """The int64 indices that sort along `dim`; see sort."""
-    def msort(self) -> Tensor:
-        """The elements in order along the first dimension."""
-    def topk(
-        self,
-        k: builtins.int,
-        dim: builtins.int = -1,
-        largest: builtins.bool = True,
-        sorted: builtins.bool = True,
-    ) -> ValuesIndices:
-        """The k largest (or smallest) elements along `dim`, the first of equal ones first."""
     def var(
         self,
         dim: Any = None,
