@@ -68,6 +68,23 @@ def test_the_last_nan_is_where_the_maximum_stood(device):
     assert indices.cpu().tolist() == [[[5, 21, 26]]]
 
 
+@pytest.mark.parametrize("options", [(2, 1, 1, 5), (3, 1, 1, 2), (2, 3, 1, 5)])
+def test_windows_that_miss_the_input_have_no_maximum(options, device):
+    kernel, stride, padding, dilation = options
+    x = gs.tensor(np.arange(1.0, 5.0).reshape(1, 1, 4)).to(device).requires_grad_()
+    y = F.max_pool1d(x, *options)
+    starts = [o * stride - padding for o in range(y.shape[-1])]
+    places = [[s + k * dilation for k in range(kernel)] for s in starts]
+    wanted = [max([i + 1.0 for i in w if 0 <= i < 4], default=-np.inf) for w in places]
+    assert y.detach().cpu().tolist() == [[wanted]]
+    y.sum().backward()
+    met = [max([i for i in w if 0 <= i < 4], default=-1) for w in places]
+    assert x.grad.cpu().tolist() == [[[float(met.count(i)) for i in range(4)]]]
+    if dilation > 4:
+        with pytest.raises(NotImplementedError, match="no indices where windows may miss"):
+            F.max_pool1d(x, *options, return_indices=True)
+
+
 def test_layers_are_torchs():
     torch = pytest.importorskip("torch")
     x = np.random.default_rng(4).standard_normal((2, 3, 7, 6, 5)).astype(np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ..autograd.dispatch import apply
@@ -10,6 +11,7 @@ from ..dtype import int64
 from ..tensor import Tensor
 from . import shapes
 from .conv import _batched
+from .pad import pad
 
 __all__ = ["avg_pool1d", "avg_pool2d", "avg_pool3d", "max_pool1d", "max_pool2d", "max_pool3d"]
 
@@ -115,6 +117,18 @@ def _max_pool(
     x, batched = _batched(name, input, n)
     window = _window(name, n, kernel_size, stride, padding, dilation)
     out_shape = shapes.pool(name, x._data.shape, *window, bool(ceil_mode))
+    _, _, padding, dilation = window
+    sizes = x._data.shape[2:]
+    if any([p and d > m for p, d, m in zip(padding, dilation, sizes, strict=True)]):
+        # A window may lie between the elements, where there is only padding: its maximum is -inf.
+        if return_indices:
+            raise NotImplementedError(
+                f"{name}: no indices where windows may miss the input: with padding, dilation must "
+                f"be at most the size; got dilation={dilation}, padding={padding}, x "
+                f"{tuple(x.shape)}"
+            )
+        x = pad(x, [p for p in reversed(padding) for _ in range(2)], value=-math.inf)
+        window = (window[0], window[1], (0,) * n, dilation)
     y, indices = apply(max_pool, (x,), (out_shape, *window))
     if not batched:
         y = y.reshape(out_shape[1:])

@@ -340,11 +340,6 @@ def pool(
             )
         if x[2 + i] == 0:
             raise RuntimeError(f"{name}: spatial dimensions must not be empty; got x {x}")
-        if padding[i] and dilation[i] > x[2 + i]:
-            raise RuntimeError(
-                f"{name}: with padding, dilation must be at most the size, or windows may miss the "
-                f"input; got dilation={dilation}, padding={padding}, x {x}"
-            )
         window = dilation[i] * (kernel[i] - 1) + 1
         room = x[2 + i] + 2 * padding[i] - window
         size = (room + (stride[i] - 1 if ceil_mode else 0)) // stride[i] + 1
