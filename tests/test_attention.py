@@ -137,3 +137,25 @@ def test_elements_across_their_borders() -> None:
     x = gs.from_numpy(record["x"])
     expected = scaled_dot_product_attention(*[gs.from_numpy(record["x"].copy())] * 3)
     np.testing.assert_array_equal(scaled_dot_product_attention(x, x, x).numpy(), expected.numpy())
+
+
+def test_every_schedule_gives_the_same_bits(cuda: str) -> None:
+    """Threads in any order: a missing barrier in attention.cu would show."""
+    from gradsmith.kernels import cuda as kernels
+    from gradsmith.kernels.cuda import emulator
+
+    if not kernels.is_emulated():
+        pytest.skip("on a GPU")
+    leaves = [
+        t.to(cuda).detach().requires_grad_()
+        for t in operands(1, rows=33, keys=40, width=35, dtype=np.float32)
+    ]
+    found = []
+    for order in ("forward", "reverse", "random", "skewed"):
+        with emulator.schedule(order, "late", seed=5):
+            y = scaled_dot_product_attention(*leaves, is_causal=True)
+            grads = gs.autograd.grad(y, leaves, gs.ones(1, 33, 35).to(cuda))
+            found.append([t.detach().cpu().numpy() for t in (y, *grads)])
+    for other in found[1:]:
+        for a, b in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(a, b)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...ops import recurrent_layers as ops
 from ...ops.creation import empty, zeros
-from ...ops.view import cat
+from ...ops.index import index_select
 from ...tensor import Parameter, Tensor
 from .. import init
 from ..module import Module
@@ -204,9 +204,7 @@ class RNNBase(Module):
 
 def permuted(state: Tensor, order: Tensor | None) -> Tensor:
     """The batch (dim 1) of a state in another order."""
-    if order is None:
-        return state
-    return cat([state[:, i : i + 1] for i in order.tolist()], 1)
+    return state if order is None else index_select(state, 1, order)
 
 
 class RNN(RNNBase):

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from ...dtype import int64
 from ...ops.creation import full, tensor
+from ...ops.index import index_select
 from ...ops.view import cat
 from ...tensor import Tensor
 
@@ -109,8 +110,7 @@ def invert_permutation(permutation: Tensor | None) -> Tensor | None:
 
 def _picked(x: Tensor, dim: int, places: list[int]) -> Tensor:
     """x[..., places, ...] along dim 0 or 1."""
-    rows = [x[i : i + 1] if dim == 0 else x[:, i : i + 1] for i in places]
-    return cat(rows, dim)
+    return index_select(x, dim, tensor(places, dtype=int64, device=x.device))
 
 
 def _runs(sizes: list[int]) -> list[tuple[int, int, int]]:
