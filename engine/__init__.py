@@ -54,6 +54,7 @@ from .ops.distance import *
 from .ops.einsum import *
 from .ops.margin_loss import *
 from .ops.products import *
+from .ops.epilogue import *
 from .ops.linalg import *
 from .ops.linalg_norms import *
 from .ops.pool import *

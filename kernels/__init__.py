@@ -132,6 +132,8 @@ KERNELS: dict[str, tuple[str, str]] = {
     "topk_order": ("x largest out_shape", "indices"),  # the first out_shape[-1] of them
     # matmul: a (..., M, K), b (..., K, N), batch dims broadcast, any strides; bias (N,)
     "matmul": ("a b bias? out_shape", "y"),
+    # activation: 0 none, 1 relu, 2 gelu, 3 tanh, 4 sigmoid, 5 silu
+    "matmul_epilogue": ("a b bias? out_shape activation", "y"),
     # conv: x (N, C_in, *in), weight (C_out, C_in / groups, *kernel), y (N, C_out, *out)
     "conv_fwd": ("x weight bias? out_shape stride padding dilation groups", "y"),
     # also the transposed convolution, whose bias it then adds

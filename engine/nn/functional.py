@@ -32,6 +32,7 @@ from ..ops.elementwise import relu as _relu
 from ..ops.elementwise import sigmoid, tanh
 from ..ops.embedding import embedding, one_hot
 from ..ops.embedding_bag import embedding_bag
+from ..ops.epilogue import linear_activation
 from ..ops.interpolate import (
     channel_shuffle,
     interpolate,
@@ -125,6 +126,7 @@ __all__ = [
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
+    "dice_loss",
     "drop_path",
     "dropout",
     "dropout1d",
@@ -141,11 +143,13 @@ __all__ = [
     "dropout",
     "elastic_net_penalty",
     "embedding",
+    "feature_alpha_dropout",
     "gaussian_nll_loss",
     "group_norm",
     "hinge_embedding_loss",
     "huber_loss",
     "instance_norm",
+    "interpolate",
     "kl_div",
     "l1_loss",
     "l1_penalty",
@@ -158,6 +162,7 @@ __all__ = [
     "l1_loss",
     "layer_norm",
     "linear",
+    "linear_activation",
     "local_response_norm",
     "log_softmax",
     "margin_ranking_loss",
@@ -174,7 +179,6 @@ __all__ = [
     "pad",
     "pairwise_distance",
     "pdist",
-    "poisson_nll_loss",
     "pixel_shuffle",
     "pixel_unshuffle",
     "poisson_nll_loss",

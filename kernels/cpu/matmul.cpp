@@ -1,5 +1,7 @@
 // matmul: y[.., m, n] = bias[n] + sum_k a[.., m, k] * b[.., k, n]
 //
+// matmul_epilogue: the same with an activation of each element, taken while its block is in the cache.
+//
 // Layout     a (..., M, K), b (..., K, N), any strides, batch dims broadcast (stride 0); bias (N,);
 //            y (..., M, N) contiguous. Transposes cost nothing extra: packing reads any strides.
 // Method     Goto and van de Geijn 2008: a row block of `a` is packed k-major for the register tile
@@ -13,10 +15,11 @@
 // Cost       2 M N K FLOPs; packing writes M K + K N elements.
 // Accuracy   one chain of K multiply-adds an element (fused with v3 and v4): error at most
 //            K eps sum |a b|; the same bits for every number of threads.
-// Limits     float32, float64. K = 0 gives the bias, or zeros.
+// Limits     float32, float64; int32, int64 by a plain loop, without bias. K = 0 gives the bias, or zeros.
 #include "lists/matmul.h"
 #include "aligned.h"
 #include "gemm.h"
+#include "vector_math.h"
 
 namespace gradsmith {
 namespace GS_ISA {
@@ -50,6 +53,7 @@ struct Product {
   const T* bias;
   T* y;
   int64_t M, N, K;
+  int activation = 0;
   double work() const {
     return 2.0 * static_cast<double>(M) * static_cast<double>(N) * static_cast<double>(K);
   }
@@ -71,6 +75,40 @@ struct Batches {
     }
   }
 };
+
+enum Activation { kIdentity, kRelu, kGelu, kTanh, kSigmoid, kSilu };
+
+template <class T, int kA>
+GS_INLINE Vec<T> activated(Vec<T> x) {
+  if constexpr (kA == kRelu) return x <= T(0) ? Vec<T>{} : x;  // NaN stays
+  if constexpr (kA == kTanh) return vtanh<T>(x);
+  if constexpr (kA == kSigmoid) return vsigmoid<T>(x);
+  if constexpr (kA == kSilu) return x * vsigmoid<T>(x);
+  return x * T(0.5) * (verf<T>(x * T(0.7071067811865476)) + T(1));
+}
+
+template <class T, int kA>
+void activate_run(T* y, int64_t n) {
+  int64_t i = 0;
+  for (; i + kLanes<T> <= n; i += kLanes<T>) store(y + i, activated<T, kA>(load(y + i)));
+  if (i < n) store_n(y + i, activated<T, kA>(load_n(y + i, n - i)), n - i);
+}
+
+// The activation of rows [m0, m1) and columns [n0, n1) of y.
+template <class T>
+void activate(const Product<T>& p, int64_t m0, int64_t m1, int64_t n0, int64_t n1) {
+  if (p.activation == kIdentity) return;
+  for (int64_t m = m0; m < m1; ++m) {
+    T* const y = p.y + m * p.N + n0;
+    switch (p.activation) {
+      case kRelu: activate_run<T, kRelu>(y, n1 - n0); break;
+      case kGelu: activate_run<T, kGelu>(y, n1 - n0); break;
+      case kTanh: activate_run<T, kTanh>(y, n1 - n0); break;
+      case kSigmoid: activate_run<T, kSigmoid>(y, n1 - n0); break;
+      default: activate_run<T, kSilu>(y, n1 - n0); break;
+    }
+  }
+}
 
 template <class T>
 void fill_bias(const Product<T>& p, int64_t m0, int64_t m1, int64_t n0, int64_t n1) {
@@ -248,6 +286,7 @@ Status run_shared(const Product<T>& p) {
           }
           block(p, m, min(p.M, m + rows), n, min(n1, n + block_columns), k0, k1, k0 > 0,
                 columns_of_b, scratch);
+          if (k1 == p.K) activate(p, m, min(p.M, m + rows), n, min(n1, n + block_columns));
         }
       });
     }
@@ -310,6 +349,7 @@ Status run_separate(const Product<T>& p, const Batches& batches) {
       q.y += batch * p.M * p.N;
       if (!dots) {
         block(q, m0, m1, n0, n1, 0, p.K, false, PackedColumns<T>{nullptr, 0, 0, 0}, scratch);
+        activate(q, m0, m1, n0, n1);
         continue;
       }
       if (turn_b) {  // few columns: one block across
@@ -319,6 +359,7 @@ Status run_separate(const Product<T>& p, const Batches& batches) {
         q.b = {scratch, 1, p.K};
       }
       dot_block(q, m0, m1, n0, n1);
+      activate(q, m0, m1, n0, n1);
     }
   });
   return enough ? kDone : out_of_memory(static_cast<size_t>(scratch_elements) * sizeof(T));
@@ -366,7 +407,7 @@ Batches fold_batches(const Array& a, const Array& b, const Ints& out, Product<T>
 }
 
 template <class T>
-Status run(const MatmulArgs& args, const Array& a, const Array& b) {
+Status run(const MatmulArgs& args, const Array& a, const Array& b, int activation) {
   Product<T> p;
   constexpr int64_t size = sizeof(T);
   p.a = {reinterpret_cast<const T*>(a.data), a.stride[a.ndim - 2] / size,
@@ -378,9 +419,11 @@ Status run(const MatmulArgs& args, const Array& a, const Array& b) {
   p.M = a.shape[a.ndim - 2];
   p.K = a.shape[a.ndim - 1];
   p.N = b.shape[b.ndim - 1];
+  p.activation = activation;
   const Batches batches = fold_batches(a, b, args.out_shape, p);
   if (p.K == 0) {
     fill_bias(p, 0, batches.count * p.M, 0, p.N);
+    activate(p, 0, batches.count * p.M, 0, p.N);
     return kDone;
   }
   const bool separate = (batches.count > 1 && p.work() < kBigMatrix) || p.M <= 2 * kBlockRows ||
@@ -422,20 +465,75 @@ Status check(const MatmulArgs& args) {
   return kDone;
 }
 
-}  // namespace
+// Integers wrap around; rows of b are added up, each times an element of a.
+template <class T>
+void multiply_integers(const MatmulArgs& args) {
+  using U = std::make_unsigned_t<T>;
+  const Array &a = args.a, &b = args.b;
+  const int64_t M = a.shape[a.ndim - 2], K = a.shape[a.ndim - 1], N = b.shape[b.ndim - 1];
+  U* const y = reinterpret_cast<U*>(args.y.data);
+  const int64_t rows = N ? args.y.size / N : 0;
+  parallel_for(rows, max(1, 65536 / max(1, K * N)), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const char* from_a = a.data + row % M * a.stride[a.ndim - 2];
+      const char* from_b = b.data;
+      int64_t batch = row / M;
+      for (int d = args.out_shape.n - 3; d >= 0; --d) {
+        const int64_t index = batch % args.out_shape.v[d];
+        batch /= args.out_shape.v[d];
+        const int da = d - (args.out_shape.n - a.ndim), db = d - (args.out_shape.n - b.ndim);
+        if (da >= 0 && a.shape[da] != 1) from_a += index * a.stride[da];
+        if (db >= 0 && b.shape[db] != 1) from_b += index * b.stride[db];
+      }
+      U* const out = y + row * N;
+      for (int64_t n = 0; n < N; ++n) out[n] = 0;
+      for (int64_t k = 0; k < K; ++k) {
+        U x, v;
+        __builtin_memcpy(&x, from_a + k * a.stride[a.ndim - 1], sizeof(U));
+        const char* const line = from_b + k * b.stride[b.ndim - 2];
+        for (int64_t n = 0; n < N; ++n) {
+          __builtin_memcpy(&v, line + n * b.stride[b.ndim - 1], sizeof(U));
+          out[n] += x * v;
+        }
+      }
+    }
+  });
+}
 
-Status matmul(const MatmulArgs& args) {
+Status multiply(const MatmulArgs& args, int activation) {
   const DType dtype = args.a.dtype;
   if (args.b.dtype != dtype || (args.bias.data && args.bias.dtype != dtype)) return kNoDType;
-  if (dtype != DType::kFloat32 && dtype != DType::kFloat64) return kNoDType;
+  const bool integers = dtype == DType::kInt32 || dtype == DType::kInt64;
+  if (integers ? args.bias.data || activation
+               : dtype != DType::kFloat32 && dtype != DType::kFloat64) {
+    return kNoDType;
+  }
   const Status status = check(args);
   if (status.code != Code::kOk || args.y.size == 0) return status;
+  if (integers) {
+    if (dtype == DType::kInt32) {
+      multiply_integers<int32_t>(args);
+    } else {
+      multiply_integers<int64_t>(args);
+    }
+    return kDone;
+  }
   const Aligned a(args.a), b(args.b);
   if ((a.bytes && !a.memory) || (b.bytes && !b.memory)) {
     return out_of_memory(a.bytes + b.bytes);
   }
-  return dtype == DType::kFloat32 ? run<float>(args, a.array, b.array)
-                                  : run<double>(args, a.array, b.array);
+  return dtype == DType::kFloat32 ? run<float>(args, a.array, b.array, activation)
+                                  : run<double>(args, a.array, b.array, activation);
+}
+
+}  // namespace
+
+Status matmul(const MatmulArgs& args) { return multiply(args, kIdentity); }
+
+Status matmul_epilogue(const MatmulEpilogueArgs& args) {
+  if (args.activation < kIdentity || args.activation > kSilu) return {Code::kShape, {4, 0}};
+  return multiply({args.a, args.b, args.bias, args.out_shape, args.y},
+                  static_cast<int>(args.activation));
 }
 
 }  // namespace GS_ISA

@@ -5,11 +5,15 @@ from __future__ import annotations
 import struct
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from . import memory, settings
 from .arguments import (
+    CXX_NAME,
     Fault,
     address,
     broadcast,
+    check_arrays,
     check_floats,
     contiguous,
     element_strides,
@@ -76,8 +80,11 @@ TILES = {
     "double": (Tile(64, 64, 8, 4, 4), Tile(32, 32, 8, 4, 4)),
 }
 TENSOR_TILES = (TensorTile(128, 128, 16, 3, 2, 4), TensorTile(64, 64, 16, 3, 2, 2))
+INTEGER_TILE = Tile(32, 32, 8, 4, 4)
 #: A large tile is chosen only if this many of them can be at work.
 _ENOUGH_TILES = 64
+_ACTIVATIONS = 6
+_INTEGERS = (np.dtype(np.int32), np.dtype(np.int64))
 
 _ORDERS = [(a, b) for a in ("true", "false") for b in ("true", "false")]
 
@@ -88,6 +95,13 @@ SIMT = Module(
         for t, tiles in TILES.items()
         for tile in tiles
         for a, b in _ORDERS
+    ]
+    + [f"matmul_simt<{t}, {INTEGER_TILE.cxx}, true, false>" for t in ("int", "long long")]
+    # With an activation: the smaller tile of each.
+    + [
+        f"matmul_simt<{t}, {tiles[-1].cxx}, {a}, {b}, true>"
+        for t, tiles in TILES.items()
+        for a, b in _ORDERS
     ],
 )
 TENSOR = Module(
@@ -97,6 +111,11 @@ TENSOR = Module(
         for tile in TENSOR_TILES
         for a, b in _ORDERS
         for nbytes in ((16, 4) if tile is TENSOR_TILES[-1] else (16,))
+    ]
+    + [
+        f"matmul_tf32<{TENSOR_TILES[-1].cxx}, {a}, {b}, {nbytes}, true>"
+        for a, b in _ORDERS
+        for nbytes in (16, 4)
     ],
 )
 
@@ -112,17 +131,37 @@ def choose_tile(tiles: Any, rows: int, columns: int, batches: int) -> Any:
 
 def matmul(a: Any, b: Any, bias: Any, out_shape: tuple[int, ...]) -> Any:
     """y[.., m, n] = bias[n] + sum_k a[.., m, k] b[.., k, n]"""
-    t = check_floats("matmul", a=a, b=b, bias=bias)
+    return _multiply("matmul", a, b, bias, out_shape, 0)
+
+
+def matmul_epilogue(a: Any, b: Any, bias: Any, out_shape: tuple[int, ...], activation: int) -> Any:
+    """The same, and an activation of each element."""
+    if not 0 <= activation < _ACTIVATIONS:
+        raise Fault("matmul_epilogue", "shape", 4)
+    return _multiply("matmul_epilogue", a, b, bias, out_shape, activation)
+
+
+def _multiply(
+    name: str, a: Any, b: Any, bias: Any, out_shape: tuple[int, ...], activation: int
+) -> Any:
+    integers = getattr(a, "dtype", None) in _INTEGERS
+    if integers:
+        check_arrays(name, a=a, b=b, bias=bias)
+        if bias is not None or activation:
+            raise Fault(name, "dtype")
+        t = CXX_NAME[a.dtype]
+    else:
+        t = check_floats(name, a=a, b=b, bias=bias)
     if a.ndim < 2 or b.ndim < 2:
-        raise Fault("matmul", "shape", 0 if a.ndim < 2 else 1)
+        raise Fault(name, "shape", 0 if a.ndim < 2 else 1)
     *a_batch, M, K = a.shape
     *b_batch, b_K, N = b.shape
     if b_K != K or (bias is not None and bias.shape != (N,)):
-        raise Fault("matmul", "shape", 1 if b_K != K else 2)
-    batch = broadcast("matmul", tuple(a_batch), tuple(b_batch))
+        raise Fault(name, "shape", 1 if b_K != K else 2)
+    batch = broadcast(name, tuple(a_batch), tuple(b_batch))
     if (*batch, M, N) != tuple(out_shape):
-        raise Fault("matmul", "shape", 0)
-    size_of("matmul", out_shape)
+        raise Fault(name, "shape", 0)
+    size_of(name, out_shape)
     y = memory.empty(tuple(out_shape), a.dtype)
     if y.size == 0:
         return y
@@ -138,27 +177,32 @@ def matmul(a: Any, b: Any, bias: Any, out_shape: tuple[int, ...]) -> Any:
             a_batch_strides[:-1],
             b_batch_strides[:-1],
         )
-    batches = size_of("matmul", batch)
+    batches = size_of(name, batch)
     loop = strided_loop(batch, a_batch_strides, b_batch_strides)
     a_inner_fast, b_inner_fast = abs(a_column) <= abs(a_row), abs(b_row) < abs(b_column)
     order = f"{str(a_inner_fast).lower()}, {str(b_inner_fast).lower()}"
     smem = 0
-    if t == "float" and settings.allow_tf32:
+    ending = ", true>" if activation else ">"
+    if integers:
+        module, tile = SIMT, INTEGER_TILE
+        kernel = f"matmul_simt<{t}, {tile.cxx}, true, false>"
+    elif t == "float" and settings.allow_tf32:
         module = TENSOR
         aligned = _in_vectors(a, a_batch_strides, a_row, a_column) and _in_vectors(
             b, b_batch_strides, b_row, b_column
         )
-        tile = choose_tile(TENSOR_TILES, M, N, batches) if aligned else TENSOR_TILES[-1]
+        large = aligned and not activation
+        tile = choose_tile(TENSOR_TILES, M, N, batches) if large else TENSOR_TILES[-1]
         smem = tile.smem(a_inner_fast, b_inner_fast)
-        kernel = f"matmul_tf32<{tile.cxx}, {order}, {16 if aligned else 4}>"
+        kernel = f"matmul_tf32<{tile.cxx}, {order}, {16 if aligned else 4}{ending}"
     else:
         module = SIMT
-        tile = choose_tile(TILES[t], M, N, batches)
-        kernel = f"matmul_simt<{t}, {tile.cxx}, {order}>"
+        tile = TILES[t][-1] if activation else choose_tile(TILES[t], M, N, batches)
+        kernel = f"matmul_simt<{t}, {tile.cxx}, {order}{ending}"
     tiles_m, tiles_n = -(-M // tile.block_m), -(-N // tile.block_n)
     shape = struct.pack("9q", M, N, K, a_row, a_column, b_row, b_column, tiles_m, tiles_n)
     grid = (tiles_m * tiles_n * batches,)
-    args = (a, b, contiguous(bias), y, shape, loop)
+    args = (a, b, contiguous(bias), y, shape, loop, np.int32(activation))
     launch(module, kernel, grid, (tile.threads,), smem, args)
     return y
 
@@ -169,4 +213,4 @@ def _in_vectors(x: Any, batch_strides: tuple[int, ...], row: int, column: int) -
     return fast == 1 and address(x) % 16 == 0 and all(s % 4 == 0 for s in (slow, *batch_strides))
 
 
-ENTRIES = {"matmul": matmul}
+ENTRIES = {"matmul": matmul, "matmul_epilogue": matmul_epilogue}

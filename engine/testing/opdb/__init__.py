@@ -32,6 +32,7 @@ FAMILIES = (
     "embedding_bag",
     "loss",
     "pair_loss",
+    "epilogue",
     "linalg",
     "products",
     "margin_loss",

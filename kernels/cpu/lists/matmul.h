@@ -24,8 +24,27 @@ struct MatmulArgs {
   }
 };
 
+struct MatmulEpilogueArgs {
+  Array a, b, bias;
+  Ints out_shape;
+  int64_t activation;
+  Array y;
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(MatmulEpilogueArgs, a, kArray),
+        GS_FIELD(MatmulEpilogueArgs, b, kArray),
+        GS_FIELD(MatmulEpilogueArgs, bias, kOptional),
+        GS_FIELD(MatmulEpilogueArgs, out_shape, kInts),
+        GS_FIELD(MatmulEpilogueArgs, activation, kInt),
+        GS_OUT(MatmulEpilogueArgs, y, "out_shape", "a"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
+};
+
 #define GS_MATMUL_KERNELS(X) \
-  X(matmul, MatmulArgs)
+  X(matmul, MatmulArgs) \
+  X(matmul_epilogue, MatmulEpilogueArgs)
 // clang-format on
 
 }  // namespace gradsmith
