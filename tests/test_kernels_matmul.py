@@ -221,4 +221,29 @@ def test_dtypes():
             with pytest.raises(_cpu.Fault, match="dtype"):
                 K.matmul(ones, other, None, (3, 3))
         with pytest.raises(_cpu.Fault, match="dtype"):
-            K.matmul(ones.astype(np.int64), ones.astype(np.int64), None, (3, 3))
+            K.matmul(ones.astype(np.bool_), ones.astype(np.bool_), None, (3, 3))
+        with pytest.raises(_cpu.Fault, match="dtype"):
+            K.matmul_epilogue(ones.astype(np.int64), ones.astype(np.int64), None, (3, 3), 1)
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+def test_integers_wrap_around(dtype):
+    rng = np.random.default_rng(6)
+    a = rng.integers(-(2**31), 2**31 - 1, (5, 70)).astype(dtype)
+    b = rng.integers(-(2**31), 2**31 - 1, (70, 90)).astype(dtype)
+    for _ in builds((1, 3)):
+        with np.errstate(over="ignore"):
+            np.testing.assert_array_equal(K.matmul(a, b, None, (5, 90)), a @ b)
+
+
+@pytest.mark.parametrize("shape", [(300, 70, 200), (3, 1030, 5), (700, 400, 130)])
+def test_epilogue_equals_the_product_and_its_activation(shape):
+    rng = np.random.default_rng(7)
+    m, k, n = shape
+    a, b = rng.standard_normal((m, k)), rng.standard_normal((k, n))
+    bias = rng.standard_normal(n)
+    for _ in builds((1, 3)):
+        z = K.matmul(a, b, bias, (m, n))
+        for code, function in ((0, None), (1, K.relu), (3, K.tanh), (4, K.sigmoid)):
+            y = K.matmul_epilogue(a, b, bias, (m, n), code)
+            np.testing.assert_array_equal(y, z if function is None else function(z))
