@@ -9,6 +9,7 @@ from ..autograd.dispatch import apply
 from ..autograd.op import op
 from ..tensor import Tensor
 from . import creation, products, shapes
+from .install import method
 from .matmul import matmul
 from .operands import need_tensors
 from .reduce import amax, sum_to_shape
@@ -225,6 +226,7 @@ def _matrix(name: str, x: Tensor, square: bool) -> None:
         raise RuntimeError(f"linalg.{name}: input must be floating-point; got {x.dtype}")
 
 
+@method("inverse")
 def inv(A: Tensor) -> Tensor:
     """The inverse of square matrices.
 
@@ -269,6 +271,7 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     return x.squeeze(-1) if vector else x
 
 
+@method("det")
 def det(A: Tensor) -> Tensor:
     """The determinant of square matrices; its gradient needs them invertible.
 
@@ -281,6 +284,7 @@ def det(A: Tensor) -> Tensor:
     return apply(linalg_det, (A,))
 
 
+@method("slogdet")
 def slogdet(A: Tensor) -> tuple[Tensor, Tensor]:
     """The sign of the determinant and the logarithm of its magnitude.
 
@@ -411,6 +415,7 @@ def pinv(A: Tensor, *, rcond: float | None = None) -> Tensor:
     return matmul(vh.transpose(-1, -2) * inverse.unsqueeze(-2), u.transpose(-1, -2))
 
 
+@method("matrix_power")
 def matrix_power(A: Tensor, n: int) -> Tensor:
     """A multiplied by itself n times; negative n of its inverse.
 

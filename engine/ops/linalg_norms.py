@@ -8,6 +8,7 @@ from typing import Any
 from ..tensor import Tensor
 from . import creation, shapes
 from .distance import norm_over
+from .install import method
 from .linalg import _matrix, svdvals
 from .matmul import matmul
 from .operands import need_tensors
@@ -129,6 +130,7 @@ def norm(
     return matrix_norm(A, ord, dims, keepdim, dtype=dtype)
 
 
+@method("cov")
 def cov(
     input: Tensor,
     *,
@@ -180,6 +182,7 @@ def cov(
     return y if input.ndim == 2 else y.reshape(())
 
 
+@method("corrcoef")
 def corrcoef(input: Tensor) -> Tensor:
     """The correlations of variables, one a row: cov over the roots of the variances.
 

@@ -51,6 +51,7 @@ from .loss import (
 from .lp_pool import LPPool1d, LPPool2d, LPPool3d
 from .margin_loss import (
     CosineEmbeddingLoss,
+    DiceLoss,
     GaussianNLLLoss,
     MultiLabelMarginLoss,
     MultiLabelSoftMarginLoss,
@@ -142,6 +143,7 @@ __all__ = [
     "CosineEmbeddingLoss",
     "CosineSimilarity",
     "CrossEntropyLoss",
+    "DiceLoss",
     "DropPath",
     "Dropout",
     "Dropout1d",

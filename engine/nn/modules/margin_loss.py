@@ -12,6 +12,7 @@ from .loss import _Loss, _WeightedLoss
 
 __all__ = [
     "CosineEmbeddingLoss",
+    "DiceLoss",
     "GaussianNLLLoss",
     "MultiLabelMarginLoss",
     "MultiLabelSoftMarginLoss",
@@ -269,3 +270,29 @@ class GaussianNLLLoss(_Loss):
         return F.gaussian_nll_loss(
             input, target, var, full=self.full, eps=self.eps, reduction=self.reduction
         )
+
+
+class DiceLoss(_Loss):
+    """How little predicted and true regions overlap; for segmentation. Not in PyTorch.
+
+    Formula: l = 1 - (2 sum of input * target + smooth) / (sum of input + sum of target + smooth)
+
+    Shape: input (N, ...) of probabilities, target of that shape -> (), or (N,) with reduction
+    'none'
+
+    Args:
+        smooth: keeps empty regions from 0 / 0.
+        reduction: over the samples: 'mean', 'sum' or 'none'.
+
+    Raises:
+        ValueError: another reduction.
+
+    Source: Milletari et al. 2016, "V-Net".
+    """
+
+    def __init__(self, smooth: float = 1.0, reduction: str = "mean") -> None:
+        super().__init__(reduction=reduction)
+        self.smooth = smooth
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.dice_loss(input, target, self.smooth, self.reduction)
