@@ -766,6 +766,24 @@ class Tensor:
         alpha: Any = 1,
     ) -> Tensor:
         """Products of matrices, pair by pair, added to matrices."""
+    def inverse(self) -> Tensor:
+        """The inverse of square matrices."""
+    def det(self) -> Tensor:
+        """The determinant of square matrices; its gradient needs them invertible."""
+    def slogdet(self) -> tuple[Tensor, Tensor]:
+        """The sign of the determinant and the logarithm of its magnitude."""
+    def matrix_power(self, n: builtins.int) -> Tensor:
+        """A multiplied by itself n times; negative n of its inverse."""
+    def cov(
+        self,
+        *,
+        correction: builtins.int = 1,
+        fweights: Tensor | None = None,
+        aweights: Tensor | None = None,
+    ) -> Tensor:
+        """The covariances of variables, one a row, over observations, one a column."""
+    def corrcoef(self) -> Tensor:
+        """The correlations of variables, one a row: cov over the roots of the variances."""
     def is_floating_point(self) -> builtins.bool:
         """Whether the tensor's dtype is floating point."""
     def sort(
