@@ -41,6 +41,9 @@ FAMILIES = (
     "recurrent",
     "attention",
     "history",
+    "arrange",
+    "scan",
+    "spread",
 )
 
 
@@ -48,69 +51,6 @@ FAMILIES = (
 def op_infos() -> tuple[OpInfo, ...]:
     """Every op of the database, family by family."""
     families = [import_module(f".{name}", __name__) for name in FAMILIES]
-    from . import (
-        adaptive,
-        arithmetic,
-        arrange,
-        attention,
-        compare,
-        conv,
-        distance,
-        elementwise,
-        history,
-        index,
-        interpolate,
-        linalg,
-        loss,
-        margin_loss,
-        math,
-        matmul,
-        norm,
-        pad,
-        pair_loss,
-        pool,
-        products,
-        random,
-        recurrent,
-        reduce,
-        scan,
-        sort,
-        spread,
-        unpool,
-        view,
-    )
-
-    families = (
-        elementwise,
-        reduce,
-        view,
-        index,
-        pad,
-        sort,
-        matmul,
-        conv,
-        pool,
-        loss,
-        random,
-        adaptive,
-        arithmetic,
-        arrange,
-        attention,
-        compare,
-        distance,
-        history,
-        interpolate,
-        linalg,
-        margin_loss,
-        math,
-        norm,
-        pair_loss,
-        products,
-        recurrent,
-        scan,
-        spread,
-        unpool,
-    )
     infos = tuple(info for family in families for info in family.infos())
     names = [info.name for info in infos]
     if len(set(names)) != len(names):
