@@ -172,7 +172,12 @@ def test_every_entry_launches():
         "uniform": ((2,), 0.0, 1.0, 1, 0, f32),
         "normal": ((2,), 0.0, 1.0, 1, 0, f32),
         "total_norm": ([x], device(np.zeros((), np.float32)), 2.0),
+        "bernoulli": (x, 1, 0),
+        "randint": ((2,), 0, 5, 1, 0),
+        "cross_entropy": (x, zeros, None, (), (2, *zeros.shape), True, 0.0, -100, 1),
     }
+    stats = K["cross_entropy"](*calls["cross_entropy"])[1:]
+    calls["cross_entropy_bwd"] = (one, x, zeros, None, *stats, True, 0.0, -100, 1)
     for name, (_, numbers) in optim._RULES.items():
         states = [[device(host(x))] for _ in range(3)]
         calls[name] = ([x], [x], *states, None, np.array([*COMMON, *[0.5] * numbers]))
