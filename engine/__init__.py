@@ -67,6 +67,7 @@ from .ops.sort import *
 from .ops.spread import *
 from .ops.subscript import *
 from .ops.view import *
+from .memory_format import *
 from .random import Generator, initial_seed, manual_seed, seed
 from .tensor import Parameter, Size, Tensor
 

@@ -15,6 +15,7 @@ from .device import device as Device
 from .dtype import bfloat16, bool_, from_numpy_dtype, get_default_dtype, int64, to_numpy_dtype
 from .dtype import dtype as DType
 from .kernels import TABLE_OF_ARRAY, table
+from .memory_format import contiguous_format
 
 __all__ = ["Parameter", "Size", "Tensor"]
 
@@ -191,9 +192,9 @@ class Tensor:
         """The step of each dimension, in elements."""
         return tuple(s // self._data.dtype.itemsize for s in self._data.strides)
 
-    def is_contiguous(self) -> bool:
-        """Whether the elements lie in C order without gaps."""
-        return bool(self._data.flags.c_contiguous)
+    def is_contiguous(self, memory_format: Any = contiguous_format) -> bool:
+        """Whether the elements lie in C order (or another memory format) without gaps."""
+        return memory_format.lies(self._data)
 
     def data_ptr(self) -> int:
         """The address of the first element."""

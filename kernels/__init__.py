@@ -127,6 +127,9 @@ KERNELS: dict[str, tuple[str, str]] = {
     # pad: the last dims, by mode 1 mirrored, 2 the edge repeated, 3 going round
     "pad": ("x before mode out_shape", "y"),
     "pad_bwd": ("grad_y before mode x_shape", "grad_x"),
+    # window: x (N, C, H, W), columns (N, C * kh * kw, L); fold is unfold's adjoint
+    "unfold": ("x kernel stride padding dilation out_shape", "y"),
+    "fold": ("x kernel stride padding dilation out_shape", "y"),
     # sort: along the last dim; equal elements keep their order, NaN is the largest
     "sort_order": ("x descending", "indices"),
     "topk_order": ("x largest out_shape", "indices"),  # the first out_shape[-1] of them
@@ -259,7 +262,7 @@ KERNELS: dict[str, tuple[str, str]] = {
 }
 
 #: Entries that only make views (no memory is read): the same code for every device.
-VIEWS = ("reshape", "permute", "expand", "slice", "diagonal")
+VIEWS = ("reshape", "permute", "expand", "slice", "diagonal", "windows")
 
 
 def transfer(array: Any, device: str) -> Any:

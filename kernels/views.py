@@ -99,10 +99,18 @@ def make_views(copy: Callable[..., Any], strided: Callable[..., Any]) -> dict[st
         shape = tuple([x.shape[d] for d in keep])
         return strided(x, (*shape, length), (*[strides[d] for d in keep], step))
 
+    def windows(x: Any, dim: int, size: int, step: int) -> Any:
+        count = (x.shape[dim] - size) // step + 1
+        shape = (*x.shape[:dim], count, *x.shape[dim + 1 :], size)
+        strides = x.strides
+        moved = (*strides[:dim], strides[dim] * step, *strides[dim + 1 :], strides[dim])
+        return strided(x, shape, moved)
+
     return {
         "reshape": reshape,
         "permute": permute,
         "expand": expand,
         "slice": slice_,
         "diagonal": diagonal,
+        "windows": windows,
     }

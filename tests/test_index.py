@@ -142,3 +142,40 @@ def test_a_value_that_does_not_fit_is_refused() -> None:
         x[0] = gs.ones(3)
     x[0] = gs.ones(1, 1, 5)
     assert x[0].tolist() == [1.0] * 5
+
+
+def test_memory_formats_are_stride_patterns() -> None:
+    x = gs.randn(2, 3, 4, 5, requires_grad=True)
+    y = x.contiguous(memory_format=gs.channels_last)
+    assert y.stride() == (60, 1, 15, 3) == x.to(memory_format=gs.channels_last).stride()
+    assert y.is_contiguous(memory_format=gs.channels_last) and not y.is_contiguous()
+    assert y.contiguous(memory_format=gs.channels_last) is y
+    assert x.clone(memory_format=gs.preserve_format).stride() == (60, 20, 5, 1)
+    assert np.array_equal(y.detach().numpy(), x.detach().numpy())
+    (y * y).sum().backward()
+    assert x.grad is not None and np.allclose(x.grad.numpy(), 2 * x.detach().numpy())
+    with pytest.raises(RuntimeError, match="channels_last is of 4 dims; got shape"):
+        gs.ones(3).contiguous(memory_format=gs.channels_last)
+
+
+@pytest.mark.parametrize("wrap", [False, True])
+@pytest.mark.parametrize("shape", [(3, 3), (7, 3), (3, 7), (1, 4)])
+def test_fill_diagonal(shape: tuple[int, ...], wrap: bool) -> None:
+    ours = gs.zeros(*shape).fill_diagonal_(2.0, wrap)
+    assert np.array_equal(ours.numpy(), torch.zeros(*shape).fill_diagonal_(2.0, wrap).numpy())
+
+
+def test_changes_in_place_by_index() -> None:
+    index = [[1], [2], [3]]
+    ours = gs.zeros(3, 4).scatter_(1, gs.tensor(index), 5.0).tril_(1)
+    theirs = torch.zeros(3, 4).scatter_(1, torch.tensor(index), 5.0).tril_(1)
+    assert np.array_equal(ours.numpy(), theirs.numpy())
+    ours.index_fill_(0, gs.tensor([1]), 7.0).index_add_(0, gs.tensor([0, 0]), gs.ones(2, 4))
+    theirs.index_fill_(0, torch.tensor([1]), 7.0)
+    theirs.index_add_(0, torch.tensor([0, 0]), torch.ones(2, 4))
+    assert np.array_equal(ours.numpy(), theirs.numpy())
+
+
+def test_cat_promotes() -> None:
+    mixed = gs.cat([gs.ones(2), gs.ones(2, dtype=gs.int64), gs.ones(1, dtype=gs.float64)])
+    assert mixed.dtype is gs.float64 and mixed.tolist() == [1.0] * 5

@@ -93,6 +93,7 @@ from ..ops.unpool import (
     max_unpool2d,
     max_unpool3d,
 )
+from ..ops.window import fold, unfold
 from ..tensor import Tensor
 
 __all__ = [
@@ -177,6 +178,8 @@ __all__ = [
     "normalize",
     "one_hot",
     "pad",
+    "unfold",
+    "fold",
     "pairwise_distance",
     "pdist",
     "pixel_shuffle",

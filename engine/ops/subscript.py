@@ -15,8 +15,21 @@ from ..errors import call
 from ..tensor import Tensor
 from . import creation, shapes
 from .history import rebase, refuse_leaf
-from .index import flat_nonzero, index_flat_, index_sum_, put_, take_
-from .inplace import _change, _check_distinct, _copy_
+from .index import (
+    flat_nonzero,
+    index_add,
+    index_copy,
+    index_fill,
+    index_flat_,
+    index_sum_,
+    put_,
+    scatter,
+    scatter_add,
+    take_,
+    tril,
+    triu,
+)
+from .inplace import _change, _check_distinct, _copy_, in_place
 from .install import method
 from .view import clone, expand, permute_, reshape, reshape_, slice_
 
@@ -314,3 +327,30 @@ def index_put(
         RuntimeError: values that do not broadcast to what is indexed.
     """
     return _index_put_(clone(input), indices, values, accumulate)
+
+
+@method("fill_diagonal_")
+def _fill_diagonal_(input: Tensor, fill_value: float, wrap: bool = False) -> Tensor:
+    """Sets the main diagonal in place; `wrap` begins it again below a tall matrix's end.
+
+    Raises:
+        RuntimeError: not 2 dims (more: all of one size).
+    """
+    shape = tuple(input._data.shape)
+    n = len(shape)
+    if n < 2 or (n > 2 and len(set(shape)) > 1):
+        raise RuntimeError(f"fill_diagonal_: 2 dims, or more of one size; got shape {shape}")
+    step = sum([prod(shape[d + 1 :]) for d in range(n)])
+    count = prod(shape) if wrap and n == 2 else min(shape) * step
+    places = list(range(0, min(count, prod(shape)), step))
+    flat = creation.tensor(places, dtype=int64, device=input.device)
+    if not wrap:
+        flat = flat[: min(shape)]
+    index = [(flat // prod(shape[d + 1 :])) % shape[d] for d in range(n)] if places else []
+    if index:
+        input[tuple(index)] = fill_value
+    return input
+
+
+for _function in (scatter, scatter_add, index_add, index_copy, index_fill, tril, triu):
+    in_place(_function.__name__ + "_", _function)

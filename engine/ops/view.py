@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 from ..autograd.dispatch import apply
 from ..autograd.op import op
 from ..device import device as Device
 from ..dtype import dtype as DType
-from ..dtype import float32, float64, int64, to_numpy_dtype
+from ..dtype import float32, float64, int64, promote_types, to_numpy_dtype
 from ..kernels.views import view_strides
+from ..memory_format import contiguous_format
 from ..tensor import Tensor
 from . import shapes
 from .install import method
@@ -338,15 +340,28 @@ def _iter(input: Tensor) -> Any:
 
 
 @method("contiguous")
-def contiguous(input: Tensor) -> Tensor:
-    """The tensor itself if its elements lie in C order, else a copy that does."""
-    return input if input._data.flags.c_contiguous else clone(input)
+def contiguous(input: Tensor, memory_format: Any = contiguous_format) -> Tensor:
+    """The tensor itself if its elements lie in C order (or the memory format), else a copy."""
+    return input if memory_format.lies(input._data) else clone(input, memory_format=memory_format)
 
 
 @method("clone")
-def clone(input: Tensor) -> Tensor:
-    """A contiguous copy; the gradient flows through."""
-    return apply(copy_, (input,), (input._data.dtype,))
+def clone(input: Tensor, *, memory_format: Any = contiguous_format) -> Tensor:
+    """A copy, in C order or another memory format; the gradient flows through.
+
+    Raises:
+        RuntimeError: a memory format of tensors with another number of dims.
+    """
+    order = memory_format.order
+    if order is None:
+        return apply(copy_, (input,), (input._data.dtype,))
+    if len(order) != len(input._data.shape):
+        raise RuntimeError(
+            f"clone: {memory_format} is of {len(order)} dims; got shape {tuple(input._data.shape)}"
+        )
+    moved = apply(copy_, (apply(permute_, (input,), (order,)),), (input._data.dtype,))
+    inverse = tuple([order.index(d) for d in range(len(order))])
+    return apply(permute_, (moved,), (inverse,))
 
 
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
@@ -359,6 +374,10 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
         RuntimeError: shapes that differ elsewhere.
     """
     parts = tuple(tensors)
+    if parts and all(isinstance(t, Tensor) for t in parts):
+        dtype = reduce(promote_types, [t.dtype for t in parts])
+        if any([t.dtype is not dtype for t in parts]):
+            parts = tuple([t.to(dtype) for t in parts])
     if not parts or not all(isinstance(t, Tensor) for t in parts):
         raise TypeError(f"cat: tensors must be a sequence of tensors; got {tensors!r}")
     if not parts[0]._data.shape:
@@ -378,12 +397,14 @@ def _to(
     dtype: DType | None = None,
     non_blocking: bool = False,
     copy: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
-    """The tensor in another dtype and/or on another device; itself if nothing changes.
+    """The tensor in another dtype, on another device, in another memory format, or itself.
 
     Args:
         args: a dtype, a device, or a tensor whose dtype and device are taken.
         copy: make a copy in any case.
+        memory_format: the order of dimensions in memory; None: as it comes.
     """
     for arg in args:
         if isinstance(arg, DType):
@@ -403,6 +424,8 @@ def _to(
         wanted = to_numpy_dtype(dtype)
         if result._data.dtype != wanted:
             result = apply(copy_, (result,), (wanted,))
+    if memory_format is not None and memory_format.order is not None:
+        result = contiguous(result, memory_format)
     return clone(result) if copy and result is input else result
 
 

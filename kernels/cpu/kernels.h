@@ -25,6 +25,7 @@
 #include "lists/reduce.h"
 #include "lists/scan.h"
 #include "lists/sort.h"
+#include "lists/window.h"
 
 namespace gradsmith {
 
@@ -40,6 +41,7 @@ namespace gradsmith {
   GS_PAD_KERNELS(X) \
   GS_SORT_KERNELS(X) \
   GS_SCAN_KERNELS(X) \
+  GS_WINDOW_KERNELS(X) \
   GS_MATMUL_KERNELS(X) \
   GS_CONV_KERNELS(X) \
   GS_POOL_KERNELS(X) \

@@ -20,6 +20,7 @@ FAMILIES: tuple[str, ...] = (
     "pad",
     "sort",
     "scan",
+    "window",
     "pool",
     "adaptive",
     "loss",

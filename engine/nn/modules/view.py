@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...ops.view import flatten
+from ...ops.window import fold, unfold
 from ...tensor import Tensor
 from ..module import Module
 
-__all__ = ["Flatten", "Identity", "Unflatten"]
+__all__ = ["Fold", "Unfold", "Flatten", "Identity", "Unflatten"]
 
 
 class Flatten(Module):
@@ -87,3 +88,69 @@ class Identity(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         return input
+
+
+class Unfold(Module):
+    """The sliding windows of images, each as a column; see functional.unfold.
+
+    Shape: (N, C, H, W) -> (N, C * kh * kw, L)
+
+    Args:
+        kernel_size, dilation, padding, stride: a number or two.
+    """
+
+    def __init__(
+        self, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
+    ) -> None:
+        super().__init__()
+        self.kernel_size = kernel_size
+        self.dilation = dilation
+        self.padding = padding
+        self.stride = stride
+
+    def forward(self, input: Tensor) -> Tensor:
+        return unfold(input, self.kernel_size, self.dilation, self.padding, self.stride)
+
+    def extra_repr(self) -> str:
+        """The options."""
+        return (
+            f"kernel_size={self.kernel_size}, dilation={self.dilation}, padding={self.padding}, "
+            f"stride={self.stride}"
+        )
+
+
+class Fold(Module):
+    """Images as the sums of windows; see functional.fold.
+
+    Shape: (N, C * kh * kw, L) -> (N, C, H, W)
+
+    Args:
+        output_size: (H, W).
+        kernel_size, dilation, padding, stride: a number or two.
+    """
+
+    def __init__(
+        self,
+        output_size: Any,
+        kernel_size: Any,
+        dilation: Any = 1,
+        padding: Any = 0,
+        stride: Any = 1,
+    ) -> None:
+        super().__init__()
+        self.output_size = output_size
+        self.kernel_size = kernel_size
+        self.dilation = dilation
+        self.padding = padding
+        self.stride = stride
+
+    def forward(self, input: Tensor) -> Tensor:
+        options = (self.kernel_size, self.dilation, self.padding, self.stride)
+        return fold(input, self.output_size, *options)
+
+    def extra_repr(self) -> str:
+        """The options."""
+        return (
+            f"output_size={self.output_size}, kernel_size={self.kernel_size}, "
+            f"dilation={self.dilation}, padding={self.padding}, stride={self.stride}"
+        )

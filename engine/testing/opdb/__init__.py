@@ -44,6 +44,7 @@ FAMILIES = (
     "arrange",
     "scan",
     "spread",
+    "window",
 )
 
 
