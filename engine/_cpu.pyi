@@ -140,6 +140,24 @@ def topk_order(x: Array, largest: bool, out_shape: tuple[int, ...], /) -> Array:
 def cumsum(x: Array, dim: int, reverse: bool, exclusive: bool, /) -> Array: ...
 def cumprod(x: Array, dim: int, reverse: bool, exclusive: bool, /) -> Array: ...
 def recurrence(a: Array, b: Array, dim: int, reverse: bool, /) -> Array: ...
+def unfold(
+    x: Array,
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilation: tuple[int, ...],
+    out_shape: tuple[int, ...],
+    /,
+) -> Array: ...
+def fold(
+    x: Array,
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilation: tuple[int, ...],
+    out_shape: tuple[int, ...],
+    /,
+) -> Array: ...
 def matmul(a: Array, b: Array, bias: Array | None, out_shape: tuple[int, ...], /) -> Array: ...
 def matmul_epilogue(
     a: Array,

@@ -63,7 +63,7 @@ class Tensor:
     def numel(self) -> builtins.int: ...
     def element_size(self) -> builtins.int: ...
     def stride(self) -> tuple[builtins.int, ...]: ...
-    def is_contiguous(self) -> builtins.bool: ...
+    def is_contiguous(self, memory_format: Any = contiguous_format) -> builtins.bool: ...
     def data_ptr(self) -> builtins.int: ...
     def detach(self) -> Tensor: ...
     def backward(
@@ -360,10 +360,10 @@ class Tensor:
         """As expand, to the shape of `other`."""
     def __iter__(self) -> Any:
         """The tensors along the first dimension."""
-    def contiguous(self) -> Tensor:
-        """The tensor itself if its elements lie in C order, else a copy that does."""
-    def clone(self) -> Tensor:
-        """A contiguous copy; the gradient flows through."""
+    def contiguous(self, memory_format: Any = contiguous_format) -> Tensor:
+        """The tensor itself if its elements lie in C order (or the memory format), else a copy."""
+    def clone(self, *, memory_format: Any = contiguous_format) -> Tensor:
+        """A copy, in C order or another memory format; the gradient flows through."""
     def to(
         self,
         *args: Any,
@@ -371,8 +371,9 @@ class Tensor:
         dtype: DType | None = None,
         non_blocking: builtins.bool = False,
         copy: builtins.bool = False,
+        memory_format: Any = None,
     ) -> Tensor:
-        """The tensor in another dtype and/or on another device; itself if nothing changes."""
+        """The tensor in another dtype, on another device, in another memory format, or itself."""
     def cpu(self) -> Tensor:
         """The tensor on the CPU."""
     def cuda(self, device: Any = None) -> Tensor:
@@ -912,6 +913,39 @@ class Tensor:
         accumulate: builtins.bool = False,
     ) -> Tensor:
         """A copy of input with input[indices] = values; accumulate adds, in a fixed order."""
+    def fill_diagonal_(self, fill_value: builtins.float, wrap: builtins.bool = False) -> Tensor:
+        """Sets the main diagonal in place; `wrap` begins it again below a tall matrix's end."""
+    def scatter_(
+        self,
+        dim: builtins.int,
+        index: Tensor,
+        src: Any = None,
+        *,
+        value: builtins.float | None = None,
+        reduce: str | None = None,
+    ) -> Tensor:
+        """input with src where index points to along `dim`: the opposite of gather."""
+    def scatter_add_(self, dim: builtins.int, index: Tensor, src: Tensor) -> Tensor:
+        """input with src added where index points to along `dim`, in a fixed order."""
+    def index_add_(
+        self,
+        dim: builtins.int,
+        index: Tensor,
+        source: Tensor,
+        *,
+        alpha: builtins.float = 1,
+    ) -> Tensor:
+        """input with alpha * source added to the slices that the index names, in a fixed order."""
+    def index_copy_(self, dim: builtins.int, index: Tensor, source: Tensor) -> Tensor:
+        """input with the slices that the index names replaced by those of source."""
+    def index_fill_(self, dim: builtins.int, index: Tensor, value: Any) -> Tensor:
+        """input with one value in all slices that the index names."""
+    def tril_(self, diagonal: builtins.int = 0) -> Tensor:
+        """The lower triangle of matrices: 0 above the diagonal."""
+    def triu_(self, diagonal: builtins.int = 0) -> Tensor:
+        """The upper triangle of matrices: 0 below the diagonal."""
+    def unfold(self, dimension: builtins.int, size: builtins.int, step: builtins.int) -> Tensor:
+        """A view of the windows of `size` elements along a dimension, `step` apart."""
 
 def _rebuild(cls: type[Tensor], array: Any, where: str, requires_grad: bool) -> Tensor: ...
 class Parameter(Tensor):
