@@ -23,6 +23,26 @@ void scan(int ndim, const int64_t* shape, int64_t dim, bool reverse, Wide start,
   int64_t outer = 1, extent = 1, inner = 1;
   for (int d = 0; d < ndim; ++d) (d < dim ? outer : d == dim ? extent : inner) *= shape[d];
   if (outer * extent * inner == 0) return;
+  if (inner == 1) {  // four rows at a time: a row alone waits for its own sums
+    parallel_for(outer, max64(kBlock / extent, 1), [&](int64_t begin, int64_t end) {
+      int64_t o = begin;
+      for (; o + 4 <= end; o += 4) {
+        Wide running[4] = {start, start, start, start};
+        for (int64_t t = 0; t < extent; ++t) {
+          const int64_t j = reverse ? extent - 1 - t : t;
+#pragma GCC unroll 4
+          for (int k = 0; k < 4; ++k) step(running[k], (o + k) * extent + j, t == 0 ? -1 : 1);
+        }
+      }
+      for (; o < end; ++o) {
+        Wide running = start;
+        for (int64_t t = 0; t < extent; ++t) {
+          step(running, o * extent + (reverse ? extent - 1 - t : t), t == 0 ? -1 : 1);
+        }
+      }
+    });
+    return;
+  }
   const int64_t strip = min64(kStrip, inner), strips = (inner + strip - 1) / strip;
   const int64_t grain = max64(kBlock / (extent * strip), 1);
   parallel_for(outer * strips, grain, [&](int64_t begin, int64_t end) {
