@@ -40,6 +40,7 @@ from .ops.arithmetic import *
 from .ops.choose import *
 from .ops.compare import *
 from .ops.arrange import *
+from .limits import finfo, iinfo
 from .ops.creation import *
 from .ops.creation import get_default_device, set_default_device
 from .ops.conv import *
@@ -57,9 +58,12 @@ from .ops.products import *
 from .ops.epilogue import *
 from .ops.linalg import *
 from .ops.linalg_norms import *
+from .ops.interop import *
+from .ops.like import *
 from .ops.pool import *
 from .ops.promote import *
 from .ops.random import *
+from .ops.ranges import *
 from .ops.recurrent_layers import *
 from .ops.reduce import *
 from .ops.scan import *
@@ -95,5 +99,6 @@ float = float32
 double = float64
 half = float16
 long = int64
+short = int16
 int = int32
 bool = bool_

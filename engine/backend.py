@@ -27,6 +27,9 @@ __all__ = ["Backend", "BackendFunction", "backend"]
 
 #: Modules of ops whose functions take no arrays, or are no functions.
 _NO_OPS = {
+    "interop",
+    "like",
+    "ranges",
     "convert",
     "operators",
     "promote",

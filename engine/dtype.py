@@ -19,12 +19,14 @@ __all__ += ["can_cast", "promote_types"]
 class dtype:
     """A data type, e.g. `gradsmith.float32`. There is one object of each."""
 
-    __slots__ = ("name", "itemsize", "is_floating_point", "_numpy")
+    __slots__ = ("name", "itemsize", "is_floating_point", "is_signed", "is_complex", "_numpy")
 
     def __init__(self, name: str, itemsize: int, is_floating_point: bool) -> None:
         self.name = name
         self.itemsize = itemsize
         self.is_floating_point = is_floating_point
+        self.is_signed = name not in ("uint8", "bool")
+        self.is_complex = False
         # ml_dtypes, which NumPy's bfloat16 comes from, is only imported when bfloat16 is used.
         self._numpy = None if name == "bfloat16" else np.dtype(name)
 
@@ -91,8 +93,6 @@ def to_numpy_dtype(value: Any) -> np.dtype[Any]:
     """The NumPy dtype of a gradsmith dtype, a NumPy dtype or type, or Python's float, int, bool."""
     if type(value) is dtype:
         return value.numpy
-    if value is float:
-        return _default.numpy
     return from_numpy_dtype(np.dtype(value)).numpy
 
 

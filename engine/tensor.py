@@ -54,9 +54,8 @@ class Tensor:
         *("_data", "_requires_grad", "_node", "_version", "_view"),
         *("grad", "hooks", "__weakref__"),
     )
-    # NumPy leaves `ndarray * tensor` to Tensor.__rmul__.
+    # NumPy's ufuncs, `ndarray * tensor` too, go to __array_ufunc__, which ops.interop installs.
     __array_priority__ = 1000
-    __array_ufunc__ = None
 
     _data: Any
     _requires_grad: bool
@@ -183,6 +182,33 @@ class Tensor:
     def numel(self) -> int:
         """The number of elements."""
         return int(self._data.size)
+
+    def nelement(self) -> int:
+        """The number of elements."""
+        return self.numel()
+
+    def ndimension(self) -> int:
+        """The number of dimensions."""
+        return self.ndim
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one element."""
+        return int(self._data.dtype.itemsize)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all elements."""
+        return int(self._data.nbytes)
+
+    @property
+    def is_cpu(self) -> bool:
+        """Whether the memory is the CPU's."""
+        return self._table().device == "cpu"
+
+    def get_device(self) -> int:
+        """The number of the CUDA device; -1 for the CPU."""
+        return 0 if self.is_cuda else -1
 
     def element_size(self) -> int:
         """Bytes of one element."""

@@ -91,6 +91,8 @@ KERNELS: dict[str, tuple[str, str]] = {
     "remainder": ("a| b|", "y"),  # with b's sign
     "fmod": ("a| b|", "y"),  # with a's sign
     "pow": ("a| b|", "y"),
+    # start + i * step in float32/64, int32/64; end - .. from the middle on, if end is not NaN
+    "ramp": ("shape start step end dtype", "y"),
     # reduce: dims is a sorted tuple; out_shape with or without the reduced dims (same memory)
     "sum": ("x dims out_shape", "y"),
     "mean": ("x dims out_shape", "y"),

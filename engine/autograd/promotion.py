@@ -61,8 +61,8 @@ def result_dtype(values: Sequence[Any]) -> DType:
 def promoted(inputs: Sequence[Any], promotes: Sequence[bool]) -> tuple[Any, ...] | None:
     """The inputs with the operands among them in one dtype, on one device; None: nothing to do.
 
-    NumPy's arrays become tensors here, its scalars numbers; a 0-dim CPU tensor goes to the device
-    of the others.
+    NumPy's arrays become tensors here, its scalars numbers; arrays and 0-dim CPU tensors go to the
+    device of the others.
     """
     values = list(inputs)
     for i, t in enumerate(inputs):
@@ -80,7 +80,7 @@ def promoted(inputs: Sequence[Any], promotes: Sequence[bool]) -> tuple[Any, ...]
             continue
         if promotes[i]:
             t = t.to(dtype)
-        if device is not None and not t._data.shape:
+        if device is not None and (not t._data.shape or isinstance(inputs[i], np.ndarray)):
             t = t.to(device)
         values[i] = t
     unchanged = all(a is b for a, b in zip(values, inputs, strict=True))

@@ -1,4 +1,4 @@
-// Arithmetic kernels: floor_divide remainder fmod pow, and integers' add sub mul neg abs.
+// Arithmetic kernels: floor_divide remainder fmod pow, integers' add sub mul neg abs, and ramp.
 //
 // y = op(a, b) or op(x), element by element, of the operands' dtype.
 // Layout: any strides, broadcasting; y contiguous: what the driver makes of it (elementwise_rows.cpp).
@@ -204,6 +204,21 @@ void float_power_row(const Row& row) {
   }
 }
 
+// start + i step; from the middle on end - (n - 1 - i) step, unless end is NaN.
+template <class T>
+void ramp_typed(const RampArgs& args) {
+  T* const y = reinterpret_cast<T*>(args.y.data);
+  const int64_t n = args.y.size;
+  const int64_t middle = args.end == args.end ? n / 2 : n;
+  parallel_for(n, 32768, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const double x = i < middle ? args.start + static_cast<double>(i) * args.step
+                                  : args.end - static_cast<double>(n - 1 - i) * args.step;
+      y[i] = static_cast<T>(x);
+    }
+  });
+}
+
 template <class Op, bool kDivides>
 Status scalars(const BinaryArgs& args) {
   RowFunction f = nullptr;
@@ -258,6 +273,16 @@ Status floor_divide(const BinaryArgs& args) { return scalars<FloorDivide, true>(
 Status remainder(const BinaryArgs& args) { return scalars<Remainder, true>(args); }
 Status fmod(const BinaryArgs& args) { return scalars<Fmod, true>(args); }
 Status pow(const BinaryArgs& args) { return scalars<Power, false>(args); }
+
+Status ramp(const RampArgs& args) {
+  switch (args.y.dtype) {
+    case DType::kFloat32: ramp_typed<float>(args); return kDone;
+    case DType::kFloat64: ramp_typed<double>(args); return kDone;
+    case DType::kInt32: ramp_typed<int32_t>(args); return kDone;
+    case DType::kInt64: ramp_typed<int64_t>(args); return kDone;
+    default: return kNoDType;
+  }
+}
 
 }  // namespace GS_ISA
 }  // namespace gradsmith

@@ -1,4 +1,4 @@
-// Arithmetic kernels: floor_divide remainder fmod pow, and integers' add sub mul neg abs.
+// Arithmetic kernels: floor_divide remainder fmod pow, integers' add sub mul neg abs, and ramp.
 //
 // Formula   y = op(a, b) or op(x), element by element, of the operands' dtype.
 // Layout    any strides, broadcasting by stride 0; y is contiguous.
@@ -155,5 +155,15 @@ __global__ void arithmetic_unary(const T* x, T* __restrict__ y, gs::StridedLoop<
     int64 at[1];
     gs::locate(loop, i, at);
     y[i] = Op::apply(x[at[0]]);
+  }
+}
+
+// start + i step; from the middle on end - (n - 1 - i) step, unless end is NaN.
+template <class T>
+__global__ void ramp(T* y, double start, double step, double end, int64 n) {
+  const int64 middle = end == end ? n / 2 : n;
+  for (int64 i = gs::grid_thread(); i < n; i += gs::grid_threads()) {
+    y[i] = static_cast<T>(i < middle ? start + static_cast<double>(i) * step
+                                     : end - static_cast<double>(n - 1 - i) * step);
   }
 }

@@ -25,6 +25,7 @@ __all__ = ["ENTRIES", "integer_binary", "integer_unary", "is_integer"]
 
 _FLOATS = ("float", "double")
 _INTS = ("int", "long long", "short", "signed char", "unsigned char")
+_RAMPS = ("float", "double", "int", "long long")
 _DIVIDE = {"floor_divide": "FloorDivide", "remainder": "Remainder", "fmod": "Fmod"}
 #: Of integers; and what bools have instead.
 _BINARY = {"add": ("Add", "Or"), "sub": ("Sub", ""), "mul": ("Mul", "And")}
@@ -38,6 +39,7 @@ MODULE = Module(
         *(f"arithmetic_binary<Power, {t}>" for t in (*_FLOATS, *_INTS)),
         *(f"arithmetic_binary<{op}, {t}>" for op, _ in _BINARY.values() for t in _INTS),
         *(f"arithmetic_binary<{op}, unsigned char>" for _, op in _BINARY.values() if op),
+        *(f"ramp<{t}>" for t in _RAMPS),
         *(f"arithmetic_unary<{op}, {t}>" for op in _UNARY.values() for t in _INTS),
     ],
 )
@@ -117,7 +119,21 @@ def _entry(name: str, op: str, divides: bool) -> Callable[..., Any]:
     return entry
 
 
+def ramp(shape: tuple[int, ...], start: float, step: float, end: float, dtype: Any) -> Any:
+    """start + i * step; from the middle on counted from end, unless it is NaN."""
+    t = cxx_name("ramp", np.dtype(dtype))
+    if t not in _RAMPS:
+        raise Fault("ramp", "dtype")
+    n = size_of("ramp", shape)
+    y = memory.empty(tuple(shape), dtype)
+    if n:
+        args = (y, np.float64(start), np.float64(step), np.float64(end), np.int64(n))
+        launch(MODULE, f"ramp<{t}>", *grid_for(n), 0, args)
+    return y
+
+
 ENTRIES: dict[str, Callable[..., Any]] = {
     **{name: _entry(name, op, True) for name, op in _DIVIDE.items()},
     "pow": _entry("pow", "Power", False),
+    "ramp": ramp,
 }
