@@ -23,6 +23,8 @@ from .dtype import (
     bfloat16,
     bool_,
     can_cast,
+    finfo,
+    iinfo,
     dtype,
     float16,
     float32,

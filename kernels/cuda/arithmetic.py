@@ -48,7 +48,7 @@ MODULE = Module(
 def is_integer(*operands: Any) -> bool:
     """Whether some operand is an array of integers or bools."""
     dtypes = [getattr(x, "dtype", None) for x in operands]
-    return any(d is not None and d.kind in "iub" for d in dtypes)
+    return any(isinstance(d, np.dtype) and d.kind in "iub" for d in dtypes)
 
 
 def _binary(name: str, op: str, bool_op: str, a: Any, b: Any, divides: bool) -> Any:
