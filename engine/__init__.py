@@ -42,7 +42,6 @@ from .ops.arithmetic import *
 from .ops.choose import *
 from .ops.compare import *
 from .ops.arrange import *
-from .limits import finfo, iinfo
 from .ops.creation import *
 from .ops.creation import get_default_device, set_default_device
 from .ops.conv import *

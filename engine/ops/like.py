@@ -9,7 +9,7 @@ from ..tensor import Tensor
 from . import compare, creation
 from .install import method
 from .operands import need_tensors
-from .view import reshape, transpose
+from .view import transpose
 
 __all__ = ["equal", "is_complex", "is_nonzero", "is_signed", "numel"]
 
@@ -64,12 +64,6 @@ def _new_tensor(
 def _view_as(input: Tensor, other: Tensor) -> Tensor:
     """The same memory in the shape of other, as view."""
     return input.view(*other.shape)
-
-
-@method("reshape_as")
-def _reshape_as(input: Tensor, other: Tensor) -> Tensor:
-    """The same elements in the shape of other, as reshape."""
-    return reshape(input, tuple(other.shape))
 
 
 def _matrix_transpose(input: Tensor) -> Tensor:
