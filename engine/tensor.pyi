@@ -61,6 +61,15 @@ class Tensor:
     def size(self, dim: builtins.int | None = None) -> Any: ...
     def dim(self) -> builtins.int: ...
     def numel(self) -> builtins.int: ...
+    def nelement(self) -> builtins.int: ...
+    def ndimension(self) -> builtins.int: ...
+    @property
+    def itemsize(self) -> builtins.int: ...
+    @property
+    def nbytes(self) -> builtins.int: ...
+    @property
+    def is_cpu(self) -> builtins.bool: ...
+    def get_device(self) -> builtins.int: ...
     def element_size(self) -> builtins.int: ...
     def stride(self) -> tuple[builtins.int, ...]: ...
     def is_contiguous(self, memory_format: Any = contiguous_format) -> builtins.bool: ...
@@ -785,6 +794,53 @@ class Tensor:
         """The covariances of variables, one a row, over observations, one a column."""
     def corrcoef(self) -> Tensor:
         """The correlations of variables, one a row: cov over the roots of the variances."""
+    def __array_ufunc__(self, ufunc: Any, how: str, *operands: Any, **options: Any) -> Any:
+        """NumPy's ufuncs with a tensor among their operands: gradsmith's function of that name."""
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        """The description of GPU memory by which CuPy, Numba and PyTorch share it (version 3)."""
+    def new_full(
+        self,
+        size: Any,
+        fill_value: builtins.float,
+        *,
+        dtype: Any = None,
+        device: Any = None,
+        requires_grad: builtins.bool = False,
+    ) -> Tensor:
+        """A tensor of another size, of one value; of this one's dtype and device unless given."""
+    def new_empty(
+        self,
+        *size: Any,
+        dtype: Any = None,
+        device: Any = None,
+        requires_grad: builtins.bool = False,
+    ) -> Tensor:
+        """A tensor of another size, its values not to be relied on; of this one's dtype and device."""
+    def new_tensor(
+        self,
+        data: Any,
+        *,
+        dtype: Any = None,
+        device: Any = None,
+        requires_grad: builtins.bool = False,
+    ) -> Tensor:
+        """A tensor with a copy of data, of this one's dtype and device unless given."""
+    def view_as(self, other: Tensor) -> Tensor:
+        """The same memory in the shape of other, as view."""
+    @property
+    def mT(self) -> Tensor:
+        """A view with the last two dimensions exchanged."""
+    def equal(self, other: Tensor) -> builtins.bool:
+        """Whether two tensors have the same shape and the same elements (NaN equals nothing)."""
+    def __contains__(self, element: Any) -> builtins.bool:
+        """Whether some element equals a number, or a tensor that broadcasts with this one."""
+    def is_nonzero(self) -> builtins.bool:
+        """Whether the one element of a tensor is not 0."""
+    def is_complex(self) -> builtins.bool:
+        """Whether the tensor's dtype is complex; gradsmith has none."""
+    def is_signed(self) -> builtins.bool:
+        """Whether the tensor's dtype has negative numbers."""
     def is_floating_point(self) -> builtins.bool:
         """Whether the tensor's dtype is floating point."""
     def sort(
