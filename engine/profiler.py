@@ -14,7 +14,6 @@ is waited for, so that its time is its own.
 from __future__ import annotations
 
 import functools
-import json
 import os
 import threading
 import time
@@ -500,6 +499,8 @@ class profile:  # noqa: N801  PyTorch's name
 
     def export_chrome_trace(self, path: str | os.PathLike[str]) -> None:
         """Writes the calls as a trace for chrome://tracing and ui.perfetto.dev."""
+        import json
+
         threads = {t: i for i, t in enumerate(dict.fromkeys(e.thread for e in self._events))}
         rows = []
         for e in self._events:

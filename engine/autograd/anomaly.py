@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -89,6 +88,8 @@ class detect_anomaly:  # noqa: N801  PyTorch's name
 
 def _note(node: Any) -> None:
     """Keeps where the user's code made the node: the frames outside this package."""
+    import traceback
+
     frames = traceback.extract_stack(sys._getframe(1))
     own = [f for f in frames if not f.filename.startswith(_PACKAGE)]
     node.trace = "".join(traceback.format_list(own[-5:] or frames[-5:]))
