@@ -15,12 +15,30 @@ _T = TypeVar("_T")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="run the big grids whole, not sampled")
+    parser.addoption(
+        "--every", type=int, default=1, metavar="N", help="of a test with many cases run every Nth"
+    )
 
 
 @pytest.fixture(scope="session")
 def full(request: pytest.FixtureRequest) -> bool:
     """Whether big grids run whole."""
     return bool(request.config.getoption("--full"))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With --every N: of each test function with more than N cases, every Nth."""
+    step = config.getoption("--every")
+    if step <= 1:
+        return
+    cases: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    kept = {
+        id(i) for group in cases.values() for i in (group[::step] if len(group) > step else group)
+    }
+    config.hook.pytest_deselected(items=[i for i in items if id(i) not in kept])
+    items[:] = [i for i in items if id(i) in kept]
 
 
 def pytest_configure(config: pytest.Config) -> None:
