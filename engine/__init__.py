@@ -42,6 +42,7 @@ from .ops.arithmetic import *
 from .ops.choose import *
 from .ops.compare import *
 from .ops.arrange import *
+from .ops.activation import *
 from .ops.creation import *
 from .ops.creation import get_default_device, set_default_device
 from .ops.conv import *
@@ -71,6 +72,7 @@ from .ops.scan import *
 from .ops.sort import *
 from .ops.spread import *
 from .ops.subscript import *
+from .ops.softmax import *
 from .ops.view import *
 from .memory_format import *
 from .random import Generator, initial_seed, manual_seed, seed

@@ -19,6 +19,7 @@ from typing import Any
 from .solvers import SOLVERS, solver
 
 __all__ = ["KERNELS", "VIEWS", "KernelTable", "register_device", "table", "transfer"]
+__all__ = ["ACTIVATIONS", "KERNELS", "VIEWS", "KernelTable", "register_device", "table", "transfer"]
 
 _STEP = "params* grads* states0* states1* states2* norm? hyper"
 
@@ -58,6 +59,18 @@ KERNELS: dict[str, tuple[str, str]] = {
     "relu_bwd": ("grad_y y", "grad_x"),  # grad_y, and 0 where y <= 0
     "sigmoid_bwd": ("grad_y y", "grad_x"),  # grad_y * y * (1 - y)
     "tanh_bwd": ("grad_y y", "grad_x"),  # grad_y * (1 - y * y)
+    # activation: f is ACTIVATIONS[kind] with the options a, b, c
+    "activation": ("x kind a b c", "y"),  # f(x)
+    "activation_bwd": ("grad_y x kind a b c", "grad_x"),  # grad_y * f'(x)
+    "activation_bwd_bwd": ("grad grad_y x kind a b c", "y"),  # grad * grad_y * f''(x)
+    "prelu": ("x weight", "y"),  # weight broadcasts
+    "prelu_bwd": ("grad_y x weight", "grad_x"),  # grad_y where x > 0, else weight * grad_y
+    "negative_product": ("u v x", "y"),  # 0 where x > 0, else u * v
+    "gate": ("a b", "y"),  # a * sigmoid(b)
+    "gate_bwd": ("grad_y a b", "grad_b"),  # grad_y * a * s * (1 - s), s = sigmoid(b)
+    # softmax
+    "softmax": ("x dim", "y"),
+    "softmax_bwd": ("grad_y y dim", "grad_x"),  # y * (grad_y - sum(grad_y * y, dim))
     # copy
     # contiguous copy in `dtype` (a NumPy dtype): float32/64, int32/64, bool
     "copy": ("x dtype", "y"),
@@ -262,6 +275,26 @@ KERNELS: dict[str, tuple[str, str]] = {
     "clip_step": (_STEP, ""),  # p = g, clipped
     "total_norm": ("tensors* y norm_type", ""),  # of all elements of all tensors, into y
 }
+
+#: The functions of activation, in the order of `kind`, with their options.
+ACTIVATIONS = (
+    "leaky_relu",  # slope
+    "elu",  # a (e^(c x) - 1) below 0, b x above
+    "gelu",
+    "gelu_tanh",
+    "silu",
+    "mish",
+    "logsigmoid",
+    "hardsigmoid",
+    "hardtanh",  # least, most
+    "hardswish",
+    "softplus",  # beta, threshold
+    "softsign",
+    "softshrink",  # lambda
+    "hardshrink",  # lambda
+    "tanhshrink",
+    "threshold",  # threshold, value
+)
 
 #: Entries that only make views (no memory is read): the same code for every device.
 VIEWS = ("reshape", "permute", "expand", "slice", "diagonal", "windows")

@@ -2,6 +2,30 @@
 
 from __future__ import annotations
 
+from ..ops.activation import (
+    celu,
+    elu,
+    gelu,
+    glu,
+    hardshrink,
+    hardsigmoid,
+    hardswish,
+    hardtanh,
+    leaky_relu,
+    logsigmoid,
+    maxout,
+    mish,
+    prelu,
+    relu6,
+    rrelu,
+    selu,
+    silu,
+    softplus,
+    softshrink,
+    softsign,
+    tanhshrink,
+    threshold,
+)
 from ..ops.adaptive import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -88,6 +112,7 @@ from ..ops.pool import (
 )
 from ..ops.products import bilinear
 from ..ops.random import dropout
+from ..ops.softmax import softmax, softmin
 from ..ops.unpool import (
     max_unpool1d,
     max_unpool2d,
@@ -118,6 +143,7 @@ __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "channel_shuffle",
+    "celu",
     "conv1d",
     "conv2d",
     "conv3d",
@@ -162,6 +188,14 @@ __all__ = [
     "kl_div",
     "l1_loss",
     "layer_norm",
+    "elu",
+    "gelu",
+    "glu",
+    "hardshrink",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
+    "leaky_relu",
     "linear",
     "linear_activation",
     "local_response_norm",
@@ -191,9 +225,30 @@ __all__ = [
     "sigmoid",
     "smooth_l1_loss",
     "soft_margin_loss",
+    "logsigmoid",
+    "max_pool1d",
+    "max_pool2d",
+    "max_pool3d",
+    "maxout",
+    "mish",
+    "nll_loss",
+    "prelu",
+    "relu",
+    "relu6",
+    "rrelu",
+    "selu",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softmin",
+    "softplus",
+    "softshrink",
+    "softsign",
     "tanh",
     "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
+    "tanhshrink",
+    "threshold",
 ]
 
 

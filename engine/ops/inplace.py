@@ -115,6 +115,11 @@ def _old(input: Tensor, other: Any) -> tuple[Tensor, Any]:
     return old, old if other is input else other
 
 
+def old_of(input: Tensor) -> Tensor:
+    """The tensor, or, where its change in place will be recorded, a copy of what it holds now."""
+    return _old(input, None)[0]
+
+
 def write(name: str, input: Tensor, y: Tensor) -> Tensor:
     """y, written into input for `inplace=True`."""
     return _change(name, input, y)

@@ -358,6 +358,12 @@ def _exponential(shape: tuple[int, ...], like: Tensor, generator: Generator | No
     return -u.log()
 
 
+def uniform_like(input: Tensor, low: float, high: float, generator: Generator) -> Tensor:
+    """Uniform random numbers in [low, high), of input's shape, dtype and device."""
+    shape = tuple(input.shape)
+    return _draw("uniform", shape, low, high, input.dtype, input.device, False, generator)
+
+
 @method("uniform_")
 def _uniform_(
     input: Tensor, low: float = 0.0, high: float = 1.0, *, generator: Generator | None = None

@@ -8,6 +8,7 @@
 #include "lists/compare.h"
 #include "lists/attention.h"
 #include "lists/adaptive.h"
+#include "lists/activation.h"
 #include "lists/conv.h"
 #include "lists/copy.h"
 #include "lists/elementwise.h"
@@ -26,6 +27,7 @@
 #include "lists/scan.h"
 #include "lists/sort.h"
 #include "lists/window.h"
+#include "lists/softmax.h"
 
 namespace gradsmith {
 
@@ -33,6 +35,8 @@ namespace gradsmith {
 // clang-format off
 #define GS_KERNELS(X) \
   GS_ELEMENTWISE_KERNELS(X) \
+  GS_ACTIVATION_KERNELS(X) \
+  GS_SOFTMAX_KERNELS(X) \
   GS_COPY_KERNELS(X) \
   GS_COMPARE_KERNELS(X) \
   GS_ARITHMETIC_KERNELS(X) \

@@ -13,6 +13,8 @@ FAMILIES: tuple[str, ...] = (
     "compare",
     "arithmetic",
     "elementwise",
+    "activation",
+    "softmax",
     "matmul",
     "conv",
     "reduce",

@@ -14,6 +14,8 @@ __all__ = ["Arr", "ErrorSample", "OpInfo", "Sample", "build", "op_infos", "place
 FAMILIES = (
     "elementwise",
     "math",
+    "activation",
+    "softmax",
     "compare",
     "arithmetic",
     "reduce",
