@@ -436,24 +436,126 @@ class Tensor:
         """As reshape, to the shape of `other`."""
     def is_same_size(self, other: Tensor) -> builtins.bool:
         """Whether both have the same shape."""
-    def half(self) -> Tensor:
-        """The tensor as float16."""
-    def bfloat16(self) -> Tensor:
-        """The tensor as bfloat16."""
-    def byte(self) -> Tensor:
-        """The tensor as uint8."""
-    def char(self) -> Tensor:
-        """The tensor as int8."""
-    def short(self) -> Tensor:
-        """The tensor as int16."""
-    def int(self) -> Tensor:
-        """The tensor as int32."""
-    def bool(self) -> Tensor:
-        """The tensor as bool: false where it is 0."""
-    def type(self, dtype: Any = None, non_blocking: builtins.bool = False) -> Any:
-        """The tensor in another dtype; without one, the name of its type."""
-    def type_as(self, other: Tensor) -> Tensor:
-        """The tensor in the dtype, and on the device, of `other`."""
+    def gather(
+        self,
+        dim: builtins.int,
+        index: Tensor,
+        *,
+        sparse_grad: builtins.bool = False,
+    ) -> Tensor:
+        """The elements of input that index points to along `dim`."""
+    def take_along_dim(self, indices: Tensor, dim: builtins.int | None = None) -> Tensor:
+        """As gather, but the other dims broadcast; without dim, of the flattened input."""
+    def scatter(
+        self,
+        dim: builtins.int,
+        index: Tensor,
+        src: Any = None,
+        *,
+        value: builtins.float | None = None,
+        reduce: str | None = None,
+    ) -> Tensor:
+        """input with src where index points to along `dim`: the opposite of gather."""
+    def scatter_add(self, dim: builtins.int, index: Tensor, src: Tensor) -> Tensor:
+        """input with src added where index points to along `dim`, in a fixed order."""
+    def index_select(self, dim: builtins.int, index: Tensor) -> Tensor:
+        """The slices of input along `dim` that the index names, one behind another."""
+    def index_add(
+        self,
+        dim: builtins.int,
+        index: Tensor,
+        source: Tensor,
+        *,
+        alpha: builtins.float = 1,
+    ) -> Tensor:
+        """input with alpha * source added to the slices that the index names, in a fixed order."""
+    def index_copy(self, dim: builtins.int, index: Tensor, source: Tensor) -> Tensor:
+        """input with the slices that the index names replaced by those of source."""
+    def index_fill(self, dim: builtins.int, index: Tensor, value: Any) -> Tensor:
+        """input with one value in all slices that the index names."""
+    def nonzero(self, *, as_tuple: builtins.bool = False) -> Any:
+        """The indices of the elements that are not 0, in C order."""
+    def masked_select(self, mask: Tensor) -> Tensor:
+        """The elements where the mask is true, as one dimension."""
+    def tril(self, diagonal: builtins.int = 0) -> Tensor:
+        """The lower triangle of matrices: 0 above the diagonal."""
+    def triu(self, diagonal: builtins.int = 0) -> Tensor:
+        """The upper triangle of matrices: 0 below the diagonal."""
+    def sort(
+        self,
+        dim: builtins.int = -1,
+        descending: builtins.bool = False,
+        stable: builtins.bool = False,
+    ) -> ValuesIndices:
+        """The elements in order along `dim`, and where each of them stood."""
+    def argsort(
+        self,
+        dim: builtins.int = -1,
+        descending: builtins.bool = False,
+        stable: builtins.bool = False,
+    ) -> Tensor:
+        """The int64 indices that sort along `dim`; see sort."""
+    def msort(self) -> Tensor:
+        """The elements in order along the first dimension."""
+    def topk(
+        self,
+        k: builtins.int,
+        dim: builtins.int = -1,
+        largest: builtins.bool = True,
+        sorted: builtins.bool = True,
+    ) -> ValuesIndices:
+        """The k largest (or smallest) elements along `dim`, the first of equal ones first."""
+    def multinomial(
+        self,
+        num_samples: builtins.int,
+        replacement: builtins.bool = False,
+        *,
+        generator: Generator | None = None,
+    ) -> Tensor:
+        """Places drawn with the probabilities that input's rows give, which need not add up to 1."""
+    def uniform_(
+        self,
+        low: builtins.float = 0.0,
+        high: builtins.float = 1.0,
+        *,
+        generator: Generator | None = None,
+    ) -> Tensor:
+        """Fills the tensor with uniform random numbers in [low, high)."""
+    def normal_(
+        self,
+        mean: builtins.float = 0.0,
+        std: builtins.float = 1.0,
+        *,
+        generator: Generator | None = None,
+    ) -> Tensor:
+        """Fills the tensor with normal random numbers."""
+    def bernoulli(self, p: builtins.float | None = None, *, generator: Any = None) -> Tensor:
+        """1 with the probability that the element (or p) gives, else 0."""
+    def bernoulli_(self, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:
+        """Fills the tensor with 1 with probability p (a number, or a tensor of them), else 0."""
+    def random_(
+        self,
+        from_: builtins.int | None = None,
+        to: builtins.int | None = None,
+        *,
+        generator: Generator | None = None,
+    ) -> Tensor:
+        """Fills the tensor with whole numbers in [from_, to), or in [0, from_)."""
+    def exponential_(
+        self,
+        lambd: builtins.float = 1.0,
+        *,
+        generator: Generator | None = None,
+    ) -> Tensor:
+        """Fills the tensor with numbers of density lambd * e^(-lambd * x), x > 0."""
+    def log_normal_(
+        self,
+        mean: builtins.float = 1.0,
+        std: builtins.float = 2.0,
+        *,
+        generator: Generator | None = None,
+    ) -> Tensor:
+        """Fills the tensor with e to normal random numbers."""
     def copy_(self, src: Any) -> Tensor:
         """Copies `src` into this tensor, broadcasting and converting."""
     def fill_(self, value: builtins.float) -> Tensor:
@@ -544,6 +646,38 @@ class Tensor:
         """The negative, element by element. Formula: y = -input"""
     def fix_(self) -> Tensor:
         """The element without its fraction. Its gradient is 0."""
+    def prelu(self, weight: Tensor) -> Tensor:
+        """The rectified linear unit with learned slopes below 0."""
+    def rrelu(
+        self,
+        lower: builtins.float = 1.0 / 8,
+        upper: builtins.float = 1.0 / 3,
+        training: builtins.bool = False,
+        inplace: builtins.bool = False,
+        *,
+        generator: Generator | None = None,
+    ) -> Tensor:
+        """The rectified linear unit with random slopes below 0."""
+    def hardshrink(self, lambd: builtins.float = 0.5) -> Tensor:
+        """The input, and 0 within lambd of 0. Formula: y = input where |input| > lambd, else 0"""
+    def half(self) -> Tensor:
+        """The tensor as float16."""
+    def bfloat16(self) -> Tensor:
+        """The tensor as bfloat16."""
+    def byte(self) -> Tensor:
+        """The tensor as uint8."""
+    def char(self) -> Tensor:
+        """The tensor as int8."""
+    def short(self) -> Tensor:
+        """The tensor as int16."""
+    def int(self) -> Tensor:
+        """The tensor as int32."""
+    def bool(self) -> Tensor:
+        """The tensor as bool: false where it is 0."""
+    def type(self, dtype: Any = None, non_blocking: builtins.bool = False) -> Any:
+        """The tensor in another dtype; without one, the name of its type."""
+    def type_as(self, other: Tensor) -> Tensor:
+        """The tensor in the dtype, and on the device, of `other`."""
     def __eq__(self, other: Any) -> Any:
         """input == other, element by element."""
     def __ne__(self, other: Any) -> Any:
@@ -656,51 +790,6 @@ class Tensor:
         """The remainder of floor_divide, with the sign of other, as Python's %."""
     def __ipow__(self, exponent: Any) -> Tensor:
         """The power, element by element; shapes broadcast."""
-    def gather(
-        self,
-        dim: builtins.int,
-        index: Tensor,
-        *,
-        sparse_grad: builtins.bool = False,
-    ) -> Tensor:
-        """The elements of input that index points to along `dim`."""
-    def take_along_dim(self, indices: Tensor, dim: builtins.int | None = None) -> Tensor:
-        """As gather, but the other dims broadcast; without dim, of the flattened input."""
-    def scatter(
-        self,
-        dim: builtins.int,
-        index: Tensor,
-        src: Any = None,
-        *,
-        value: builtins.float | None = None,
-        reduce: str | None = None,
-    ) -> Tensor:
-        """input with src where index points to along `dim`: the opposite of gather."""
-    def scatter_add(self, dim: builtins.int, index: Tensor, src: Tensor) -> Tensor:
-        """input with src added where index points to along `dim`, in a fixed order."""
-    def index_select(self, dim: builtins.int, index: Tensor) -> Tensor:
-        """The slices of input along `dim` that the index names, one behind another."""
-    def index_add(
-        self,
-        dim: builtins.int,
-        index: Tensor,
-        source: Tensor,
-        *,
-        alpha: builtins.float = 1,
-    ) -> Tensor:
-        """input with alpha * source added to the slices that the index names, in a fixed order."""
-    def index_copy(self, dim: builtins.int, index: Tensor, source: Tensor) -> Tensor:
-        """input with the slices that the index names replaced by those of source."""
-    def index_fill(self, dim: builtins.int, index: Tensor, value: Any) -> Tensor:
-        """input with one value in all slices that the index names."""
-    def nonzero(self, *, as_tuple: builtins.bool = False) -> Any:
-        """The indices of the elements that are not 0, in C order."""
-    def masked_select(self, mask: Tensor) -> Tensor:
-        """The elements where the mask is true, as one dimension."""
-    def tril(self, diagonal: builtins.int = 0) -> Tensor:
-        """The lower triangle of matrices: 0 above the diagonal."""
-    def triu(self, diagonal: builtins.int = 0) -> Tensor:
-        """The upper triangle of matrices: 0 below the diagonal."""
     def log_softmax(self, dim: builtins.int, dtype: DType | None = None) -> Tensor:
         """The logarithm of softmax, computed without overflow."""
     def matmul(self, other: Tensor) -> Tensor:
@@ -843,81 +932,6 @@ class Tensor:
         """Whether the tensor's dtype has negative numbers."""
     def is_floating_point(self) -> builtins.bool:
         """Whether the tensor's dtype is floating point."""
-    def sort(
-        self,
-        dim: builtins.int = -1,
-        descending: builtins.bool = False,
-        stable: builtins.bool = False,
-    ) -> ValuesIndices:
-        """The elements in order along `dim`, and where each of them stood."""
-    def argsort(
-        self,
-        dim: builtins.int = -1,
-        descending: builtins.bool = False,
-        stable: builtins.bool = False,
-    ) -> Tensor:
-        """The int64 indices that sort along `dim`; see sort."""
-    def msort(self) -> Tensor:
-        """The elements in order along the first dimension."""
-    def topk(
-        self,
-        k: builtins.int,
-        dim: builtins.int = -1,
-        largest: builtins.bool = True,
-        sorted: builtins.bool = True,
-    ) -> ValuesIndices:
-        """The k largest (or smallest) elements along `dim`, the first of equal ones first."""
-    def multinomial(
-        self,
-        num_samples: builtins.int,
-        replacement: builtins.bool = False,
-        *,
-        generator: Generator | None = None,
-    ) -> Tensor:
-        """Places drawn with the probabilities that input's rows give, which need not add up to 1."""
-    def uniform_(
-        self,
-        low: builtins.float = 0.0,
-        high: builtins.float = 1.0,
-        *,
-        generator: Generator | None = None,
-    ) -> Tensor:
-        """Fills the tensor with uniform random numbers in [low, high)."""
-    def normal_(
-        self,
-        mean: builtins.float = 0.0,
-        std: builtins.float = 1.0,
-        *,
-        generator: Generator | None = None,
-    ) -> Tensor:
-        """Fills the tensor with normal random numbers."""
-    def bernoulli(self, p: builtins.float | None = None, *, generator: Any = None) -> Tensor:
-        """1 with the probability that the element (or p) gives, else 0."""
-    def bernoulli_(self, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:
-        """Fills the tensor with 1 with probability p (a number, or a tensor of them), else 0."""
-    def random_(
-        self,
-        from_: builtins.int | None = None,
-        to: builtins.int | None = None,
-        *,
-        generator: Generator | None = None,
-    ) -> Tensor:
-        """Fills the tensor with whole numbers in [from_, to), or in [0, from_)."""
-    def exponential_(
-        self,
-        lambd: builtins.float = 1.0,
-        *,
-        generator: Generator | None = None,
-    ) -> Tensor:
-        """Fills the tensor with numbers of density lambd * e^(-lambd * x), x > 0."""
-    def log_normal_(
-        self,
-        mean: builtins.float = 1.0,
-        std: builtins.float = 2.0,
-        *,
-        generator: Generator | None = None,
-    ) -> Tensor:
-        """Fills the tensor with e to normal random numbers."""
     def cumsum(self, dim: builtins.int, *, dtype: DType | None = None) -> Tensor:
         """The sums of the elements up to each along `dim`; of integers and bools in int64."""
     def cumprod(self, dim: builtins.int, *, dtype: DType | None = None) -> Tensor:
@@ -1000,6 +1014,13 @@ class Tensor:
         """The lower triangle of matrices: 0 above the diagonal."""
     def triu_(self, diagonal: builtins.int = 0) -> Tensor:
         """The upper triangle of matrices: 0 below the diagonal."""
+    def softmax(
+        self,
+        dim: builtins.int | None = None,
+        _stacklevel: builtins.int = 3,
+        dtype: DType | None = None,
+    ) -> Tensor:
+        """Exponentials that sum to 1 along a dimension, computed without overflow."""
     def unfold(self, dimension: builtins.int, size: builtins.int, step: builtins.int) -> Tensor:
         """A view of the windows of `size` elements along a dimension, `step` apart."""
 
