@@ -159,6 +159,13 @@ def test_resnet_options():
         models.VGG(12)
 
 
+def test_summary_counts_what_is_published():
+    """1.814 and 0.714 GFLOPs (multiply-adds), as torchvision's documentation has them."""
+    assert gs.summary(models.resnet18(), (1, 3, 224, 224)).multiply_adds == 1_814_073_344
+    small = gs.summary(models.alexnet(), (1, 3, 224, 224))
+    assert small.multiply_adds == 714_188_480 and small.parameters == 61_100_840
+
+
 def test_googlenet_transforms_inputs():
     model = models.googlenet(num_classes=2, aux_logits=False, transform_input=True)
     x = gs.randn(1, 3, 2, 2)
