@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 Image = pytest.importorskip("PIL.Image")
-pytestmark = pytest.mark.skipif(not hasattr(gs.Tensor, "view_as"), reason="needs view_as")
 
 IMPORTS = {
     "gradsmith": """
