@@ -11,10 +11,6 @@ import pytest
 from gradsmith import models, nn, optim
 from gradsmith.nn import functional as F
 
-waits = pytest.mark.skipif(
-    not (hasattr(nn, "Embedding") and hasattr(F, "gelu")), reason="layers that are to come"
-)
-
 # Parameters, and the beginning of the SHA-256 of the lines "name shape" of the state_dict, of
 # torchvision 0.28's models (built there on the meta device).
 TORCHVISION = [
@@ -205,7 +201,6 @@ LETTERS = sorted(set(TEXT))
 TOKENS = gs.tensor([[LETTERS.index(c) for c in TEXT]])
 
 
-@waits
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 def test_char_rnn_learns_a_sentence(cell):
     gs.manual_seed(0)
@@ -258,7 +253,6 @@ def test_tcn_is_causal_and_trains():
     assert losses[-1] < 0.2 * losses[0]
 
 
-@waits
 def test_transformer_is_causal_and_learns_a_sentence():
     gs.manual_seed(0)
     model = models.TransformerLM(len(LETTERS), 40, 32, 4, 2, dropout=0.0)
