@@ -177,7 +177,9 @@ def _parameters(function: ast.FunctionDef, method: bool) -> tuple[list[str], lis
             annotations.append(arg.annotation)
             text += f": {_unparse(arg.annotation, method)}"
         if default is not None:
-            text += (" = " if arg.annotation else "=") + ast.unparse(default)
+            # A name would have to be imported: what it stands for is not the stub's business.
+            value = "..." if isinstance(default, ast.Name) else ast.unparse(default)
+            text += (" = " if arg.annotation else "=") + value
         rows.append(text)
 
     positional = [*a.posonlyargs, *a.args]

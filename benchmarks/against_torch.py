@@ -54,11 +54,14 @@ def measure(case: Case, rounds: int = 6, seconds: float = 0.03) -> dict[str, dic
     import torch
 
     arrays = [i.build(np.random.default_rng(n)) for n, i in enumerate(case.inputs)]
-    engines = {
+    engines: dict[str, tuple[Any, list[Any]]] = {
         "gradsmith": (gradsmith, [gradsmith.tensor(a) for a in arrays]),
         "torch": (torch, [torch.from_numpy(a.copy()) for a in arrays]),
     }
-    passes = {"forward": _forward, **({"training": _training} if case.training else {})}
+    passes: dict[str, Callable[..., Callable[[], object]]] = {
+        "forward": _forward,
+        **({"training": _training} if case.training else {}),
+    }
     return {
         name: interleave(
             {engine: make(lib, case, tensors) for engine, (lib, tensors) in engines.items()},

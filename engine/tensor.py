@@ -63,6 +63,7 @@ class Tensor:
     _version: list[Any]
     grad: Tensor | None
     hooks: Any
+    _view: Any
 
     def __init__(self, data: Any = (), *, dtype: DType | None = None) -> None:
         wanted = get_default_dtype() if dtype is None else dtype

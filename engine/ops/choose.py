@@ -124,12 +124,12 @@ def _(k, saved, grad_y, need):
         below = k.le(x, high)
         inside = below if inside is None else k.bitwise_and(inside, below)
     grad_low = grad_high = None
-    if need[1]:
+    if need[1] and low is not None:
         above = k.lt(x, low)
         if high is not None:
             above = k.bitwise_and(above, k.lt(low, high))
         grad_low = sum_to_shape(k, k.where(above, grad_y, 0.0), low.shape)
-    if need[2]:
+    if need[2] and high is not None:
         above = k.gt(x, high)
         if low is not None:
             above = k.bitwise_or(above, k.lt(high, low))
@@ -185,7 +185,8 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
             creation.as_operand("where", value)
     if not isinstance(input, Tensor) and not isinstance(other, Tensor):
         dtype = result_dtype((input, other))
-        input = creation.full((), input, dtype=dtype, device=condition.device)
+        number: Any = input
+        input = creation.full((), number, dtype=dtype, device=condition.device)
     return apply(where_, (condition, input, other))
 
 

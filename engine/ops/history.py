@@ -125,7 +125,7 @@ def _refresh(base: Tensor) -> None:
             continue
         k = parent._table()
         _, saved = op.forward(k, parent._data, *options)
-        origins = [None] * len(saved)
+        origins: list[int | None] = [None] * len(saved)
         view._node = _record(op, k, (parent,), [_edge(parent)], view, saved, origins, options)
         view._requires_grad = True
     counter[1:] = living

@@ -238,7 +238,9 @@ def _(k, saved, grad_y, need):
     return (
         sum_to_shape(k, k.mul(grad_y, rest), tuple(a.shape)) if need[0] else None,
         sum_to_shape(k, k.mul(grad_y, weight), tuple(b.shape)) if need[1] else None,
-        sum_to_shape(k, k.mul(grad_y, k.sub(b, a)), tuple(weight.shape)) if need[2] else None,
+        sum_to_shape(k, k.mul(grad_y, k.sub(b, a)), getattr(weight, "shape", ()))
+        if need[2]
+        else None,
     )
 
 

@@ -154,7 +154,8 @@ def _(k, saved, grad_y, need, eps):
 )
 def row_norm_(k, x, weight, bias, stats_shape, groups, inner, eps, centered):
     y, mean, var = k.row_norm(x, weight, bias, stats_shape, groups, inner, eps, centered)
-    shape = () if weight is None and bias is None else tuple((weight, bias)[weight is None].shape)
+    given = bias if weight is None else weight
+    shape = () if given is None else tuple(given.shape)
     return (y, mean, var), (x, weight, mean, var, shape)
 
 

@@ -183,6 +183,7 @@ def _function(name: str, mode: str, args: tuple[Any, ...]) -> tuple[Tensor, ...]
     if len(args) != 9:
         raise TypeError(f"{name}: takes 9 arguments; got {len(args)}")
     packed = isinstance(args[3], (list, tuple))
+    batch_sizes: Any = None
     if packed:
         data, batch_sizes, hx, params, has_biases, num_layers, dropout, train, bidirectional = args
         batch_first = False
@@ -191,6 +192,8 @@ def _function(name: str, mode: str, args: tuple[Any, ...]) -> tuple[Tensor, ...]
             args
         )
     need_tensors(name, input=data)
+    h_0: Any
+    c_0: Any
     h_0, c_0 = hx if mode == "lstm" else (hx, None)
     need_tensors(name, hx=h_0)
     directions = 2 if bidirectional else 1

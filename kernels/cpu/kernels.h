@@ -4,11 +4,11 @@
 // own family's list only.
 #pragma once
 
-#include "lists/arithmetic.h"
-#include "lists/compare.h"
-#include "lists/attention.h"
 #include "lists/adaptive.h"
 #include "lists/activation.h"
+#include "lists/arithmetic.h"
+#include "lists/attention.h"
+#include "lists/compare.h"
 #include "lists/conv.h"
 #include "lists/copy.h"
 #include "lists/elementwise.h"

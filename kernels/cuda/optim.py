@@ -175,7 +175,8 @@ def _stepper(kernel: str) -> Callable[..., None]:
 def _norm_name(norm_type: float) -> str:
     if math.isinf(norm_type):
         return "LargestNorm" if norm_type > 0 else "SmallestNorm"
-    return {0: "CountNorm", 1: "OneNorm", 2: "TwoNorm"}.get(norm_type, "PowerNorm")
+    names: dict[float, str] = {0: "CountNorm", 1: "OneNorm", 2: "TwoNorm"}
+    return names.get(norm_type, "PowerNorm")
 
 
 def total_norm(tensors: _Arrays, y: Any, norm_type: float) -> None:

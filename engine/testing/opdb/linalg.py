@@ -100,6 +100,10 @@ def _info(name: str, call: Any, function: Any, samples: list[Sample], **record: 
     )
 
 
+def _matrix_norm(x: Any, ord: Any = "fro") -> Any:
+    return np.linalg.norm(x, ord, (-2, -1))
+
+
 def infos() -> list[OpInfo]:
     """The family's ops."""
     square = [*(_of(s) for s in SQUARE), _of((3, 3), layout="reversed")]
@@ -210,7 +214,7 @@ def infos() -> list[OpInfo]:
         _info(
             "linalg_matrix_norm",
             by_path("linalg.matrix_norm"),
-            lambda x, ord="fro": np.linalg.norm(x, ord, (-2, -1)),
+            _matrix_norm,
             [_of((3, 4), ord=o) for o in ("fro", "nuc", 1, -1, 2, -2, float("inf"))]
             + [_of((2, 3, 4))],
             errors=(

@@ -31,7 +31,7 @@ def _unpool_samples(n: int) -> list[Sample]:
         ("channels_last", {"kernel_size": (2,) * n, "stride": (2,) * n, "padding": 0}, {}),
     ):
         x = Sample((Arr((2, 3, *size), "distinct"),)).build()[0]
-        window = {key: v for key, v in options.items() if key != "output_size"}
+        window: dict[str, Any] = {key: v for key, v in options.items() if key != "output_size"}
         y, indices = pooled.max_pool(x, n=n, **window)
         tag = {"c": (), "reversed": ("negative",)}.get(layout, ("strided",))
         inputs = (Arr(y.shape, "normal", layout), indices)

@@ -43,9 +43,8 @@ def scaled_dot_product_attention(
     if enable_gqa:
         each = query.shape[-3] // key.shape[-3]
         key, value = np.repeat(key, each, -3), np.repeat(value, each, -3)
-    if scale is None:
-        scale = query.shape[-1] ** -0.5
-    return _softmax(_scores(query, key, attn_mask, is_causal, scale)) @ value
+    factor = query.shape[-1] ** -0.5 if scale is None else scale
+    return _softmax(_scores(query, key, attn_mask, is_causal, factor)) @ value
 
 
 def attention_bwd(

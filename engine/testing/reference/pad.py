@@ -8,7 +8,7 @@ import numpy as np
 
 __all__ = ["pad", "pad_bwd", "pad_constant", "pad_mode"]
 
-_NUMPY = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+_NUMPY: dict[str, Any] = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 _NAMES = {1: "reflect", 2: "replicate", 3: "circular"}
 
 
