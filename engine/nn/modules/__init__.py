@@ -135,7 +135,7 @@ from .transformer import (
     TransformerEncoder,
     TransformerEncoderLayer,
 )
-from .view import Flatten, Identity, Unflatten
+from .view import Flatten, Fold, Identity, Unflatten, Unfold
 
 __all__ = [
     "AdaptiveAvgPool1d",
@@ -182,6 +182,7 @@ __all__ = [
     "EmbeddingBag",
     "FeatureAlphaDropout",
     "Flatten",
+    "Fold",
     "GELU",
     "GLU",
     "GRU",
@@ -272,6 +273,7 @@ __all__ = [
     "TripletMarginLoss",
     "TripletMarginWithDistanceLoss",
     "Unflatten",
+    "Unfold",
     "Upsample",
     "UpsamplingBilinear2d",
     "UpsamplingNearest2d",

@@ -40,6 +40,7 @@ FAMILIES = (
     "margin_loss",
     "distance",
     "random",
+    "dropout",
     "recurrent",
     "attention",
     "history",
