@@ -165,6 +165,7 @@ def _run(
     heap: list[int] = []
     useful = set() if targets is None else _leading_to(roots, targets)
     hooked = registered.any
+    check_nan = anomaly.checks_nan()
     waiting: dict[int, list[Any]] = {}  # leaves with hooks: [leaf, sum of what has come]
 
     def send(edge: Any, g: Any, shared: Any) -> None:
@@ -246,7 +247,7 @@ def _run(
             except Exception as error:
                 anomaly.explain(node, error)
                 raise
-            if anomaly.checks_nan():
+            if check_nan:
                 anomaly.check(node, grads)
             if not retain_graph and saved:
                 node.saved = None

@@ -24,6 +24,7 @@ from ..dtype import (
     promote_types,
 )
 from ..dtype import dtype as DType
+from ..errors import Fault
 from ..kernels import TABLE_OF_ARRAY
 from ..tensor import Tensor
 
@@ -160,7 +161,9 @@ def narrowed(values: Sequence[Any], half: Any) -> tuple[Any, ...]:
 def added(a: Any, b: Any) -> Any:
     """The sum of two gradients, arrays of one dtype."""
     k = TABLE_OF_ARRAY[type(a)]
-    if _is_half(a):
-        wide = widened((a, b))
-        return k.copy(k.add(*wide), a.dtype)
-    return k.add(a, b)
+    try:
+        return k.add(a, b)
+    except Fault:
+        if not _is_half(a):
+            raise
+        return k.copy(k.add(*widened((a, b))), a.dtype)
