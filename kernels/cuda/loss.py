@@ -24,7 +24,7 @@ from .reduce import TEAM_THREADS, power_of_two, team_of
 __all__ = ["ENTRIES"]
 
 _TYPES = ("float", "double")
-#: Elements of a row that a thread keeps in registers (kHeldElements in loss.cu).
+#: Elements of a row that a thread keeps in registers (kHeldElements in softmax_rows.cuh).
 _HELD = 8
 #: Blocks of log_softmax; more rows are the kernel's loop's.
 _MAX_BLOCKS = 1 << 20
