@@ -6,7 +6,7 @@ installed by `gradsmith.ops` when it is imported.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -236,16 +236,29 @@ class Tensor:
         t._version = self._version
         return t
 
+    def detach_(self) -> Tensor:
+        """Cuts this tensor from the graph that made it and returns it.
+
+        Raises:
+            RuntimeError: for a view, whose history is its base's.
+        """
+        if getattr(self, "_view", None) is not None and self._node is not None:
+            raise RuntimeError("detach_: a view cannot be detached in place (use .detach())")
+        self._node = None
+        self._requires_grad = False
+        return self
+
     def backward(
         self,
         gradient: Tensor | None = None,
         retain_graph: bool | None = None,
         create_graph: bool = False,
+        inputs: Tensor | Sequence[Tensor] | None = None,
     ) -> None:
         """Accumulates this tensor's gradients into the leaves' .grad; see autograd.backward."""
         from .autograd.backward import backward
 
-        backward(self, gradient, retain_graph, create_graph)
+        backward(self, gradient, retain_graph, create_graph, inputs=inputs)
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Any:
         """Calls `hook(grad)` in each backward, once this tensor's gradient is whole.

@@ -314,3 +314,25 @@ def test_once_differentiable() -> None:
     y = Square.apply(x) * x
     with pytest.raises(RuntimeError, match="cannot be differentiated again"):
         gs.autograd.grad(y.sum(), x, create_graph=True)
+
+
+def test_retained_gradient_follows_a_change_in_place() -> None:
+    x = leaf(1.0, 2.0)
+    y = x * 2
+    y.retain_grad()
+    y.mul_(3)
+    assert y.retains_grad
+    (y**2).sum().backward()
+    assert y.grad.tolist() == (2 * y).tolist()
+    assert x.grad.tolist() == (2 * y * 6).tolist()
+
+
+def test_retained_gradient_of_a_view_follows_a_change_of_its_base() -> None:
+    x = leaf(1.0, 2.0)
+    y = x * 2
+    view = y[0]
+    view.retain_grad()
+    y.mul_(3)
+    (view**2).backward()
+    assert view.grad.item() == 12.0
+    assert x.grad.tolist() == [72.0, 0.0]

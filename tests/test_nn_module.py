@@ -357,3 +357,12 @@ def test_summary_of_shared_layers_and_several_inputs(capsys):
     assert "layer: Linear x2" in capsys.readouterr().out
     with pytest.raises(ValueError, match="got neither"):
         gs.summary(Shared())
+
+
+def test_count_of_batches_may_be_missing() -> None:
+    norm = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    state = {k: v for k, v in norm.state_dict().items() if "num_batches" not in k}
+    assert str(norm.load_state_dict(state)) == "<All keys matched successfully>"
+    del state["1.running_var"]
+    with pytest.raises(RuntimeError, match="missing keys: 1.running_var$"):
+        norm.load_state_dict(state)

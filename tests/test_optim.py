@@ -588,3 +588,8 @@ def test_a_group_that_is_refused_is_not_added():
     with pytest.raises(ValueError, match="lr must be >= 0"):
         optimizer.add_param_group({"params": [nn.Parameter(gs.ones(1))], "lr": -1})
     assert len(optimizer.param_groups) == 1
+
+
+def test_repr_has_a_line_between_groups() -> None:
+    optimizer = gs.optim.SGD([{"params": [gs.ones(1)]}, {"params": [gs.ones(2)]}], lr=0.1)
+    assert "weight_decay: 0\n\nParameter Group 1\n" in repr(optimizer)

@@ -10,10 +10,10 @@ from ..errors import Fault, word
 from ..kernels import TABLE_OF_ARRAY
 from ..tensor import Tensor
 from . import anomaly
-from .dispatch import RECORDING, Node, backward_through_float32
+from .dispatch import RECORDING, Node, apply, backward_through_float32
 from .grad_mode import mode
 from .hooks import hooks_of, registered
-from .op import Op
+from .op import BY_KERNEL, Op
 from .promotion import added
 
 __all__ = ["backward", "grad"]
@@ -24,6 +24,8 @@ def backward(
     grad_tensors: Tensor | Sequence[Tensor | None] | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    grad_variables: Any = None,
+    inputs: Tensor | Sequence[Tensor] | None = None,
 ) -> None:
     """Accumulates the gradients of `tensors` into the leaves' .grad.
 
@@ -32,13 +34,34 @@ def backward(
         grad_tensors: the gradient of each; None: 1, for tensors of one element.
         retain_graph: keep what a second backward needs; None: as create_graph.
         create_graph: record the backward itself, for derivatives of derivatives.
+        grad_variables: the old name of grad_tensors.
+        inputs: only these tensors get a gradient, leaves or not; None: all leaves.
 
     Raises:
         RuntimeError: a tensor that needs no gradient; a tensor of several elements without its
-            gradient; a graph that was freed; a saved tensor changed in place since.
+            gradient; a graph that was freed; a saved tensor changed in place since; no inputs.
     """
+    if grad_variables is not None:
+        if grad_tensors is not None:
+            raise RuntimeError("backward: only one of grad_tensors and grad_variables may be given")
+        grad_tensors = grad_variables
+    keep = create_graph if retain_graph is None else retain_graph
+    if inputs is None:
+        roots, grads = _roots("backward", tensors, grad_tensors)
+        _run(roots, grads, keep, create_graph, None)
+        return
+    wanted = _wanted("backward", inputs)
+    if not wanted:
+        raise RuntimeError("backward: inputs must not be empty (None: all leaves)")
     roots, grads = _roots("backward", tensors, grad_tensors)
-    _run(roots, grads, create_graph if retain_graph is None else retain_graph, create_graph, None)
+    targets = {_target(t): None for t in wanted}
+    _run(roots, grads, keep, create_graph, targets)
+    for t in dict.fromkeys(wanted):
+        g: Any = targets[_target(t)]
+        if g is not None:
+            _accumulate(t, g if create_graph else g._data, g._data, create_graph)
+            if t._node is None and (hooks := hooks_of(t)) is not None:
+                hooks.after(t)
 
 
 def grad(
@@ -48,33 +71,83 @@ def grad(
     retain_graph: bool | None = None,
     create_graph: bool = False,
     only_inputs: bool = True,
-    allow_unused: bool = False,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
 ) -> tuple[Tensor | None, ...]:
     """The gradients of the sum of `outputs` with respect to each of `inputs`; .grad stays as it is.
 
     Args:
         only_inputs: accepted as PyTorch does; other leaves never get a gradient here.
         allow_unused: None for an input that the outputs do not depend on, instead of an error.
+        is_grads_batched: grad_outputs have one more dimension in front; there is one backward for
+            each of its entries, and the results have that dimension too.
+        materialize_grads: zeros for an input that the outputs do not depend on.
 
     Raises:
         RuntimeError: as backward; an input that needs no gradient or, without allow_unused, is not
             used.
+        ValueError: materialize_grads with allow_unused=False.
     """
+    if materialize_grads and allow_unused is False:
+        raise ValueError("grad: materialize_grads=True needs allow_unused True or None; got False")
+    wanted = _wanted("grad", inputs)
+    if is_grads_batched:
+        options = (create_graph, only_inputs, allow_unused, False, materialize_grads)
+        return _batched(outputs, wanted, grad_outputs, retain_graph, options)
     roots, grads = _roots("grad", outputs, grad_outputs)
-    wanted = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
-    for i, t in enumerate(wanted):
-        if not t.requires_grad:
-            raise RuntimeError(f"grad: inputs must require a gradient; input {i} does not")
     targets = {_target(t): None for t in wanted}
     keep = create_graph if retain_graph is None else retain_graph
     _run(roots, grads, keep, create_graph, targets)
     results = tuple(targets[_target(t)] for t in wanted)
+    if materialize_grads:
+        return tuple(
+            Tensor._make(t._table().full(t._data.shape, 0.0, t._data.dtype)) if r is None else r
+            for t, r in zip(wanted, results, strict=True)
+        )
     if not allow_unused and None in [None if r is None else 0 for r in results]:
         unused = [i for i, r in enumerate(results) if r is None]
         raise RuntimeError(
             f"grad: the outputs do not depend on inputs {unused} (allow_unused=True gives None)"
         )
     return results
+
+
+def _wanted(name: str, inputs: Any) -> tuple[Tensor, ...]:
+    """The inputs, each of which must need a gradient."""
+    wanted = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    for i, t in enumerate(wanted):
+        if not t.requires_grad:
+            raise RuntimeError(f"{name}: inputs must require a gradient; input {i} does not")
+    return wanted
+
+
+def _batched(
+    outputs: Any, wanted: tuple[Tensor, ...], grads: Any, retain: bool | None, options: Any
+) -> tuple[Tensor | None, ...]:
+    """grad for each entry of the gradients' first dimension, stacked."""
+    outputs = (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
+    grads = (grads,) if isinstance(grads, Tensor) or grads is None else tuple(grads)
+    sizes = {None if g is None or g.ndim == 0 else len(g) for g in grads}
+    if len(grads) != len(outputs) or len(sizes) != 1 or None in sizes or 0 in sizes:
+        raise RuntimeError(
+            "grad: is_grads_batched needs grad_outputs with one first dimension in common; got "
+            f"shapes {[None if g is None else tuple(g.shape) for g in grads]}"
+        )
+    (n,) = sizes
+    rows = []
+    for i in range(n):
+        keep = True if i < n - 1 else retain
+        rows.append(grad(outputs, wanted, [g[i] for g in grads], keep, *options))
+    results = []
+    for t, part in zip(wanted, zip(*rows, strict=True), strict=True):
+        if part[0] is None:
+            results.append(None)
+            continue
+        flat = tuple([g.reshape((1, t.numel())) for g in part])
+        whole = apply(BY_KERNEL["cat"], flat, (0, (n, t.numel())))
+        results.append(whole.reshape((n, *t.shape)))
+    return tuple(results)
 
 
 def _target(t: Tensor) -> Any:
@@ -105,11 +178,18 @@ def _roots(name: str, tensors: Any, grad_tensors: Any) -> tuple[tuple[Tensor, ..
                 )
             k = t._table()
             g = Tensor._make(k.full(t._data.shape, 1.0, t._data.dtype))
-        elif g.shape != t.shape or g._data.dtype != t._data.dtype:
+        elif g.shape != t.shape or g._table() is not t._table():
             raise RuntimeError(
-                f"{name}: gradient must have the tensor's shape and dtype "
-                f"{tuple(t.shape)} {t.dtype.name}; got {tuple(g.shape)} {g.dtype.name}"
+                f"{name}: gradient must have the tensor's shape and device "
+                f"{tuple(t.shape)} {t.device}; got {tuple(g.shape)} {g.device}"
             )
+        elif g._data.dtype != t._data.dtype:
+            if not g.dtype.is_floating_point:
+                raise RuntimeError(
+                    f"{name}: gradient must be floating point, as {t.dtype.name}; got "
+                    f"{g.dtype.name}"
+                )
+            g = g.to(t.dtype)
         grads.append(g)
     return roots, grads
 

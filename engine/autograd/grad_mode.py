@@ -26,6 +26,7 @@ class _Mode(threading.local):
 
 
 mode = _Mode()
+_current = mode  # where `mode` is an argument's name
 
 
 def is_grad_enabled() -> bool:
@@ -36,20 +37,20 @@ def is_grad_enabled() -> bool:
 class set_grad_enabled:
     """Sets whether ops are recorded, at once and, as a context manager, until the block ends."""
 
-    def __init__(self, mode_: bool) -> None:
-        self._before = mode.enabled
-        self._wanted = bool(mode_)
-        mode.enabled = self._wanted
+    def __init__(self, mode: bool) -> None:
+        self._before = _current.enabled
+        self._wanted = bool(mode)
+        _current.enabled = self._wanted
 
     def __enter__(self) -> None:
-        mode.enabled = self._wanted
+        _current.enabled = self._wanted
 
     def __exit__(self, *_: object) -> None:
-        mode.enabled = self._before
+        _current.enabled = self._before
 
     def __call__(self, function: _F) -> _F:
         """As a decorator: the mode is set in the function only."""
-        mode.enabled = self._before
+        _current.enabled = self._before
 
         @functools.wraps(function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:

@@ -72,7 +72,9 @@ def load(module: Any, state_dict: Mapping[str, Any], strict: bool, assign: bool)
     for prefix, m in hooked:
         for hook in list(m._hooks.load_before.values()):
             hook(m, state, prefix, {}, strict, missing, unexpected, problems)
-    missing += [name for name in (*own, *extra) if name not in state]
+    missing += [
+        name for name in (*own, *extra) if name not in state and not _counts_batches(name, own)
+    ]
     unexpected += [name for name in state if name not in own and name not in extra]
     values: dict[str, Tensor] = {}
     for name, mine in own.items():
@@ -112,6 +114,16 @@ def load(module: Any, state_dict: Mapping[str, Any], strict: bool, assign: bool)
     if after:
         _raise(module, [], result, strict)
     return result
+
+
+def _counts_batches(name: str, own: Mapping[str, Any]) -> bool:
+    """Whether it is a normalisation's count of batches, which may be missing: it stays as it is.
+
+    PyTorch before 0.4.1 had none, and files of torchvision's older weights have none.
+    """
+    path, _, last = name.rpartition(".")
+    running_mean = f"{path}.running_mean" if path else "running_mean"
+    return last == "num_batches_tracked" and running_mean in own
 
 
 def _raise(module: Any, problems: list[str], keys: _IncompatibleKeys, strict: bool) -> None:

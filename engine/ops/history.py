@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..autograd.dispatch import RECORDING, _record, apply
+from ..autograd.hooks import registered, retain_behind
 from ..autograd.op import OPS, op
 from ..tensor import Tensor
 from .view import reshape_
@@ -93,6 +94,7 @@ def rebase(name: str, input: Tensor, value: Tensor | None) -> None:
     """
     path = _path(input)
     base = path[0]
+    before = base._node
     if value is not None and value._requires_grad and value._node is None:
         value = apply(reshape_, (value,), (tuple(value._data.shape),))
     if base is input and value is not None and value._requires_grad:
@@ -108,6 +110,8 @@ def rebase(name: str, input: Tensor, value: Tensor | None) -> None:
         k = base._table()
         base._node = _record(copy_slices_, k, (base, value), edges, base, (), [], (chain,))
     base._requires_grad = True
+    if registered.any and before is not None:
+        retain_behind(base, before)
     _refresh(base)
 
 
@@ -126,6 +130,9 @@ def _refresh(base: Tensor) -> None:
         k = parent._table()
         _, saved = op.forward(k, parent._data, *options)
         origins: list[int | None] = [None] * len(saved)
+        before = view._node
         view._node = _record(op, k, (parent,), [_edge(parent)], view, saved, origins, options)
         view._requires_grad = True
+        if registered.any and before is not None:
+            retain_behind(view, before)
     counter[1:] = living
