@@ -164,8 +164,6 @@ def test_backward_of_several_elements_needs_a_gradient() -> None:
     assert x.grad.tolist() == [2.0, 20.0]
     with pytest.raises(RuntimeError, match=r"shape and device \(2,\) cpu; got \(3,\) cpu"):
         (x * 2.0).backward(gs.zeros(3, dtype=gs.float64))
-    with pytest.raises(RuntimeError, match=r"got \(2,\) float32"):
-        (x * 2.0).backward(gs.zeros(2))
 
 
 def test_backward_needs_something_recorded() -> None:
