@@ -73,6 +73,51 @@ struct Copier {
   bool bits;  // no conversion
 };
 
+// What carries the bits of an element of 4 or 8 bytes in a vector.
+template <class D>
+using Carrier = std::conditional_t<sizeof(D) == 4, float, double>;
+
+// n neighbours at dst = value. By vectors: -O2 leaves such a loop scalar (22 against 60 GB/s).
+template <class D>
+GS_INLINE void fill_row(char* dst, D value, int64_t n) {
+  int64_t i = 0;
+  if constexpr (sizeof(D) >= 4) {
+    using Bits = Carrier<D>;
+    IntOf<Bits> bits;
+    __builtin_memcpy(&bits, &value, sizeof(bits));
+    const auto v = bit_cast<Vec<Bits>>(bits - IVec<Bits>{});
+    if (reinterpret_cast<uintptr_t>(dst) % sizeof(D) == 0) {
+      Bits* const to = reinterpret_cast<Bits*>(dst);
+      for (; i + kLanes<Bits> <= n; i += kLanes<Bits>) store<Bits>(to + i, v);
+    }
+  }
+  for (; i < n; ++i) store_one(dst + i * int64_t{sizeof(D)}, value);
+}
+
+// n neighbours at dst = those that end at src, the last one first.
+template <class D>
+GS_INLINE void reverse_row(char* dst, const char* src, int64_t n) {
+  int64_t i = 0;
+  if constexpr (sizeof(D) >= 4) {
+    using Bits = Carrier<D>;
+    constexpr int kN = kLanes<Bits>;
+    if (reinterpret_cast<uintptr_t>(dst) % sizeof(D) == 0 &&
+        reinterpret_cast<uintptr_t>(src) % sizeof(D) == 0) {
+      const IVec<Bits> backwards = kN - 1 - lane_numbers<Bits>();
+      Bits* const to = reinterpret_cast<Bits*>(dst);
+      const Bits* const from = reinterpret_cast<const Bits*>(src);
+      for (; i < n && n >= kN; i += kN) {
+        if (i > n - kN) i = n - kN;  // the last vector again covers some elements
+        const Vec<Bits> v = load<Bits>(from - i - kN + 1);
+        store<Bits>(to + i, shuffle<Bits>(v, v, backwards));
+      }
+    }
+  }
+  for (; i < n; ++i) {
+    store_one(dst + i * int64_t{sizeof(D)}, load_one<D>(src - i * int64_t{sizeof(D)}));
+  }
+}
+
 template <class D, class S>
 void copy_row(char* dst, int64_t dst_stride, const char* src, int64_t src_stride, int64_t n) {
   if (dst_stride == sizeof(D) && src_stride == sizeof(S)) {
@@ -91,13 +136,15 @@ void copy_row(char* dst, int64_t dst_stride, const char* src, int64_t src_stride
     return;
   }
   if (src_stride == 0) {
+    if (n <= 0) return;
     const D value = convert<D>(load_one<S>(src));
-    if (dst_stride == sizeof(D)) {
-      for (int64_t i = 0; i < n; ++i) store_one(dst + i * int64_t{sizeof(D)}, value);
-    } else {
-      for (int64_t i = 0; i < n; ++i) store_one(dst + i * dst_stride, value);
-    }
+    if (dst_stride == sizeof(D)) return fill_row<D>(dst, value, n);
+    for (int64_t i = 0; i < n; ++i) store_one(dst + i * dst_stride, value);
     return;
+  }
+  if constexpr (std::is_same_v<D, S>) {
+    constexpr int64_t kSize = sizeof(D);
+    if (dst_stride == kSize && src_stride == -kSize) return reverse_row<D>(dst, src, n);
   }
   for (int64_t i = 0; i < n; ++i) {
     store_one(dst + i * dst_stride, convert<D>(load_one<S>(src + i * src_stride)));

@@ -41,12 +41,19 @@ const int64_t* as_index(const Array& array) { return reinterpret_cast<const int6
 // Whether all indices lie in [0, limit); the first that does not, otherwise.
 Status check_indices(const Array& indices, int64_t limit) {
   const int64_t* const p = as_index(indices);
-  uint64_t worst = 0;
-  for (int64_t i = 0; i < indices.size; ++i) {
-    const auto v = static_cast<uint64_t>(p[i]);
-    worst = v > worst ? v : worst;
-  }
-  if (indices.size == 0 || worst < static_cast<uint64_t>(limit)) return kDone;
+  bool good = true;
+  parallel_for(indices.size, kBlock, [&](int64_t begin, int64_t end) {
+    IVec<double> bad{};
+    int64_t i = begin;
+    for (; i + kLanes<double> <= end; i += kLanes<double>) {
+      const IVec<double> v = bit_cast<IVec<double>>(load<int64_t>(p + i));
+      bad |= (v < 0) | (v >= limit);
+    }
+    bool seen = any_lane<double>(bad);
+    for (; i < end; ++i) seen = seen || p[i] < 0 || p[i] >= limit;
+    if (seen) __atomic_store_n(&good, false, __ATOMIC_RELAXED);
+  });
+  if (good) return kDone;
   for (int64_t i = 0;; ++i) {
     if (p[i] < 0 || p[i] >= limit) return {Code::kIndex, {p[i], limit}};
   }
@@ -328,7 +335,10 @@ Status gather_dim(const GatherDimArgs& args) {
       parallel_for(a.outer, max64(kBlock / taken, 1), [&](int64_t begin, int64_t end) {
         for (int64_t o = begin; o < end; ++o) {
           const T* const row = from + o * a.extent;
-          for (int64_t j = o * taken; j < (o + 1) * taken; ++j) to[j] = row[p[j]];
+          const int64_t* const chosen = p + o * taken;
+          T* const out = to + o * taken;
+#pragma GCC unroll 8
+          for (int64_t j = 0; j < taken; ++j) out[j] = row[chosen[j]];
         }
       });
       return;
