@@ -193,9 +193,7 @@ void float_power_row(const Row& row) {
         q[j] = from_b[j * step_b];
       }
     }
-    const Narrow r = __builtin_convertvector(
-        power_of(__builtin_convertvector(p, Vec<double>), __builtin_convertvector(q, Vec<double>)),
-        Narrow);
+    const Narrow r = __builtin_convertvector(power_of(widen(p), widen(q)), Narrow);
     if (n == kL) {
       __builtin_memcpy(y + i, &r, sizeof(r));
     } else {

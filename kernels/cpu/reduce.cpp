@@ -48,6 +48,45 @@ Status extremum(const ReduceArgs& args) {
 
 // ---- amax_weight ----
 
+constexpr int64_t kColumns = 512;
+
+// The weights of n <= kColumns columns side by side, lanes along them; `reduced` walks their rows.
+template <class T>
+void weigh_columns(const Split& s, const char* start, int64_t to_w, const T* maxima, int64_t n) {
+  alignas(GS_VECTOR_BYTES) IntOf<T> ties[kColumns] = {};
+  alignas(GS_VECTOR_BYTES) T weight[kColumns], other[kColumns];
+  const int64_t stride = s.reduced.stride[0][s.reduced.ndim - 1];
+  using Lane = const T*;
+  const auto counts = [&](int64_t i) { return reinterpret_cast<T*>(ties + i); };
+  for_rows<1>(s.reduced, {start}, 0, s.extent, [&](int64_t, const char* const* q, int64_t m) {
+    for (int64_t j = 0; j < m; ++j) {
+      const Lane row = reinterpret_cast<Lane>(q[0] + j * stride);
+      int64_t i = 0;
+      for (; i + kLanes<T> <= n; i += kLanes<T>) {
+        const IVec<T> equal = load<T>(row + i) == load<T>(maxima + i);
+        store<T>(counts(i), bit_cast<Vec<T>>(bit_cast<IVec<T>>(load<T>(counts(i))) - equal));
+      }
+      for (; i < n; ++i) ties[i] += row[i] == maxima[i];
+    }
+  });
+  for (int64_t i = 0; i < n; ++i) {
+    weight[i] = T(1) / static_cast<T>(ties[i]);
+    other[i] = ties[i] ? T(0) : T(0) / static_cast<T>(ties[i]);
+  }
+  for_rows<1>(s.reduced, {start}, 0, s.extent, [&](int64_t, const char* const* q, int64_t m) {
+    for (int64_t j = 0; j < m; ++j) {
+      const Lane row = reinterpret_cast<Lane>(q[0] + j * stride);
+      T* const to = reinterpret_cast<T*>(const_cast<char*>(q[0]) + j * stride + to_w);
+      int64_t i = 0;
+      for (; i + kLanes<T> <= n; i += kLanes<T>) {
+        const IVec<T> equal = load<T>(row + i) == load<T>(maxima + i);
+        store<T>(to + i, select<T>(equal, load<T>(weight + i), load<T>(other + i)));
+      }
+      for (; i < n; ++i) to[i] = row[i] == maxima[i] ? weight[i] : other[i];
+    }
+  });
+}
+
 template <class T>
 void amax_weight_typed(const AmaxWeightArgs& args) {
   const Array &x = args.x, &y = args.y;
@@ -60,6 +99,15 @@ void amax_weight_typed(const AmaxWeightArgs& args) {
   const int64_t kept_stride = s.kept.stride[0][s.kept.ndim - 1];
   const int64_t stride = s.reduced.stride[0][s.reduced.ndim - 1];
   const int64_t to_w = args.w.data - x.data;  // w lies like x
+  if (lanes_of<T>(s, x.data) == kAcross) {
+    const int64_t strip = min64(kColumns, max64(64, kBlock / max64(s.extent, 1)));
+    parallel_for(s.outputs, strip, [&](int64_t begin, int64_t end) {
+      for_rows<1>(s.kept, {x.data}, begin, end, [&](int64_t at, const char* const* p, int64_t n) {
+        weigh_columns<T>(s, p[0], to_w, maxima + at, n);
+      });
+    });
+    return;
+  }
   parallel_for(s.outputs, max64(kBlock / max64(s.extent, 1), 1), [&](int64_t begin, int64_t end) {
     for_rows<1>(s.kept, {x.data}, begin, end, [&](int64_t at, const char* const* p, int64_t n) {
       for (int64_t i = 0; i < n; ++i) {

@@ -136,7 +136,12 @@ GS_INLINE Vec<typename R::Partial> load_partials(const T* p) {
   } else {
     typedef T Half
         __attribute__((vector_size(R::kWidth * sizeof(T)), aligned(alignof(T)), may_alias));
-    return __builtin_convertvector(*reinterpret_cast<const Half*>(p), Vec<typename R::Partial>);
+    const Half half = *reinterpret_cast<const Half*>(p);
+    if constexpr (std::is_same_v<T, float>) {
+      return widen(half);
+    } else {
+      return __builtin_convertvector(half, Vec<typename R::Partial>);
+    }
   }
 }
 
@@ -151,18 +156,20 @@ typename R::Partial fold_array(typename R::Partial sum, const T* p, int64_t n,
   if (n >= kWidth) {
     Vec<Partial> a = at(0);
     i = kWidth;
-    if (n >= 5 * kWidth) {  // three more chains: an addition takes four cycles
-      Vec<Partial> b[3];
-#pragma GCC unroll 3
-      for (int k = 0; k < 3; ++k) b[k] = at((1 + k) * kWidth);
-      for (i = 4 * kWidth; i + 4 * kWidth <= n; i += 4 * kWidth) {
+    if (n >= 9 * kWidth) {  // seven more chains: a step waits four cycles, with NaN in amax ten
+      Vec<Partial> b[7];
+#pragma GCC unroll 7
+      for (int k = 0; k < 7; ++k) b[k] = at((1 + k) * kWidth);
+      for (i = 8 * kWidth; i + 8 * kWidth <= n; i += 8 * kWidth) {
         a = R::combine_v(a, at(i));
-#pragma GCC unroll 3
-        for (int k = 0; k < 3; ++k) {
+#pragma GCC unroll 7
+        for (int k = 0; k < 7; ++k) {
           b[k] = R::combine_v(b[k], at(i + (1 + k) * kWidth));
         }
       }
-      a = R::combine_v(R::combine_v(a, b[0]), R::combine_v(b[1], b[2]));
+#pragma GCC unroll 4
+      for (int k = 0; k < 4; ++k) b[k] = R::combine_v(b[k], k < 3 ? b[k + 4] : a);
+      a = R::combine_v(R::combine_v(b[0], b[1]), R::combine_v(b[2], b[3]));
     }
     for (; i + kWidth <= n; i += kWidth) a = R::combine_v(a, at(i));
 #pragma GCC unroll 64

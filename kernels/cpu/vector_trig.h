@@ -40,7 +40,7 @@ GS_INLINE Vec<double> quadrant(Vec<double> x, IVec<double>& bits) {
 
 // float64 r and q of a half of a float32 vector.
 GS_INLINE Vec<double> reduce_half(HalfVec half, IVec<double>& q) {
-  const Vec<double> x = __builtin_convertvector(half, Vec<double>);
+  const Vec<double> x = widen(half);
   const Vec<double> n = quadrant(x, q);
   return (x - n * kHalfPi1) - n * kHalfPi2All;
 }
