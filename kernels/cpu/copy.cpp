@@ -191,22 +191,6 @@ void copy_loop(const Copier& copier, StridedLoop<2> loop, char* dst, const char*
   });
 }
 
-int64_t element_size(DType dtype) {
-  switch (dtype) {
-    case DType::kFloat32:
-    case DType::kInt32: return 4;
-    case DType::kFloat64:
-    case DType::kInt64: return 8;
-    case DType::kInt16:
-    case DType::kFloat16:
-    case DType::kBFloat16: return 2;
-    case DType::kBool:
-    case DType::kUInt8:
-    case DType::kInt8: return 1;
-    default: return 0;
-  }
-}
-
 using Row = decltype(Copier::row);
 using Load = decltype(Copier::load);
 using Store = decltype(Copier::store);
@@ -283,7 +267,7 @@ Store store_from(DType dst) {
 
 // How src is copied to dst; false: no kernel for one of them.
 bool copier_of(DType dst, DType src, Copier* copier) {
-  *copier = {nullptr, nullptr, nullptr, element_size(dst), element_size(src), dst == src};
+  *copier = {nullptr, nullptr, nullptr, item_size(dst), item_size(src), dst == src};
   if (!copier->dst_size || !copier->src_size) return false;
   if (dst == src) {
     switch (copier->dst_size) {
@@ -328,7 +312,7 @@ struct Extent {
 };
 Extent extent(const Array& a) {
   auto low = reinterpret_cast<uintptr_t>(a.data);
-  auto high = low + static_cast<uintptr_t>(element_size(a.dtype));
+  auto high = low + static_cast<uintptr_t>(item_size(a.dtype));
   for (int d = 0; d < a.ndim; ++d) {
     const int64_t span = (a.shape[d] - 1) * a.stride[d];
     if (span < 0) {
@@ -415,7 +399,7 @@ Status copy_into(const CopyIntoArgs& args) {
     copy_views(copier, dst, from);
     return kDone;
   }
-  const int64_t size = element_size(src.dtype);
+  const int64_t size = item_size(src.dtype);
   const auto bytes = static_cast<size_t>(src.size * size);
   int64_t stride[kMaxDims];
   contiguous_strides(from.ndim, from.shape, size, stride);
@@ -452,7 +436,7 @@ Status slice_bwd(const SliceBwdArgs& args) {
     return {Code::kShape, {0, 0}};
   }
   int64_t stride[kMaxDims];
-  contiguous_strides(grad_x.ndim, grad_x.shape, element_size(grad_x.dtype), stride);
+  contiguous_strides(grad_x.ndim, grad_x.shape, item_size(grad_x.dtype), stride);
   Array view = grad_x;
   view.shape = grad_y.shape;
   view.stride = stride;
@@ -467,7 +451,7 @@ Status slice_bwd(const SliceBwdArgs& args) {
       stride[d] *= args.step.v[d];
     }
   }
-  if (grad_y.size != grad_x.size) zero(grad_x.data, grad_x.size * element_size(grad_x.dtype));
+  if (grad_y.size != grad_x.size) zero(grad_x.data, grad_x.size * item_size(grad_x.dtype));
   if (grad_y.size) copy_views(copier, view, grad_y);
   return kDone;
 }
@@ -478,7 +462,7 @@ Status cat(const CatArgs& args) {
   if (!copier_of(y.dtype, y.dtype, &copier)) return kNoDType;
   if (args.dim < 0 || args.dim >= y.ndim) return {Code::kShape, {0, 0}};
   int64_t stride[kMaxDims], shape[kMaxDims];
-  contiguous_strides(y.ndim, y.shape, element_size(y.dtype), stride);
+  contiguous_strides(y.ndim, y.shape, item_size(y.dtype), stride);
   int64_t joined = 0;
   for (int64_t i = 0; i < args.xs.n; ++i) {
     const Array& x = args.xs.v[i];

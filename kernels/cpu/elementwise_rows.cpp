@@ -1,6 +1,8 @@
 // run_rows: operands of any layout brought to a row function, for all elementwise kernels.
 //
-// Layout: any byte strides, broadcasting by NumPy's rules; the result is contiguous. Three ways:
+// Layout: any byte strides, broadcasting by NumPy's rules; the result is contiguous. A transposed operand
+//   is copied first, by tiles (-x.T of 1000 x 1000 float32 0.81 -> 0.28 ms, of 51 MB 18 -> 10 ms, relu of
+//   6.4 MB channels last 1.27 -> 0.53 ms; one Zen 5 core). Then one of three ways:
 //   whole     every operand is contiguous or one element: a block is one row.
 //   rows      the innermost dimension is long: a row along it, or a piece where an operand is strided.
 //   gathered  it is short: the operands of several rows are collected, so that a row function sees
@@ -8,32 +10,27 @@
 //   Strided elements are collected into a buffer of the thread's first-level cache.
 // Split: a block is kBlock elements of the result in C order.
 // Working set: the block's operands and result (384 KB for two float32 operands); buffers of 4 KB an
-//   operand.
+//   operand. A copy of each transposed operand.
 // Cost: operands are read once, strided ones through the buffer.
 // Limits: 16 dimensions, kMaxOperands operands of 1, 2, 4 or 8 bytes.
 #include "elementwise.h"
 
+#include <cstdlib>
+
+#include "lists/copy.h"
+
 namespace gradsmith {
 namespace GS_ISA {
+
+Status copy(const CopyArgs& args);  // copy.cpp
+
 namespace {
 
 constexpr int64_t kBlock = 32768;
-constexpr int64_t kChunk = 512;    // elements collected at a time
-constexpr int64_t kShortRow = 64;  // rows below this are collected
-constexpr int64_t kLargest = 8;    // bytes of an element
-
-int64_t bytes_of(DType dtype) {
-  switch (dtype) {
-    case DType::kFloat32:
-    case DType::kInt32: return 4;
-    case DType::kFloat64:
-    case DType::kInt64: return 8;
-    case DType::kInt16:
-    case DType::kFloat16:
-    case DType::kBFloat16: return 2;
-    default: return 1;
-  }
-}
+constexpr int64_t kChunk = 512;       // elements collected at a time
+constexpr int64_t kShortRow = 64;     // rows below this are collected
+constexpr int64_t kLargest = 8;       // bytes of an element
+constexpr int64_t kLeastCopy = 4096;  // elements of a transposed operand that is copied first
 
 template <class T>
 GS_INLINE void collect_typed(char* to, const char* from, int64_t stride, int64_t n) {
@@ -100,13 +97,13 @@ void run_strided(RowFunction f, const Array* const* x, const Array& y, const dou
   const bool gathered = loop.shape[last] < kShortRow;
   bool collects = gathered;
   for (int k = 0; k < N; ++k) {
-    bytes[k] = bytes_of(x[k]->dtype);
+    bytes[k] = item_size(x[k]->dtype);
     base[k] = x[k]->data;
     stride[k] = loop.stride[k][last];
     access[k] = access_of(loop, k, *x[k], y, bytes[k]);
     collects = collects || access[k] == Access::kStrided;
   }
-  const int64_t y_bytes = bytes_of(y.dtype);
+  const int64_t y_bytes = item_size(y.dtype);
   parallel_for(y.size, kBlock, [&](int64_t begin, int64_t end) {
     alignas(64) char buffer[N][kChunk * kLargest];
     Row row;
@@ -161,17 +158,71 @@ void run_strided(RowFunction f, const Array* const* x, const Array& y, const dou
   });
 }
 
+// Whether x runs fastest along another dimension than its last, so that a row of it touches a cache line an
+// element: a transpose, or channels last. Expanded operands are not copied, they would grow.
+bool is_transposed(const Array& x) {
+  int last = -1, fastest = -1;
+  for (int d = x.ndim - 1; d >= 0; --d) {
+    if (x.shape[d] == 1) continue;
+    if (x.stride[d] == 0) return false;
+    if (last < 0) last = fastest = d;
+    if (std::abs(x.stride[d]) < std::abs(x.stride[fastest])) fastest = d;
+  }
+  return fastest != last && x.shape[fastest] >= 8 && x.shape[last] >= 8;
+}
+
+// A transposed operand, copied by copy's tiles.
+struct Straightened {
+  Array array;
+  int64_t stride[kMaxDims];
+  size_t bytes = 0;
+
+  Straightened() = default;
+  Straightened(const Straightened&) = delete;
+  Straightened& operator=(const Straightened&) = delete;
+  ~Straightened() {
+    if (bytes) release(array.data, bytes);
+  }
+  // False: no memory, or no such copy; the operand is walked as it is.
+  bool take(const Array& x) {
+    array = x;
+    int64_t step = item_size(x.dtype);
+    bytes = static_cast<size_t>(x.size * step);
+    array.data = static_cast<char*>(allocate(bytes));
+    if (!array.data) {
+      bytes = 0;
+      return false;
+    }
+    for (int d = x.ndim - 1; d >= 0; --d) {
+      stride[d] = step;
+      step *= x.shape[d];
+    }
+    array.stride = stride;
+    array.contiguous = true;
+    return copy({x, x.dtype, array}).code == Code::kOk;
+  }
+};
+
 }  // namespace
 
-void run_rows(RowFunction f, int count, const Array* const* x, const Array& y,
+void run_rows(RowFunction f, int count, const Array* const* operands, const Array& y,
               const double* options) {
   if (y.size == 0) return;
+  Straightened straight[kMaxOperands];
+  const Array* x[kMaxOperands];
+  for (int k = 0; k < count; ++k) {
+    x[k] = operands[k];
+    if (!x[k]->contiguous && x[k]->size >= kLeastCopy && is_transposed(*x[k]) &&
+        straight[k].take(*x[k])) {
+      x[k] = &straight[k].array;
+    }
+  }
   alignas(64) char repeated[kMaxOperands][GS_VECTOR_BYTES];
   Row row;
   int64_t bytes[kMaxOperands];
   bool whole = true;
   for (int k = 0; k < count; ++k) {
-    bytes[k] = bytes_of(x[k]->dtype);
+    bytes[k] = item_size(x[k]->dtype);
     row.x[k] = x[k]->data;
     row.step[k] = 1;
     if (x[k]->contiguous && x[k]->size == y.size) continue;
@@ -184,7 +235,7 @@ void run_rows(RowFunction f, int count, const Array* const* x, const Array& y,
     }
   }
   if (whole) {
-    const int64_t y_bytes = bytes_of(y.dtype);
+    const int64_t y_bytes = item_size(y.dtype);
     row.options = options;
     row.stream = beyond_cache(y.size * y_bytes) && is_vector_aligned(y.data);
     parallel_for(y.size, kBlock, [&](int64_t begin, int64_t end) {
