@@ -10,7 +10,7 @@ from ..autograd.op import op
 from ..autograd.promotion import result_dtype
 from ..tensor import Tensor
 from . import creation
-from .elementwise import div, mul, sub
+from .elementwise import div, sub
 from .install import method
 from .math import reciprocal, sqrt, square, trunc
 from .reduce import sum_to_shape
@@ -190,8 +190,6 @@ def pow(input: Any, exponent: Any) -> Tensor:
             # What people mostly write, exact to rounding and quicker.
             if exponent == 2:
                 return square(input)
-            if exponent == 3:
-                return mul(square(input), input)
             if exponent == 0.5:
                 return sqrt(input)
             if exponent == -1:
