@@ -179,3 +179,29 @@ def test_changes_in_place_by_index() -> None:
 def test_cat_promotes() -> None:
     mixed = gs.cat([gs.ones(2), gs.ones(2, dtype=gs.int64), gs.ones(1, dtype=gs.float64)])
     assert mixed.dtype is gs.float64 and mixed.tolist() == [1.0] * 5
+
+
+def test_negative_indices_where_pytorch_takes_them(device: str) -> None:
+    x = gs.arange(6.0, device=device).reshape(2, 3)
+    last = gs.tensor([[-1], [0]], device=device)
+    assert gs.take_along_dim(x, last, 1).tolist() == [[2.0], [3.0]]
+    assert gs.take_along_dim(x, gs.tensor([-1, 1], device=device)).tolist() == [5.0, 1.0]
+    filled = x.index_fill(1, gs.tensor([-1], device=device), 9)
+    assert filled.tolist() == [[0.0, 1.0, 9.0], [3.0, 4.0, 9.0]]
+    with pytest.raises(IndexError, match="index out of range"):
+        gs.take_along_dim(x, gs.tensor([[-4]], device=device), 1)
+
+
+@pytest.mark.parametrize("diagonal", [2**63 - 1, 2**62, -(2**63), 2**31, -(2**31)])
+def test_diagonals_far_beyond_the_corners(diagonal: int, device: str) -> None:
+    x = gs.ones(2, 3, device=device)
+    everything, nothing = x.tolist(), gs.zeros(2, 3).tolist()
+    assert gs.tril(x, diagonal).tolist() == (everything if diagonal > 0 else nothing)
+    assert gs.triu(x, diagonal).tolist() == (nothing if diagonal > 0 else everything)
+
+
+def test_sizes_beyond_63_bits_are_refused_by_name() -> None:
+    with pytest.raises(RuntimeError, match="expand: more bytes than 63 bits"):
+        gs.zeros(1, 1).expand(2**40, 2**40)
+    with pytest.raises(RuntimeError, match="63 bits"):
+        gs.zeros(4).repeat(2**62)

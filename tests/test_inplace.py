@@ -224,3 +224,10 @@ def test_in_place_refusals() -> None:
     y.exp_()
     with pytest.raises(RuntimeError, match="changed in place"):
         z.sum().backward()
+
+
+def test_a_result_of_more_dims_is_refused() -> None:
+    x = gs.ones(2)
+    with pytest.raises(RuntimeError, match="div_: the result must have the tensor's shape"):
+        x.div_(gs.ones(1, 1))
+    assert x.divide_(2).true_divide_(2).multiply_(8).subtract_(1).tolist() == [1.0, 1.0]

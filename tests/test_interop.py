@@ -161,3 +161,18 @@ def test_tensors_like_another() -> None:
     assert gs.int8.is_signed and not gs.uint8.is_signed and not gs.float32.is_complex
     assert gs.is_nonzero(gs.tensor(2)) and not gs.is_nonzero(gs.tensor([0.0]))
     assert gs.zeros(2, dtype=float).dtype is gs.float64
+
+
+def test_numpys_names_of_arguments() -> None:
+    x = gs.arange(6.0).reshape(2, 3)
+    for name in ("sum", "mean", "prod", "amax", "var", "std", "any", "all", "argmax", "logsumexp"):
+        function = getattr(gs, name)
+        y = function(x, axis=1, keepdims=True)
+        assert y.shape == (2, 1) and y.tolist() == function(x, dim=1, keepdim=True).tolist()
+    assert x.max(axis=0).values.tolist() == [3.0, 4.0, 5.0]
+    assert gs.cat([x, x], axis=1).shape == (2, 6) and gs.stack([x, x], axis=2).shape == (2, 3, 2)
+    assert x.unsqueeze(axis=0).squeeze(axis=0).shape == (2, 3)
+    assert gs.softmax(x, axis=0).shape == x.cumsum(axis=1).shape == (2, 3)
+    assert np.sum(x).item() == 15.0 and np.mean(x, axis=0).tolist() == [1.5, 2.5, 3.5]
+    with pytest.raises(TypeError, match="sum: dim and axis are one argument"):
+        gs.sum(x, dim=0, axis=0)

@@ -171,3 +171,64 @@ def test_second_derivative_of_half() -> None:
     (g,) = gs.autograd.grad((x**3.0).sum(), x, create_graph=True)
     (second,) = gs.autograd.grad(g.sum(), x)
     assert second.dtype is gs.float16 and second.tolist() == [6.0, 12.0]
+
+
+@pytest.mark.parametrize("dtype", [gs.uint8, gs.int8, gs.int16, gs.int32, gs.int64])
+def test_integers_where_kernels_have_floating_point_alone(dtype: gs.dtype, device: str) -> None:
+    x = gs.tensor([1, 2, 3], dtype=dtype, device=device)
+    for name in ("floor", "ceil", "trunc", "round"):
+        y = getattr(gs, name)(x)
+        assert y.dtype is dtype and y.tolist() == [1, 2, 3]
+    assert x.square().tolist() == [1, 4, 9] and x.clone().square_().dtype is dtype
+    assert gs.nn.functional.relu(x - 2).tolist()[1:] == [0, 1]
+    assert gs.addcmul(x, x, x, value=2).tolist() == [3, 10, 21]
+    index = gs.tensor([0, 0, 1], device=device)
+    assert gs.zeros(2, dtype=dtype, device=device).index_add(0, index, x).tolist() == [3, 3]
+    assert gs.zeros(2, dtype=dtype, device=device).scatter_add(0, index, x).tolist() == [3, 3]
+    assert x.prod(dtype=dtype).dtype is dtype and x.cumprod(0, dtype=dtype).tolist() == [1, 2, 6]
+    product = x.reshape(1, 3) @ x.reshape(3, 1)
+    assert product.dtype is dtype and product.tolist() == [[14]]
+    with pytest.raises(RuntimeError, match="round: decimals needs floating point"):
+        gs.round(x, decimals=1)
+
+
+def test_what_becomes_an_integer_has_no_gradient() -> None:
+    x = gs.tensor([1.7, -2.2]).requires_grad_()
+    assert not x.long().requires_grad and not x.to(gs.bool).requires_grad
+    assert not x.sum(dtype=gs.int64).requires_grad and x.double().requires_grad
+
+
+def test_operands_of_addcmul_and_alpha_are_promoted() -> None:
+    x, a = gs.ones(2, dtype=gs.float64), gs.tensor([1, 2])
+    assert gs.addcmul(x, a, a).tolist() == [2.0, 5.0]
+    assert gs.addcdiv(x, a, a.float()).dtype is gs.float64
+    half = gs.ones(2).bfloat16()
+    assert gs.add(half, a, alpha=0.5).dtype is gs.bfloat16
+    assert gs.add(gs.ones(2, dtype=gs.uint8), a > 1, alpha=2).dtype is gs.uint8
+    # What is written into a tensor of another dtype: each gradient has its own.
+    x, y = gs.ones(2).half().requires_grad_(), gs.ones(2, dtype=gs.float64).requires_grad_()
+    (x.clone().add_(y)).float().sum().backward()
+    assert x.grad is not None and x.grad.dtype is gs.float16
+    assert y.grad is not None and y.grad.dtype is gs.float64
+
+
+def test_half_where_float32_was_assumed(device: str) -> None:
+    x = gs.tensor([[1.26, 3.14], [0.5, -1.0]], device=device)
+    for dtype in (gs.float16, gs.bfloat16):
+        y = gs.logsumexp(x.to(dtype), 1)
+        assert y.dtype is dtype and y.float().tolist() == pytest.approx([3.28, 0.7], rel=1e-2)
+        rounded = x.to(dtype).round(decimals=1)
+        assert rounded.dtype is dtype
+        wanted = x.to(dtype).float().round(decimals=1).to(dtype)
+        assert rounded.tolist() == wanted.tolist()
+        layer = gs.nn.BatchNorm1d(2).to(device).to(dtype)
+        assert layer(x.to(dtype)).dtype is dtype and layer.running_mean.dtype is dtype
+        assert layer.running_mean.float().tolist() == pytest.approx([0.088, 0.107], rel=2e-2)
+
+
+def test_logsumexp_of_nothing(device: str) -> None:
+    x = gs.zeros(2, 0, device=device).requires_grad_()
+    y = gs.logsumexp(x, 1)
+    assert y.tolist() == [-float("inf")] * 2 and gs.logsumexp(x, 0).shape == (0,)
+    y.sum().backward()
+    assert x.grad is not None and x.grad.shape == (2, 0)

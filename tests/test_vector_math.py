@@ -206,3 +206,13 @@ def test_same_bits_at_every_place(isa):
             assert np.array_equal(kernel(x[i:]), whole[i:], equal_nan=True)
         assert np.array_equal(kernel(x[::-1]), whole[::-1], equal_nan=True)
         assert np.array_equal(kernel(x[::3]), whole[::3], equal_nan=True)
+
+
+def test_mish_far_out(device: str) -> None:
+    for dtype, values in ((gs.float32, [1e30, 1e4]), (gs.float64, [1e30, 1e300, 1e4])):
+        x = gs.tensor(values, dtype=dtype, device=device).requires_grad_()
+        y = gs.nn.functional.mish(x)
+        (slope,) = gs.autograd.grad(y.sum(), x, create_graph=True)
+        assert slope.tolist() == [1.0] * len(values)
+        (curvature,) = gs.autograd.grad(slope.sum(), x)
+        assert all(abs(v) < 1e-6 for v in curvature.tolist())

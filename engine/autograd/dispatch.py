@@ -365,6 +365,10 @@ def _failed(
         half = promotion.halves(arrays)
         if half is not None:
             return _through_float32(op, inputs, options, half)
+        if op.name in promotion.WHOLE or op.name in promotion.THROUGH_INT64:
+            whole = promotion.of_integers(RECORDING, op.name, inputs, options)
+            if whole is not None:
+                return whole
     raise word(fault, op.name, op.inputs, arrays, options) from None
 
 

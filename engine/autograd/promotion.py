@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 
 from ..dtype import (
+    bool_,
     combined_dtype,
     dtype_of_number,
     float32,
     from_numpy_dtype,
     get_default_dtype,
+    int64,
     promote_types,
 )
 from ..dtype import dtype as DType
@@ -30,10 +32,13 @@ from ..tensor import Tensor
 
 __all__ = [
     "FLOATING",
+    "THROUGH_INT64",
+    "WHOLE",
     "added",
     "floated",
     "halves",
     "narrowed",
+    "of_integers",
     "promoted",
     "result_dtype",
     "widened",
@@ -105,6 +110,40 @@ def floated(inputs: Sequence[Any]) -> tuple[Any, ...] | None:
         for t in inputs
     ]
     return None if all(a is b for a, b in zip(result, inputs, strict=True)) else tuple(result)
+
+
+#: What ops without an integer kernel are on integers and bools, by ops that have one.
+WHOLE: dict[str, Any] = {
+    "floor": lambda k, x: k.copy(x, x._data.dtype),
+    "ceil": lambda k, x: k.copy(x, x._data.dtype),
+    "trunc": lambda k, x: k.copy(x, x._data.dtype),
+    "round": lambda k, x: k.copy(x, x._data.dtype),
+    "relu": lambda k, x: k.maximum(x, 0),
+    "square": lambda k, x: k.pow(x, 2),
+    "addcmul": lambda k, x, a, b, value: k.add(x, k.mul(k.mul(a, b), int(value))),
+}
+
+#: Sums and products of small integers: in int64, and back.
+THROUGH_INT64 = frozenset(
+    ("sum", "prod", "cumsum", "cumprod", "index_sum", "scatter_sum", "matmul")
+)
+
+
+def of_integers(k: Any, name: str, inputs: Sequence[Any], options: tuple[Any, ...]) -> Any:
+    """An op on integers that its kernel refused, by other ops (k); None: it is not that."""
+    x = inputs[0]
+    if not isinstance(x, Tensor) or x.dtype.is_floating_point:
+        return None
+    if name in THROUGH_INT64:
+        if x.dtype is int64 or (name == "matmul" and x.dtype is bool_):
+            return None
+        wide = [t.to(int64) if isinstance(t, Tensor) else t for t in inputs]
+        return getattr(k, name)(*wide, *options).to(x.dtype)
+    if any(isinstance(t, Tensor) and t.dtype.is_floating_point for t in inputs) or any(
+        not float(v).is_integer() for v in options
+    ):
+        return None
+    return WHOLE[name](k, *inputs, *options)
 
 
 # ---- float16 and bfloat16 ----

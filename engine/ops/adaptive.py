@@ -62,10 +62,10 @@ def adaptive_max_pool(k, x, out_shape):
 def _(k, saved, grad_y, need, out_shape):
     indices, x_shape = saved
     # Only where the maxima stood matters: this window reaches the whole plane from every output.
-    plane = x_shape[2:]
-    reach = tuple([2 * n for n in plane])
-    ones = (1,) * len(plane)
-    return (k.max_pool_bwd(grad_y, indices, x_shape, reach, ones, plane, ones),)
+    outputs = tuple(grad_y.shape[2:])
+    reach = tuple([n + m for n, m in zip(x_shape[2:], outputs, strict=True)])
+    ones = (1,) * len(outputs)
+    return (k.max_pool_bwd(grad_y, indices, x_shape, reach, ones, outputs, ones),)
 
 
 # ---- the public functions ----

@@ -9,7 +9,7 @@ from ..autograd.dispatch import apply
 from ..autograd.op import op
 from ..tensor import Tensor
 from . import shapes
-from .install import method
+from .install import method, numpy_names
 from .operands import need_tensors
 from .view import (
     _sizes,
@@ -97,6 +97,7 @@ def _part(input: Tensor, d: int, start: int, length: int) -> Tensor:
     return apply(slice_, (input,), (begin, (1,) * len(shape), kept))
 
 
+@numpy_names
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """The tensors side by side along a new dimension.
 
@@ -160,6 +161,7 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Te
 
 
 @method("chunk")
+@numpy_names
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of at most `chunks` pieces of equal size along `dim`; the last may be smaller.
 
@@ -181,6 +183,7 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
 
 
 @method("unbind")
+@numpy_names
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of the slices along `dim`, without it.
 

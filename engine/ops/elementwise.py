@@ -6,6 +6,7 @@ from typing import Any
 
 from ..autograd.dispatch import binary, unary
 from ..autograd.op import op
+from ..autograd.promotion import result_dtype
 from ..tensor import Tensor
 from .install import method
 from .reduce import sum_to_shape
@@ -190,6 +191,8 @@ def _scaled(name: str, input: Any, other: Any, alpha: float) -> Any:
         for v in (input, other)
     ):
         raise RuntimeError(f"{name}: alpha must be an integer beside integers; got {alpha}")
+    if isinstance(other, Tensor):
+        other = other.to(result_dtype((input, other)))
     return other * alpha
 
 
@@ -240,7 +243,7 @@ def mul(input: Any, other: Any) -> Tensor:
     return binary(mul_, input, other)
 
 
-@method("__truediv__", "div", "divide")
+@method("__truediv__", "div", "divide", "true_divide")
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
     """The quotient, element by element; shapes broadcast. Integers give floating point.
 

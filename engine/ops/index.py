@@ -140,6 +140,13 @@ def index_tensor(name: str, index: Any, argument: str = "index") -> Tensor:
     return index.to(int64)
 
 
+def _from_the_front(index: Tensor, size: int) -> Tensor:
+    """The index with what is negative counted from the end, as PyTorch does in few functions."""
+    from .choose import where
+
+    return where(index < 0, index + size, index)
+
+
 def flat_nonzero(mask: Tensor) -> Tensor:
     """The places in mask.flat that are not 0."""
     flat = mask.detach().reshape(-1)
@@ -212,7 +219,8 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     need_tensors("take_along_dim", input=input)
     indices = index_tensor("take_along_dim", indices, "indices")
     if dim is None:
-        return gather(input.reshape(-1), 0, indices.reshape(-1))
+        every = _from_the_front(indices.reshape(-1), input._data.size)
+        return gather(input.reshape(-1), 0, every)
     shape, wanted = list(input._data.shape), list(indices._data.shape)
     d = shapes.dim("take_along_dim", dim, len(shape))
     if len(shape) != len(wanted):
@@ -223,6 +231,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     for i in range(len(shape)):
         if i != d:
             shape[i] = wanted[i] = wanted[i] if shape[i] == 1 else shape[i]
+    indices = _from_the_front(indices, shape[d] if shape else 1)
     return gather(input.expand(shape), d, indices.expand(wanted))
 
 
@@ -423,6 +432,7 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
         RuntimeError: a value that is a tensor with dimensions.
     """
     d, index = _along("index_fill", input, dim, index)
+    index = _from_the_front(index, input._data.shape[d] if input._data.shape else 1)
     if isinstance(value, Tensor):
         if value._data.shape:
             raise RuntimeError(
@@ -503,4 +513,7 @@ def _triangle(name: str, input: Tensor, diagonal: Any, upper: bool) -> Tensor:
     need_tensors(name, input=input)
     if len(input._data.shape) < 2:
         raise RuntimeError(f"{name}: at least 2 dims; got shape {tuple(input._data.shape)}")
-    return apply(triangle_, (input,), (shapes._index(name, "diagonal", diagonal), upper))
+    rows, columns = input._data.shape[-2:]
+    # Beyond the corners nothing changes, and the kernels' sums stay within 64 bits.
+    diagonal = max(-rows, min(shapes._index(name, "diagonal", diagonal), columns))
+    return apply(triangle_, (input,), (diagonal, upper))

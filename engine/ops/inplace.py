@@ -40,8 +40,14 @@ def _change(name: str, input: Tensor, value: Tensor) -> Tensor:
             f"{name}: the result, {value.dtype.name}, cannot be written into {input.dtype.name} "
             "(use the form that is not in place)"
         )
+    if len(value._data.shape) > len(input._data.shape):
+        raise RuntimeError(
+            f"{name}: the result must have the tensor's shape; got {tuple(value._data.shape)} for "
+            f"{tuple(input._data.shape)} (use the form that is not in place)"
+        )
     recorded = mode.enabled and (input._requires_grad or value._requires_grad)
     if recorded:
+        value = _to(value, input.dtype)  # on the tape: the gradients take their own dtypes
         refuse_leaf(name, input)
     copy_into = input._table().copy_into
     call(name, copy_into, ("self", "value"), input._data, value._data)
@@ -97,7 +103,7 @@ def _add_(input: Tensor, other: Any, *, alpha: float = 1) -> Tensor:
     return _change("add_", input, elementwise.add(input, other, alpha=alpha))
 
 
-@method("sub_", "__isub__")
+@method("sub_", "__isub__", "subtract_")
 def _sub_(input: Tensor, other: Any, *, alpha: float = 1) -> Tensor:
     """Subtracts alpha * other in place."""
     return _change("sub_", input, elementwise.sub(input, other, alpha=alpha))
@@ -147,14 +153,14 @@ def in_place(name: str, function: Callable[..., Tensor]) -> Callable[..., Tensor
     return change
 
 
-@method("mul_", "__imul__")
+@method("mul_", "__imul__", "multiply_")
 def _mul_(input: Tensor, other: Any) -> Tensor:
     """Multiplies by other in place."""
     old, other = _old(input, other)
     return _change("mul_", input, old * other)
 
 
-@method("div_", "__itruediv__")
+@method("div_", "__itruediv__", "divide_", "true_divide_")
 def _div_(input: Tensor, other: Any, *, rounding_mode: str | None = None) -> Tensor:
     """Divides by other in place."""
     old, other = _old(input, other)

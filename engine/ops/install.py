@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 from ..tensor import Tensor
 
-__all__ = ["method"]
+__all__ = ["method", "numpy_names"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def numpy_names(function: _F) -> _F:
+    """Decorator: `dim` and `keepdim` may be called `axis` and `keepdims`, as NumPy does."""
+
+    @wraps(function)
+    def renamed(*args: Any, **options: Any) -> Any:
+        if options:
+            for other, name in (("axis", "dim"), ("keepdims", "keepdim")):
+                if other in options:
+                    if name in options:
+                        raise TypeError(f"{function.__name__}: {name} and {other} are one argument")
+                    options[name] = options.pop(other)
+            if "out" in options and options["out"] is None:  # as np.sum(tensor) calls it
+                del options["out"]
+        return function(*args, **options)
+
+    return cast(_F, renamed)
 
 
 def method(*names: str) -> Callable[[_F], _F]:

@@ -8,7 +8,7 @@ from ..dtype import dtype as DType
 from ..dtype import int64, uint8
 from ..tensor import Tensor
 from . import shapes
-from .install import method
+from .install import method, numpy_names
 from .loss_options import reduction_code
 from .operands import need_tensors
 
@@ -149,6 +149,7 @@ def _(k, saved, grad, need, softmax, smoothing, ignore_index, reduction):
 
 
 @method("log_softmax")
+@numpy_names
 def log_softmax(input: Tensor, dim: int, dtype: DType | None = None) -> Tensor:
     """The logarithm of softmax, computed without overflow.
 

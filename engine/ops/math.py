@@ -7,6 +7,7 @@ from typing import Any
 
 from ..autograd.dispatch import apply, unary
 from ..autograd.op import op
+from ..dtype import float32
 from ..tensor import Tensor
 from .install import method
 from .operands import need_tensors
@@ -244,7 +245,7 @@ def _(k, saved, grad_y, need):
     )
 
 
-@op(inputs="x a b", kernel="addcmul", formula="y = x + value * a * b")
+@op(inputs="x| a| b|", kernel="addcmul", formula="y = x + value * a * b")
 def addcmul_(k, x, a, b, value):
     return k.addcmul(x, a, b, value), (tuple(x.shape), a, b)
 
@@ -260,7 +261,7 @@ def _(k, saved, grad_y, need, value):
     )
 
 
-@op(inputs="x a b", kernel="addcdiv", formula="y = x + value * a / b")
+@op(inputs="x| a| b|", kernel="addcdiv", formula="y = x + value * a / b")
 def addcdiv_(k, x, a, b, value):
     return k.addcdiv(x, a, b, value), (tuple(x.shape), a, b)
 
@@ -429,6 +430,10 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     if decimals == 0:
         return unary(round_, input)
     need_tensors("round", input=input)
+    if not input.dtype.is_floating_point:
+        raise RuntimeError(f"round: decimals needs floating point; got {input.dtype} (.float())")
+    if input.dtype.itemsize == 2:  # rounded to the half dtype once
+        return round(input.to(float32), decimals=decimals).to(input.dtype)
     power = 10.0 ** builtins.abs(decimals)
     if decimals > 0:
         return unary(round_, input * power) / power

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..autograd.dispatch import apply
 from ..autograd.op import op
+from ..autograd.promotion import halves, widened
 from ..errors import call
 from ..tensor import Tensor
 from . import math, pool, shapes
@@ -312,10 +313,17 @@ def _move(
         return
     if running_mean is None or running_var is None:
         raise RuntimeError(f"{name}: running_mean and running_var must be given both, or neither")
+    table = input_table(mean)
     arrays = (running_mean._data, running_var._data, mean._data, var._data)
     names = ("running_mean", "running_var", "mean", "var")
-    update = input_table(mean).batch_norm_update
-    call(name, update, names, *arrays, float(momentum), count)
+    if halves(arrays) is None:
+        call(name, table.batch_norm_update, names, *arrays, float(momentum), count)
+    else:  # as other ops do: in float32, rounded once
+        wide = widened(arrays)
+        call(name, table.batch_norm_update, names, *wide, float(momentum), count)
+        for old, new in zip(arrays[:2], wide[:2], strict=True):
+            if old is not new:
+                table.copy_into(old, table.copy(new, old.dtype))
     running_mean._version[0] += 1
     running_var._version[0] += 1
 

@@ -11,7 +11,7 @@ from ..dtype import bool_, int64, uint8
 from ..dtype import dtype as DType
 from ..tensor import Tensor
 from . import shapes
-from .install import method
+from .install import method, numpy_names
 from .operands import ValuesIndices, need_tensors
 
 __all__ = [
@@ -210,6 +210,7 @@ def _summed(input: Any, dtype: DType | None) -> DType | None:
 
 
 @method("sum")
+@numpy_names
 def sum(
     input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: DType | None = None
 ) -> Tensor:
@@ -230,6 +231,7 @@ def sum(
 
 
 @method("prod")
+@numpy_names
 def prod(
     input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: DType | None = None
 ) -> Tensor:
@@ -252,6 +254,7 @@ def prod(
 
 
 @method("mean")
+@numpy_names
 def mean(
     input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: DType | None = None
 ) -> Tensor:
@@ -288,6 +291,7 @@ def _extreme(name: str, record: Any, input: Any, dim: Any, keepdim: bool) -> Ten
 
 
 @method("amax")
+@numpy_names
 def amax(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
     """The maximum over `dim`, or over everything; NaN wins. Equal maxima share the gradient.
 
@@ -305,6 +309,7 @@ def amax(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
 
 
 @method("amin")
+@numpy_names
 def amin(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
     """The minimum over `dim`, or over everything; NaN wins. Equal minima share the gradient.
 
@@ -347,6 +352,7 @@ def _along(name: str, record: Any, input: Tensor, dim: Any, keepdim: bool) -> Va
 
 
 @method("max")
+@numpy_names
 def max(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
     """The maximum of all elements; with `dim`, (values, indices) along it. NaN wins.
 
@@ -370,6 +376,7 @@ def max(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = N
 
 
 @method("min")
+@numpy_names
 def min(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
     """The minimum of all elements; with `dim`, (values, indices) along it. NaN wins.
 
@@ -403,6 +410,7 @@ def _place(name: str, record: Any, input: Any, dim: Any, keepdim: bool) -> Tenso
 
 
 @method("argmax")
+@numpy_names
 def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The int64 index of the first maximum along `dim`; without it, in the flattened tensor.
 
@@ -416,6 +424,7 @@ def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
 
 
 @method("argmin")
+@numpy_names
 def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The int64 index of the first minimum along `dim`; without it, in the flattened tensor.
 
@@ -436,6 +445,7 @@ def _truth(name: str, record: Any, input: Any, dim: Any, keepdim: bool) -> Tenso
 
 
 @method("any")
+@numpy_names
 def any(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """Whether any element over `dim` is not 0; false where there is nothing.
 
@@ -453,6 +463,7 @@ def any(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
 
 
 @method("all")
+@numpy_names
 def all(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """Whether no element over `dim` is 0; true where there is nothing.
 

@@ -10,7 +10,7 @@ from ..dtype import dtype as DType
 from ..dtype import int64
 from ..tensor import Tensor
 from . import shapes
-from .install import method
+from .install import method, numpy_names
 from .operands import need_tensors
 
 __all__ = ["cumprod", "cumsum"]
@@ -87,6 +87,7 @@ def _cumulated(name: str, record: Any, input: Any, dim: Any, dtype: DType | None
 
 
 @method("cumsum")
+@numpy_names
 def cumsum(input: Tensor, dim: int, *, dtype: DType | None = None) -> Tensor:
     """The sums of the elements up to each along `dim`; of integers and bools in int64.
 
@@ -102,6 +103,7 @@ def cumsum(input: Tensor, dim: int, *, dtype: DType | None = None) -> Tensor:
 
 
 @method("cumprod")
+@numpy_names
 def cumprod(input: Tensor, dim: int, *, dtype: DType | None = None) -> Tensor:
     """The products of the elements up to each along `dim`; of integers and bools in int64.
 

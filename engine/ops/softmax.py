@@ -9,7 +9,7 @@ from ..autograd.op import op
 from ..dtype import dtype as DType
 from ..tensor import Tensor
 from . import elementwise, shapes
-from .install import method
+from .install import method, numpy_names
 from .operands import need_tensors
 
 __all__ = ["softmax"]
@@ -65,6 +65,7 @@ def _softmax(
 
 
 @method("softmax")
+@numpy_names
 def softmax(
     input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: DType | None = None
 ) -> Tensor:

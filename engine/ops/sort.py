@@ -11,7 +11,7 @@ from ..tensor import Tensor
 from . import shapes
 from .creation import zeros_like
 from .index import gather_dim_
-from .install import method
+from .install import method, numpy_names
 from .operands import ValuesIndices, need_tensors
 from .view import permute_
 
@@ -66,6 +66,7 @@ def _at(input: Tensor, indices: Tensor, d: int) -> ValuesIndices:
 
 
 @method("sort")
+@numpy_names
 def sort(
     input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False
 ) -> ValuesIndices:
@@ -83,6 +84,7 @@ def sort(
 
 
 @method("argsort")
+@numpy_names
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
     """The int64 indices that sort along `dim`; see sort.
 
@@ -99,6 +101,7 @@ def msort(input: Tensor) -> Tensor:
 
 
 @method("topk")
+@numpy_names
 def topk(
     input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
 ) -> ValuesIndices:

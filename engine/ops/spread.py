@@ -13,7 +13,8 @@ from ..dtype import dtype as DType
 from ..dtype import get_default_dtype
 from ..tensor import Tensor
 from . import shapes
-from .install import method
+from .elementwise import exp, log
+from .install import method, numpy_names
 from .operands import need_tensors
 from .reduce import amax, amin, mean, sum
 
@@ -132,8 +133,9 @@ def _(k, saved, grad_y, need, dims, out_shape):
 @op(inputs="x", formula="y = ln of the sum of e^x over dims")
 def logsumexp_(k, x, dims, out_shape):
     # An infinite maximum would leave inf - inf: the largest number does as well.
+    largest = k.amax(x, dims, out_shape)
     limit = float(np.finfo(x.dtype).max)
-    center = k.clamp(k.amax(x, dims, out_shape), -limit, limit)
+    center = k.clamp(largest, -limit, limit)
     y = k.add(k.log(k.sum_exp(x, center, dims, out_shape)), center)
     return y, (x, y)
 
@@ -172,6 +174,7 @@ def _correction(name: str, dim: Any, unbiased: Any, correction: Any) -> tuple[An
 
 
 @method("var")
+@numpy_names
 def var(
     input: Tensor,
     dim: Any = None,
@@ -202,6 +205,7 @@ def var(
 
 
 @method("std")
+@numpy_names
 def std(
     input: Tensor,
     dim: Any = None,
@@ -304,6 +308,7 @@ def norm(
 
 
 @method("logsumexp")
+@numpy_names
 def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
     """The logarithm of the sum of e^x over `dim`, without overflow.
 
@@ -321,4 +326,6 @@ def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
     """
     if isinstance(input, Tensor) and not input.dtype.is_floating_point:
         input = input.to(get_default_dtype())
+    if isinstance(input, Tensor) and input._data.size == 0:  # no maximum: ln 0 is -inf
+        return log(sum(exp(input), dim, keepdim))
     return _apply("logsumexp", logsumexp_, input, dim, keepdim)

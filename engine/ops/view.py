@@ -15,7 +15,7 @@ from ..kernels.views import view_strides
 from ..memory_format import contiguous_format
 from ..tensor import Tensor
 from . import shapes
-from .install import method
+from .install import method, numpy_names
 
 __all__ = [
     "cat",
@@ -268,6 +268,8 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
             f"movedim: source and destination must be as many dims, each once; "
             f"got {source}, {destination}"
         )
+    if n == 0:
+        return apply(permute_, (input,), ((),))
     order = [-1] * n
     for s, d in zip(src, dst, strict=True):
         order[d] = s
@@ -276,6 +278,7 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
 
 
 @method("squeeze")
+@numpy_names
 def squeeze(input: Tensor, dim: Any = None) -> Tensor:
     """A view without the dimensions of size 1 (all, or those of `dim` that have it).
 
@@ -290,6 +293,7 @@ def squeeze(input: Tensor, dim: Any = None) -> Tensor:
 
 
 @method("unsqueeze")
+@numpy_names
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """A view with a dimension of size 1 put in at `dim`.
 
@@ -318,7 +322,7 @@ def expand(input: Tensor, shape: Sequence[int]) -> Tensor:
         raise RuntimeError(
             f"expand: only dims of size 1 can be repeated; got {old} to {tuple(shape)}"
         )
-    return apply(expand_, (input,), (tuple(new),))
+    return apply(expand_, (input,), (shapes._countable("expand", tuple(new)),))
 
 
 @method("expand")
@@ -364,6 +368,7 @@ def clone(input: Tensor, *, memory_format: Any = contiguous_format) -> Tensor:
     return apply(permute_, (moved,), (inverse,))
 
 
+@numpy_names
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """The tensors behind one another along `dim`.
 
@@ -380,6 +385,8 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
             parts = tuple([t.to(dtype) for t in parts])
     if not parts or not all(isinstance(t, Tensor) for t in parts):
         raise TypeError(f"cat: tensors must be a sequence of tensors; got {tensors!r}")
+    kept = tuple([t for t in parts if t._data.shape != (0,)])  # those of shape (0,) fit anywhere
+    parts = kept or parts[:1]
     if not parts[0]._data.shape:
         raise RuntimeError("cat: tensors must have at least one dimension; got shape ()")
     d = shapes.dim("cat", dim, len(parts[0]._data.shape))
@@ -423,6 +430,8 @@ def _to(
     if dtype is not None:
         wanted = to_numpy_dtype(dtype)
         if result._data.dtype != wanted:
+            if not dtype.is_floating_point and result._requires_grad:
+                result = result.detach()  # what is whole has no gradient
             result = apply(copy_, (result,), (wanted,))
     if memory_format is not None and memory_format.order is not None:
         result = contiguous(result, memory_format)

@@ -94,8 +94,10 @@ GS_INLINE V curvature(V p, V x) const {
 
 // x w, w = tanh(ln(1 + e^x)) = n / (n + 2), n = e^x (e^x + 2)
 GS_ACTIVATION(Mish)
+// Where w rounds to 1 and 1 - w to nothing: x beyond it must not multiply what is left of that.
+static GS_INLINE V within(V x) { return lesser(splat<T>(T(sizeof(T) == 4 ? 20 : 40)), x); }
 static GS_INLINE void share(V x, V& w, V& rest) {  // rest = 1 - w
-  const V e = vexp<T>(lesser(splat<T>(T(sizeof(T) == 4 ? 20 : 40)), x));
+  const V e = vexp<T>(within(x));
   const V n = e * (e + T(2));
   w = n / (n + T(2));
   rest = T(2) / (n + T(2));
@@ -108,13 +110,13 @@ GS_INLINE V value(V x) const {
 GS_INLINE V slope(V g, V x) const {
   V w, rest;
   share(x, w, rest);
-  return g * (w + x * vsigmoid<T>(x) * rest * (w + T(1)));
+  return g * (w + within(x) * vsigmoid<T>(x) * rest * (w + T(1)));
 }
 GS_INLINE V curvature(V p, V x) const {
   V w, rest;
   share(x, w, rest);
   const V s = vsigmoid<T>(x);
-  return p * (s * rest * (w + T(1)) * (x * (T(1) - s - w * s * T(2)) + T(2)));
+  return p * (s * rest * (w + T(1)) * (within(x) * (T(1) - s - w * s * T(2)) + T(2)));
 }
 }
 ;

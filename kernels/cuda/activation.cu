@@ -81,9 +81,13 @@ struct Function {
     return (x * x * T(3 * 0.044715) + T(1)) * T(0.7978845608028654);
   }
   // mish: tanh(ln(1 + e^x)) = n / (n + 2), n = e^x (e^x + 2), and 1 minus it.
-  static __device__ __forceinline__ T mish_share(T x, T& rest) {
+  // Beyond mish_within, 1 minus it is nothing, which a large x must not multiply.
+  static __device__ __forceinline__ T mish_within(T x) {
     const T most = sizeof(T) == 4 ? 20 : 40;
-    const T e = exponential(x > most ? most : x);
+    return x > most ? most : x;
+  }
+  static __device__ __forceinline__ T mish_share(T x, T& rest) {
+    const T e = exponential(mish_within(x));
     const T n = e * (e + T(2));
     rest = T(2) / (n + T(2));
     return n / (n + T(2));
@@ -135,7 +139,7 @@ struct Function {
       case kMish: {
         T rest;
         const T w = mish_share(x, rest);
-        return g * (w + x * logistic(x) * rest * (w + T(1)));
+        return g * (w + mish_within(x) * logistic(x) * rest * (w + T(1)));
       }
       case kLogSigmoid: return g * logistic(-x);
       case kHardSigmoid: return x > T(-3) && x < T(3) ? g * T(1.0 / 6) : T(0);
@@ -173,7 +177,7 @@ struct Function {
       case kMish: {
         T rest;
         const T w = mish_share(x, rest), s = logistic(x);
-        return p * (s * rest * (w + T(1)) * (x * (T(1) - s - w * s * T(2)) + T(2)));
+        return p * (s * rest * (w + T(1)) * (mish_within(x) * (T(1) - s - w * s * T(2)) + T(2)));
       }
       case kLogSigmoid: {
         const T s = logistic(x);

@@ -31,6 +31,7 @@ def _samples(n: int, maximum: bool) -> list[Sample]:
         (x, mixed),
         (x, size),  # nothing to do
         (x, tuple(m + 2 for m in size)),  # more outputs than inputs
+        (Arr((1, 2, *((2,) * n)), fill), 5),  # many more of them
         (Arr((3, *size), fill), 2),
         (Arr((2, 3, *((12,) * n)), fill), (5, 4, 7)[:n]),
     ]

@@ -94,6 +94,7 @@ def _cat_samples() -> list[Sample]:
         group((0, 3), (2, 3), tags=frozenset({"empty"})),
         group((0, 3), (0, 3), tags=frozenset({"empty"})),
         group((2, 0), (2, 0), dim=1, tags=frozenset({"empty"})),
+        group((0,), (2, 3), (0,), (1, 3), tags=frozenset({"empty"})),  # shape (0,) fits anywhere
         group((61, 513), (67, 513), tags=frozenset({"large"})),
         group((61, 513), (61, 100), dim=1, tags=frozenset({"large"})),
     ]

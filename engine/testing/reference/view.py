@@ -11,7 +11,8 @@ __all__ = ["cast", "cat", "expand", "slice_bwd"]
 
 def cat(xs: Any, dim: int = 0) -> Any:
     """The arrays behind one another along dim."""
-    return np.concatenate(xs, axis=dim)
+    kept = [x for x in xs if x.shape != (0,)]
+    return np.concatenate(kept or xs, axis=dim)
 
 
 def expand(x: Any, shape: Any) -> Any:
