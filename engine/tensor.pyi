@@ -182,6 +182,8 @@ class Tensor:
         """The quotient, element by element; shapes broadcast. Integers give floating point."""
     def divide(self, other: Any, *, rounding_mode: str | None = None) -> Tensor:
         """The quotient, element by element; shapes broadcast. Integers give floating point."""
+    def true_divide(self, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+        """The quotient, element by element; shapes broadcast. Integers give floating point."""
     def __radd__(self, other: Any) -> Tensor: ...
     def __rsub__(self, other: Any) -> Tensor: ...
     def __rmul__(self, other: Any) -> Tensor: ...
@@ -573,13 +575,21 @@ class Tensor:
         """Subtracts alpha * other in place."""
     def __isub__(self, other: Any, *, alpha: builtins.float = 1) -> Tensor:
         """Subtracts alpha * other in place."""
+    def subtract_(self, other: Any, *, alpha: builtins.float = 1) -> Tensor:
+        """Subtracts alpha * other in place."""
     def mul_(self, other: Any) -> Tensor:
         """Multiplies by other in place."""
     def __imul__(self, other: Any) -> Tensor:
         """Multiplies by other in place."""
+    def multiply_(self, other: Any) -> Tensor:
+        """Multiplies by other in place."""
     def div_(self, other: Any, *, rounding_mode: str | None = None) -> Tensor:
         """Divides by other in place."""
     def __itruediv__(self, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+        """Divides by other in place."""
+    def divide_(self, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+        """Divides by other in place."""
+    def true_divide_(self, other: Any, *, rounding_mode: str | None = None) -> Tensor:
         """Divides by other in place."""
     def exp_(self) -> Tensor:
         """The exponential, element by element; float32 within 2 ULP. Formula: y = e^input"""
