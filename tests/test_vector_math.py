@@ -7,6 +7,7 @@ do something: around their thresholds, near 0 and near 1.
 
 from __future__ import annotations
 
+import gradsmith as gs
 import numpy as np
 import pytest
 from gradsmith.kernels import table
