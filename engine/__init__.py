@@ -72,6 +72,7 @@ from .ops.scan import *
 from .ops.sort import *
 from .ops.spread import *
 from .ops.subscript import *
+from .ops.in_place_names import *
 from .ops.softmax import *
 from .ops.view import *
 from .memory_format import *

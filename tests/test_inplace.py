@@ -231,3 +231,33 @@ def test_a_result_of_more_dims_is_refused() -> None:
     with pytest.raises(RuntimeError, match="div_: the result must have the tensor's shape"):
         x.div_(gs.ones(1, 1))
     assert x.divide_(2).true_divide_(2).multiply_(8).subtract_(1).tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("celu_", (0.5,)),
+        ("elu_", (2.0,)),
+        ("hardtanh_", (-0.5, 0.25)),
+        ("leaky_relu_", (0.2,)),
+        ("relu_", ()),
+        ("rrelu_", (0.1, 0.3)),
+        ("selu_", ()),
+        ("threshold_", (0.1, -7.0)),
+    ],
+)
+def test_functions_in_place_write_what_the_plain_ones_give(name: str, args: Any) -> None:
+    x = gs.tensor([-1.5, -0.25, 0.0, 0.5, 2.0])
+    want = getattr(F, name[:-1])(x, *args).tolist()
+    assert getattr(F, name)(x, *args) is x
+    assert x.tolist() == want
+
+
+def test_names_in_place_of_the_package_are_the_methods() -> None:
+    x = gs.tensor([0.25, 4.0])
+    assert gs.sqrt_(x) is x
+    assert x.tolist() == [0.5, 2.0]
+    leaf = gs.ones(2, requires_grad=True)
+    y = gs.exp_(leaf * 2)
+    y.sum().backward()
+    assert np.allclose(leaf.grad.numpy(), 2 * np.exp(2.0))

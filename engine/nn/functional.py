@@ -57,6 +57,16 @@ from ..ops.elementwise import sigmoid, tanh
 from ..ops.embedding import embedding, one_hot
 from ..ops.embedding_bag import embedding_bag
 from ..ops.epilogue import linear_activation
+from ..ops.in_place_names import (
+    celu_,
+    elu_,
+    hardtanh_,
+    leaky_relu_,
+    relu_,
+    rrelu_,
+    selu_,
+    threshold_,
+)
 from ..ops.interpolate import (
     channel_shuffle,
     interpolate,
@@ -122,6 +132,14 @@ from ..ops.window import fold, unfold
 from ..tensor import Tensor
 
 __all__ = [
+    "celu_",
+    "elu_",
+    "hardtanh_",
+    "leaky_relu_",
+    "relu_",
+    "rrelu_",
+    "selu_",
+    "threshold_",
     "lp_pool1d",
     "lp_pool2d",
     "lp_pool3d",
