@@ -282,7 +282,13 @@ class Call {
     ints.n = static_cast<int32_t>(PyTuple_GET_SIZE(object));
     for (int i = 0; i < ints.n; ++i) {
       ints.v[i] = PyLong_AsLongLong(PyTuple_GET_ITEM(object, i));
-      if (ints.v[i] == -1 && PyErr_Occurred()) return false;
+      if (ints.v[i] == -1 && PyErr_Occurred()) {
+        if (PyErr_ExceptionMatches(PyExc_OverflowError)) {
+          PyErr_Clear();
+          raise("size");
+        }
+        return false;
+      }
     }
     return true;
   }

@@ -205,3 +205,9 @@ def test_sizes_beyond_63_bits_are_refused_by_name() -> None:
         gs.zeros(1, 1).expand(2**40, 2**40)
     with pytest.raises(RuntimeError, match="63 bits"):
         gs.zeros(4).repeat(2**62)
+    with pytest.raises(RuntimeError, match="arange: .* 63 bits"):
+        gs.arange(0, 1e300)
+    with pytest.raises(RuntimeError, match="63 bits"):
+        gs.nn.functional.interpolate(gs.zeros(1, 1, 2, 2), scale_factor=1e30)
+    with pytest.raises(RuntimeError, match="63 bits"):
+        gs.nn.functional.unfold(gs.zeros(1, 1, 3, 3), 2, padding=2**40)

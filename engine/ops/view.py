@@ -385,11 +385,13 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
             parts = tuple([t.to(dtype) for t in parts])
     if not parts or not all(isinstance(t, Tensor) for t in parts):
         raise TypeError(f"cat: tensors must be a sequence of tensors; got {tensors!r}")
-    kept = tuple([t for t in parts if t._data.shape != (0,)])  # those of shape (0,) fit anywhere
-    parts = kept or parts[:1]
-    if not parts[0]._data.shape:
+    first = next((t for t in parts if t._data.shape != (0,)), parts[0])._data.shape
+    if not first:
         raise RuntimeError("cat: tensors must have at least one dimension; got shape ()")
-    d = shapes.dim("cat", dim, len(parts[0]._data.shape))
+    d = shapes.dim("cat", dim, len(first))
+    if len(first) > 1:  # tensors of shape (0,) fit anywhere
+        nothing = (*first[:d], 0, *first[d + 1 :])
+        parts = tuple([reshape(t, nothing) if t._data.shape == (0,) else t for t in parts])
     return apply(cat_, parts, (d, shapes.cat("cat", [tuple(t._data.shape) for t in parts], d)))
 
 
