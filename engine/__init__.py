@@ -5,6 +5,8 @@ from . import _cpu, environment
 if environment.ISA:
     _cpu.set_isa(environment.ISA)
 
+from math import e, inf, nan, pi
+
 from . import autograd, backends, cuda
 from ._cpu import empty_cache, memory_stats, set_num_threads
 from ._cpu import num_threads as get_num_threads
@@ -18,6 +20,7 @@ from .autograd.grad_mode import (
     no_grad,
     set_grad_enabled,
 )
+from .backends import are_deterministic_algorithms_enabled, use_deterministic_algorithms
 from .device import device
 from .dtype import (
     bfloat16,
@@ -76,7 +79,15 @@ from .ops.in_place_names import *
 from .ops.softmax import *
 from .ops.view import *
 from .memory_format import *
-from .random import Generator, initial_seed, manual_seed, seed
+from .random import (
+    Generator,
+    default_generator,
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    seed,
+    set_rng_state,
+)
 from .tensor import Parameter, Size, Tensor
 
 from . import linalg, nn, optim, utils  # isort: skip  (they need the names above)
@@ -98,6 +109,8 @@ def __getattr__(name: str) -> object:
         return importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
 
+
+newaxis = None
 
 float = float32
 double = float64

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["Generator", "default_generator", "initial_seed", "manual_seed", "seed"]
+__all__ = [
+    *("Generator", "default_generator", "get_rng_state", "initial_seed", "manual_seed", "seed"),
+    "set_rng_state",
+]
 
 
 class Generator:
@@ -70,3 +73,13 @@ def initial_seed() -> int:
 def seed() -> int:
     """Starts the default generator on a seed from the operating system, and returns the seed."""
     return default_generator.seed()
+
+
+def get_rng_state() -> tuple[int, int]:
+    """Where the default generator stands: (seed, counter), where PyTorch has a tensor of bytes."""
+    return default_generator.get_state()
+
+
+def set_rng_state(new_state: tuple[int, int]) -> None:
+    """Takes the default generator to where get_rng_state was called."""
+    default_generator.set_state(new_state)

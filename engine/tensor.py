@@ -65,8 +65,14 @@ class Tensor:
     hooks: Any
     _view: Any
 
-    def __init__(self, data: Any = (), *, dtype: DType | None = None) -> None:
+    def __init__(self, *data: Any, dtype: DType | None = None) -> None:
         wanted = get_default_dtype() if dtype is None else dtype
+        if data and all([type(n) is int for n in data]):  # sizes, as PyTorch takes them
+            self._set(np.zeros(data, dtype=to_numpy_dtype(wanted)))
+            return
+        if len(data) > 1:
+            raise TypeError(f"Tensor: takes one array, or sizes; got {len(data)} arguments")
+        data = data[0] if data else ()
         self._set(np.array(data, dtype=to_numpy_dtype(wanted)))
 
     def _set(self, data: Any, requires_grad: bool = False) -> None:
@@ -215,9 +221,10 @@ class Tensor:
         """Bytes of one element."""
         return int(self._data.dtype.itemsize)
 
-    def stride(self) -> tuple[int, ...]:
-        """The step of each dimension, in elements."""
-        return tuple(s // self._data.dtype.itemsize for s in self._data.strides)
+    def stride(self, dim: int | None = None) -> Any:
+        """The step of each dimension, or of dimension `dim`, in elements."""
+        steps = tuple(s // self._data.dtype.itemsize for s in self._data.strides)
+        return steps if dim is None else steps[dim]
 
     def is_contiguous(self, memory_format: Any = contiguous_format) -> bool:
         """Whether the elements lie in C order (or another memory format) without gaps."""
@@ -393,7 +400,8 @@ class Tensor:
         return int(self.item())
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if self._data.size == 1 and spec else str(self)
+        one = not self._data.shape or (self._data.size == 1 and spec)
+        return format(self.item(), spec) if one else str(self)
 
     def __len__(self) -> int:
         if not self._data.shape:

@@ -31,7 +31,7 @@ class Tensor:
     grad: Tensor | None
     hooks: Any
     _view: Any
-    def __init__(self, data: Any = (), *, dtype: DType | None = None) -> None: ...
+    def __init__(self, *data: Any, dtype: DType | None = None) -> None: ...
     def _set(self, data: Any, requires_grad: builtins.bool = False) -> None: ...
     @staticmethod
     def _make(data: Any) -> Tensor: ...
@@ -72,7 +72,7 @@ class Tensor:
     def is_cpu(self) -> builtins.bool: ...
     def get_device(self) -> builtins.int: ...
     def element_size(self) -> builtins.int: ...
-    def stride(self) -> tuple[builtins.int, ...]: ...
+    def stride(self, dim: builtins.int | None = None) -> Any: ...
     def is_contiguous(self, memory_format: Any = ...) -> builtins.bool: ...
     def data_ptr(self) -> builtins.int: ...
     def detach(self) -> Tensor: ...
@@ -116,10 +116,22 @@ class Tensor:
 
     # Installed by gradsmith.ops.
 
-    def new_zeros(self, *size: Any) -> Tensor:
-        """A tensor of zeros of another size, of this one's dtype and device."""
-    def new_ones(self, *size: Any) -> Tensor:
-        """A tensor of ones of another size, of this one's dtype and device."""
+    def new_zeros(
+        self,
+        *size: Any,
+        dtype: DType | None = None,
+        device: Any = None,
+        requires_grad: builtins.bool = False,
+    ) -> Tensor:
+        """A tensor of zeros of another size, of this one's dtype and device unless given."""
+    def new_ones(
+        self,
+        *size: Any,
+        dtype: DType | None = None,
+        device: Any = None,
+        requires_grad: builtins.bool = False,
+    ) -> Tensor:
+        """A tensor of ones of another size, of this one's dtype and device unless given."""
     def sum(
         self,
         dim: Any = None,
@@ -351,7 +363,7 @@ class Tensor:
         """The same memory in another shape; never a copy."""
     def flatten(self, start_dim: builtins.int = 0, end_dim: builtins.int = -1) -> Tensor:
         """The dimensions start_dim..end_dim as one."""
-    def permute(self, *dims: Any) -> Tensor:
+    def permute(self, *args: Any, dims: Any = ()) -> Tensor:
         """As gradsmith.permute; the dims may be given one by one."""
     def transpose(self, dim0: builtins.int, dim1: builtins.int) -> Tensor:
         """A view with two dimensions exchanged."""
@@ -405,8 +417,8 @@ class Tensor:
         dim2: builtins.int = 1,
     ) -> Tensor:
         """A view of the diagonals of the matrices that dim1 and dim2 make, as the last dimension."""
-    def split(self, split_size_or_sections: Any, dim: builtins.int = 0) -> tuple[Tensor, ...]:
-        """Views of the pieces along `dim`."""
+    def split(self, split_size: Any, dim: builtins.int = 0) -> tuple[Tensor, ...]:
+        """As gradsmith.split."""
     def chunk(self, chunks: builtins.int, dim: builtins.int = 0) -> tuple[Tensor, ...]:
         """Views of at most `chunks` pieces of equal size along `dim`; the last may be smaller."""
     def unbind(self, dim: builtins.int = 0) -> tuple[Tensor, ...]:

@@ -84,7 +84,8 @@ def _(k, saved, grad_y, need):
     grad_a = grad_b = None
     if need[0]:
         # b a^(b - 1); 0 for b = 0, also at a = 0
-        slope = k.mul(k.pow(a, _one_less(k, b)), b)
+        zero = isinstance(b, (int, float)) and b == 0  # a^-1 * 0 is no number at a = 0
+        slope = k.mul(k.pow(a, b if zero else _one_less(k, b)), b)
         grad_a = sum_to_shape(k, k.mul(grad_y, _unless_zero(k, b, slope)), a.shape)
     if need[1]:
         # y ln a; 0 for a = 0 and b >= 0
@@ -100,9 +101,7 @@ def _one_less(k: Any, b: Any) -> Any:
 
 def _unless_zero(k: Any, b: Any, slope: Any) -> Any:
     """slope, but 0 where b is 0."""
-    if isinstance(b, (int, float)):
-        return k.mul(slope, 0.0) if b == 0 else slope
-    return k.where(k.eq(b, 0.0), 0.0, slope)
+    return slope if isinstance(b, (int, float)) else k.where(k.eq(b, 0.0), 0.0, slope)
 
 
 def _log_times(k: Any, a: Any, b: Any, y: Any) -> Any:

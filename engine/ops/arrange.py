@@ -121,7 +121,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     return cat([unsqueeze(t, d) for t in parts], d)
 
 
-@method("split")
+@numpy_names
 def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of the pieces along `dim`.
 
@@ -158,6 +158,12 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Te
         parts.append(_part(tensor, d, start, s))
         start += s
     return tuple(parts)
+
+
+@method("split")
+def _split(input: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    """As gradsmith.split."""
+    return split(input, split_size, dim)
 
 
 @method("chunk")

@@ -14,7 +14,7 @@ from ..errors import call
 from ..kernels import KernelTable, table
 from ..tensor import Tensor
 from . import shapes
-from .install import method
+from .install import method, size_by_name
 
 __all__ = [
     "as_tensor",
@@ -203,6 +203,7 @@ def full(
     return t.requires_grad_() if requires_grad else t
 
 
+@size_by_name
 def zeros(
     *size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -212,6 +213,7 @@ def zeros(
     )
 
 
+@size_by_name
 def ones(
     *size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -219,6 +221,7 @@ def ones(
     return full(size_of("ones", size), 1.0, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
+@size_by_name
 def empty(
     *size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -272,12 +275,34 @@ def empty_like(
 
 
 @method("new_zeros")
-def _new_zeros(input: Tensor, *size: Any) -> Tensor:
-    """A tensor of zeros of another size, of this one's dtype and device."""
-    return zeros(*size, dtype=input.dtype, device=input.device)
+def _new_zeros(
+    input: Tensor,
+    *size: Any,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A tensor of zeros of another size, of this one's dtype and device unless given."""
+    return zeros(
+        *size,
+        dtype=input.dtype if dtype is None else dtype,
+        device=input.device if device is None else device,
+        requires_grad=requires_grad,
+    )
 
 
 @method("new_ones")
-def _new_ones(input: Tensor, *size: Any) -> Tensor:
-    """A tensor of ones of another size, of this one's dtype and device."""
-    return ones(*size, dtype=input.dtype, device=input.device)
+def _new_ones(
+    input: Tensor,
+    *size: Any,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A tensor of ones of another size, of this one's dtype and device unless given."""
+    return ones(
+        *size,
+        dtype=input.dtype if dtype is None else dtype,
+        device=input.device if device is None else device,
+        requires_grad=requires_grad,
+    )

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 
 from ..tensor import Tensor
 
-__all__ = ["method", "numpy_names"]
+__all__ = ["method", "numpy_names", "size_by_name"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -31,10 +31,28 @@ def numpy_names(function: _F) -> _F:
     return cast(_F, renamed)
 
 
+def size_by_name(function: _F) -> _F:
+    """Decorator: the sizes, which may be given one by one, may also be given as `size=`."""
+
+    @wraps(function)
+    def named(*args: Any, **options: Any) -> Any:
+        if not args and "size" in options:
+            args = (options.pop("size"),)
+        return function(*args, **options)
+
+    return cast(_F, named)
+
+
 def method(*names: str) -> Callable[[_F], _F]:
-    """Decorator: the function is also these methods of Tensor; its first argument is self."""
+    """Decorator: the function is also these methods of Tensor; its first argument is self.
+
+    One with an argument `dim` takes NumPy's names too.
+    """
 
     def install(function: _F) -> _F:
+        code = getattr(function, "__code__", None)
+        if code and "dim" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
+            function = numpy_names(function)
         for name in names:
             if name in Tensor.__dict__ and not name.startswith("__"):
                 raise ValueError(f"method: Tensor.{name} exists already")

@@ -14,7 +14,7 @@ from ..errors import call
 from ..random import Generator, default_generator
 from ..tensor import Tensor
 from . import creation, sort
-from .install import method
+from .install import method, size_by_name
 from .operands import need_tensors
 
 __all__ = [
@@ -108,6 +108,7 @@ def _reserve(shape: tuple[int, ...], generator: Generator | None) -> tuple[int, 
     return (generator or default_generator).reserve(count)
 
 
+@size_by_name
 def rand(
     *size: Any,
     generator: Generator | None = None,
@@ -120,6 +121,7 @@ def rand(
     return _draw("uniform", shape, 0.0, 1.0, dtype, device, requires_grad, generator)
 
 
+@size_by_name
 def randn(
     *size: Any,
     generator: Generator | None = None,

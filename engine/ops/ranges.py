@@ -47,7 +47,7 @@ def _number(name: str, value: Any) -> Any:
 
 
 def arange(
-    start: Any,
+    start: Any = None,
     end: Any = None,
     step: Any = 1,
     *,
@@ -71,6 +71,8 @@ def arange(
     """
     if end is None:
         start, end = 0, start
+    elif start is None:
+        start = 0
     first, last, by = (_number("arange", v) for v in (start, end, step))
     if by == 0 or by != by:
         raise RuntimeError(f"arange: step must not be 0; got {step}")

@@ -19,6 +19,8 @@ from .install import method, numpy_names
 
 __all__ = [
     "cat",
+    "concat",
+    "concatenate",
     "clone",
     "contiguous",
     "expand",
@@ -214,9 +216,9 @@ def permute(input: Tensor, dims: Sequence[int]) -> Tensor:
 
 
 @method("permute")
-def _permute(input: Tensor, *dims: Any) -> Tensor:
+def _permute(input: Tensor, *args: Any, dims: Any = ()) -> Tensor:
     """As gradsmith.permute; the dims may be given one by one."""
-    return permute(input, _sizes(dims))
+    return permute(input, _sizes(args or (dims,)))
 
 
 @method("transpose", "swapaxes")
@@ -468,3 +470,6 @@ def _double(input: Tensor) -> Tensor:
 def _long(input: Tensor) -> Tensor:
     """The tensor as int64."""
     return _to(input, int64)
+
+
+concat = concatenate = cat

@@ -70,7 +70,8 @@ def foreign_compute(source, host_data=False):
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
             origin = getattr(node, "module", None)
             names = [alias.name for alias in node.names]
-            for whole in [origin] if origin else names:
+            ours = getattr(node, "level", 0) and not origin  # from . import: gradsmith's own
+            for whole in [] if ours else [origin] if origin else names:
                 parts = whole.split(".")
                 if LIBRARIES & set(parts) or (parts[0] in ("numpy", "cupy") and BLAS & set(parts)):
                     result.append(f"line {line}: imports {whole}")
