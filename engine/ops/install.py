@@ -44,15 +44,9 @@ def size_by_name(function: _F) -> _F:
 
 
 def method(*names: str) -> Callable[[_F], _F]:
-    """Decorator: the function is also these methods of Tensor; its first argument is self.
-
-    One with an argument `dim` takes NumPy's names too.
-    """
+    """Decorator: the function is also these methods of Tensor; its first argument is self."""
 
     def install(function: _F) -> _F:
-        code = getattr(function, "__code__", None)
-        if code and "dim" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
-            function = numpy_names(function)
         for name in names:
             if name in Tensor.__dict__ and not name.startswith("__"):
                 raise ValueError(f"method: Tensor.{name} exists already")
