@@ -6,8 +6,9 @@
 // Layout: contiguous (N, C, *in); fewer than 3 spatial dimensions gain leading ones of extent 1.
 // Split: a block is a number of whole planes. The backward adds in the order of the outputs within a
 //   plane, so the bits do not depend on threads.
-// Lanes are neighbouring outputs of a row whose windows lie inside the input (windows at least half a
-//   vector wide in short rows: neighbouring inputs); the outputs at the edges are scalar.
+// Lanes are neighbouring outputs of a row whose windows lie inside the input; in short rows of windows at
+//   least half a vector wide neighbouring inputs, whose columns are summed first. The outputs at the
+//   edges are scalar. The backward of windows side by side writes each input once.
 // Working set: one input and one output plane.
 // Cost: reads x once (window rows from L1), writes y once.
 // Accuracy: sums in the element's type, in window order (or kLanes sums of a long window's columns).
@@ -51,6 +52,36 @@ T sum_wide(const Window& w, const T* x, Reach d, Reach h, Reach v) {
   return all;
 }
 
+constexpr int64_t kColumns = 1024;
+
+// Whether a short row of outputs is summed by columns: windows of some vectors, few of them overlapping.
+template <class T>
+bool sum_by_columns(const Window& w) {
+  return w.in[2] <= kColumns && w.kernel[2] <= 2 * kLanes<T> && w.stride[2] <= w.kernel[2] &&
+         w.kernel[2] <= 2 * w.stride[2];
+}
+
+// sums[c] = the sum of column c over the window's rows.
+template <class T>
+void sum_columns(const Window& w, const T* x, Reach d, Reach h, T* sums) {
+  const int64_t width = w.in[2];
+  for (int64_t c = 0; c < width; c += kLanes<T>) {
+    const int64_t n = min64(kLanes<T>, width - c);
+    Vec<T> sum{};
+    for (int64_t i = d.first; i < d.end; ++i) {
+      for (int64_t j = h.first; j < h.end; ++j) {
+        const T* const p = x + (i * w.in[1] + j) * width + c;
+        sum += n == kLanes<T> ? load<T>(p) : load_n<T>(p, n);
+      }
+    }
+    if (n == kLanes<T>) {
+      store<T>(sums + c, sum);
+    } else {
+      store_n<T>(sums + c, sum, n);
+    }
+  }
+}
+
 template <class T>
 GS_INLINE T avg_pool_one(const Window& w, const T* x, Reach d, Reach h, Reach v, T count) {
   if (d.first >= d.end || h.first >= h.end || v.first >= v.end) return 0;
@@ -89,12 +120,26 @@ template <class T, int stride>
 void avg_pool_plane(const Window& w, const Interior& inside, bool include_pad, int64_t divisor,
                     const T* x, T* y) {
   const bool lanes = w.kernel[2] < kLanes<T> / 2 || inside.end - inside.begin >= kLanes<T>;
+  const bool by_columns = !lanes && sum_by_columns<T>(w);
+  alignas(GS_VECTOR_BYTES) T columns[kColumns];
   for (int64_t od = 0; od < w.out[0]; ++od) {
     const Reach d = reach(w, 0, od);
     for (int64_t oh = 0; oh < w.out[1]; ++oh, y += w.out[2]) {
       const Reach h = reach(w, 1, oh);
       const int64_t depth =
           extent_for_average(w, 0, od, include_pad) * extent_for_average(w, 1, oh, include_pad);
+      if (by_columns && d.first < d.end && h.first < h.end) {
+        sum_columns<T>(w, x, d, h, columns);
+        for (int64_t o = 0; o < w.out[2]; ++o) {
+          const Reach v = reach(w, 2, o);
+          const int64_t count =
+              divisor ? divisor : depth * extent_for_average(w, 2, o, include_pad);
+          T sum = 0;
+          for (int64_t k = v.first; k < v.end; ++k) sum += columns[k];
+          y[o] = v.first < v.end ? sum / static_cast<T>(count) : T(0);
+        }
+        continue;
+      }
       const bool rows = lanes && d.first < d.end && h.first < h.end;
       const int64_t begin = rows ? inside.begin : 0, end = rows ? inside.end : 0;
       const auto one = [&](int64_t o) {
@@ -170,6 +215,43 @@ void avg_pool_bwd_2x2(const Window& w, const T* grad_y, T count, T* grad_x) {
   }
 }
 
+// Windows side by side: every input has one window at most.
+bool is_tiled(const Window& w) {
+  bool yes = true;
+  for (int d = 0; d < 3; ++d) yes = yes && w.stride[d] == w.kernel[d] && w.padding[d] == 0;
+  return yes;
+}
+
+// As avg_pool_bwd_plane, for such windows; `share` holds one row of outputs and one of inputs.
+template <class T>
+void avg_pool_bwd_tiled(const Window& w, const Interior& inside, bool include_pad, int64_t divisor,
+                        const T* grad_y, T* grad_x, T* share) {
+  T* const spread = share + w.out[2];
+  const auto bytes = static_cast<size_t>(w.in[2]) * sizeof(T);
+  if (w.out[0] * w.kernel[0] < w.in[0] || w.out[1] * w.kernel[1] < w.in[1]) {
+    __builtin_memset(grad_x, 0, static_cast<size_t>(w.in_plane) * sizeof(T));
+  }
+  __builtin_memset(spread, 0, bytes);
+  for (int64_t od = 0; od < w.out[0]; ++od) {
+    const Reach d = reach(w, 0, od);
+    for (int64_t oh = 0; oh < w.out[1]; ++oh, grad_y += w.out[2]) {
+      const Reach h = reach(w, 1, oh);
+      const int64_t depth =
+          extent_for_average(w, 0, od, include_pad) * extent_for_average(w, 1, oh, include_pad);
+      shares<T>(w, inside, include_pad, divisor, depth, grad_y, share);
+      for (int64_t o = 0; o < w.out[2]; ++o) {
+        const Reach v = reach(w, 2, o);
+        for (int64_t k = v.first; k < v.end; ++k) spread[k] = share[o];
+      }
+      for (int64_t i = d.first; i < d.end; ++i) {
+        for (int64_t j = h.first; j < h.end; ++j) {
+          __builtin_memcpy(grad_x + (i * w.in[1] + j) * w.in[2], spread, bytes);
+        }
+      }
+    }
+  }
+}
+
 // `share` holds one row of outputs.
 template <class T>
 void avg_pool_bwd_plane(const Window& w, const Interior& inside, bool include_pad, int64_t divisor,
@@ -239,17 +321,18 @@ Status avg_pool_bwd_typed(const AvgPoolBwdArgs& args, const Window& w) {
     });
     return kDone;
   }
-  // One row of shares a block.
+  // One row of shares a block, and one of inputs.
+  const auto plane = is_tiled(w) ? avg_pool_bwd_tiled<T> : avg_pool_bwd_plane<T>;
+  const int64_t row = w.out[2] + w.in[2];
   const int64_t per_block = planes_per_block(w);
   const int64_t blocks = (w.planes + per_block - 1) / per_block;
-  const auto bytes = static_cast<size_t>(blocks * w.out[2]) * sizeof(T);
+  const auto bytes = static_cast<size_t>(blocks * row) * sizeof(T);
   T* const share = static_cast<T*>(allocate(bytes));
   if (!share) return {Code::kOutOfMemory, {static_cast<int64_t>(bytes), 0}};
   parallel_for(w.planes, per_block, [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p) {
-      avg_pool_bwd_plane<T>(w, inside, args.count_include_pad, args.divisor,
-                            grad_y + p * w.out_plane, grad_x + p * w.in_plane,
-                            share + begin / per_block * w.out[2]);
+      plane(w, inside, args.count_include_pad, args.divisor, grad_y + p * w.out_plane,
+            grad_x + p * w.in_plane, share + begin / per_block * row);
     }
   });
   release(share, bytes);
