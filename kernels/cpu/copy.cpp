@@ -140,7 +140,11 @@ void copy_loop(const Copier& copier, StridedLoop<2> loop, char* dst, const char*
   if (total == 0) return;
   const int last = loop.ndim - 1;
   if (!repeats && last > 0) swap_dims(loop, fastest_dim(loop, 0), last);
-  const int across = fastest_dim(loop, 1);
+  int across = fastest_dim(loop, 1);
+  if (!repeats && across != last && loop.shape[last] < 4 && loop.shape[across] > loop.shape[last]) {
+    swap_dims(loop, across, last);  // longer runs: pixel_shuffle by 2 ran in pairs
+    across = last;
+  }
   if (!repeats && across != last && magnitude(loop.stride[1][last]) > copier.src_size &&
       loop.shape[across] >= 4 && loop.shape[last] >= 4) {
     swap_dims(loop, across, last - 1);
