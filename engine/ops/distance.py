@@ -31,7 +31,7 @@ def vector_norm_(k, x, p, dims, out_shape):
     if p == 1.0:
         y = k.sum(k.abs(x), dims, out_shape)
     elif p == 2.0:
-        y = k.sqrt(k.sum(k.square(x), dims, out_shape))
+        y = k.sqrt(k.sum_squares(x, dims, out_shape))
     else:
         powers = k.exp(k.mul(k.log(k.abs(x)), p))
         total = k.sum(powers, dims, out_shape)

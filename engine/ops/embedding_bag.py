@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ..autograd.dispatch import apply
 from ..tensor import Tensor
 from . import creation, shapes
@@ -102,7 +104,8 @@ def embedding_bag(
         return _maxima(taken, flat, sizes, skip)
     if per_sample_weights is not None:
         taken = taken * per_sample_weights.reshape((n, 1))
-    bags = None if len(shape) == 2 else _bag_of_each(sizes, weight.device)
+    even = n == len(sizes) * sizes[0] and min(sizes) == max(sizes)  # then bags are rows of a table
+    bags = None if even else _bag_of_each(sizes, weight.device)
     total = _sums(taken, sizes, bags)
     if mode == "sum":
         return total
@@ -146,8 +149,8 @@ def _bags(shape: tuple[int, ...], offsets: Tensor | None, last: bool) -> list[in
 
 
 def _bag_of_each(sizes: list[int], device: Any) -> Tensor:
-    bags = [b for b, size in enumerate(sizes) for _ in range(size)]
-    return creation.as_tensor(creation.tensor(bags, dtype=creation.int64, device=device))
+    bags = np.repeat(np.arange(len(sizes)), sizes)
+    return creation.from_numpy(bags).to(device=device)
 
 
 def _sums(rows: Tensor, sizes: list[int], bags: Tensor | None) -> Tensor:

@@ -13,6 +13,7 @@ from ..errors import call
 from ..tensor import Tensor
 from . import math, pool, shapes
 from .operands import need_tensors
+from .spread import sum_squares_
 
 __all__ = [
     "batch_norm",
@@ -583,7 +584,10 @@ def lengths(input: Tensor, p: float, dim: Any, eps: float) -> Tensor:
     """The p-norm along dim, which stays as 1, but eps at least."""
     if p == 2:
         # The bound goes below the root, whose gradient at 0 would be infinite.
-        return math.sqrt((input * input).sum(dim, keepdim=True).clamp(min=eps * eps))
+        shape = tuple(input._data.shape)
+        dims = shapes.dims("normalize", dim, len(shape))
+        squares = apply(sum_squares_, (input,), (dims, shapes.reduced(shape, dims, True)))
+        return math.sqrt(squares.clamp(min=eps * eps))
     size = math.abs(input)
     if p == float("inf"):
         return size.amax(dim, keepdim=True).clamp(min=eps)
