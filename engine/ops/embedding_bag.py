@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ..autograd.dispatch import apply
 from ..tensor import Tensor
 from . import creation, shapes
@@ -149,8 +147,8 @@ def _bags(shape: tuple[int, ...], offsets: Tensor | None, last: bool) -> list[in
 
 
 def _bag_of_each(sizes: list[int], device: Any) -> Tensor:
-    bags = np.repeat(np.arange(len(sizes)), sizes)
-    return creation.from_numpy(bags).to(device=device)
+    bags = [b for b, size in enumerate(sizes) for _ in range(size)]
+    return creation.as_tensor(creation.tensor(bags, dtype=creation.int64, device=device))
 
 
 def _sums(rows: Tensor, sizes: list[int], bags: Tensor | None) -> Tensor:
