@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -116,10 +118,17 @@ def measure() -> Table:
 
     launchers.entries()  # imports every launcher, which declares its module
     table: Table = {}
-    for module in sorted(launch.modules, key=lambda m: m.source.name):
-        kernels = table.setdefault(module.source.name, {})
-        for arch in ARCHITECTURES:
-            compiled = compile_cached(module.source, module.names, arch, module.defines)
+    jobs = [
+        (module, arch)
+        for module in sorted(launch.modules, key=lambda m: m.source.name)
+        for arch in ARCHITECTURES
+    ]
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        results = pool.map(
+            lambda job: compile_cached(job[0].source, job[0].names, job[1], job[0].defines), jobs
+        )
+        for (module, arch), compiled in zip(jobs, results, strict=True):
+            kernels = table.setdefault(module.source.name, {})
             for name in module.names:
                 lowered = compiled.lowered[name]
                 info = compiled.kernels[lowered]
