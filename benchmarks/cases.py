@@ -91,6 +91,25 @@ def _elementwise() -> list[Case]:
         found.append(Case("elementwise", name, (IMAGES, b), _top(name)))
     bias = Input((1, 64, 1, 1))
     found.append(Case("elementwise", "add a bias", (IMAGES, bias), _top("add")))
+    for name in ("remainder", "floor_divide", "fmod"):
+        b = Input((1000, 1000), positive=True)
+        trains = name != "floor_divide"
+        found.append(Case("elementwise", name, (Input(b.shape), b), _top(name), trains))
+    power = Input((1000, 1000), positive=True), Input((1000, 1000))
+    found.append(Case("elementwise", "pow of tensors", power, _top("pow")))
+    found.append(Case("elementwise", "pow 3", (IMAGES,), _top("pow", 3)))
+    found.append(
+        Case(
+            "elementwise",
+            "masked_fill",
+            (IMAGES,),
+            lambda lib, a: a.masked_fill(a.detach() > 0, 0.0),
+        )
+    )
+    for size in (1000, 3572):
+        found.append(
+            Case("elementwise", f"-x.T {size}", (Input((size, size)),), lambda lib, a: -a.T)
+        )
     found.append(Case("elementwise", "clamp", (IMAGES,), _top("clamp", -1.0, 1.0)))
     found.append(Case("elementwise", "pow 2", (IMAGES,), _top("pow", 2)))
     found.append(Case("elementwise", "lerp", (IMAGES, IMAGES), _top("lerp", 0.3)))
@@ -109,6 +128,9 @@ def _elementwise() -> list[Case]:
 def _activation() -> list[Case]:
     names = "relu leaky_relu elu selu gelu silu mish softplus hardswish logsigmoid relu6 hardtanh"
     found = [Case("activation", name, (IMAGES,), _functional(name)) for name in names.split()]
+    middle = Input((32, 64, 28, 28))
+    for name in ("silu", "mish", "hardsigmoid", "gelu"):
+        found.append(Case("activation", f"{name} 28x28", (middle,), _functional(name)))
     for shape, dim in (((4096, 1000), 1), ((32, 21, 64, 64), 1), ((8, 8, 512, 512), -1)):
         for name in ("softmax", "log_softmax"):
             label = f"{name} {'x'.join(map(str, shape))} dim {dim}"

@@ -162,3 +162,31 @@ def test_integers_and_mixed_dtypes_are_refused():
             K.div(*inputs)
     with pytest.raises(_cpu.Fault):
         K.exp(i)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("power", [0, 20, 26, 28, 50, 60, 100])
+def test_remainders_are_exact_for_quotients_of_any_size(dtype, power):
+    rng = np.random.default_rng(power)
+    b = rng.standard_normal(1003).astype(dtype)
+    a = (rng.standard_normal(1003) * 2.0**power).astype(dtype)
+    a[::3] = b[::3] * rng.integers(-9, 9, b[::3].shape).astype(dtype)
+    special = np.array([0, -0.0, np.inf, -np.inf, np.nan, 1, np.finfo(dtype).tiny, -2.5], dtype)
+    p, q = (np.ascontiguousarray(v.ravel()) for v in np.meshgrid(special, special))
+    a, b = np.concatenate([a, p]), np.concatenate([b, q])
+    with np.errstate(all="ignore"):
+        rest = np.fmod(a, b)
+        opposite = (rest != 0) & ((rest < 0) != (b < 0))
+        wanted = np.where(opposite, rest + b, rest)
+    for got, want in ((K.fmod(a, b), rest), (K.remainder(a, b), wanted)):
+        assert np.array_equal(got, want, equal_nan=True)
+        number = ~np.isnan(want)
+        assert np.array_equal(np.signbit(got[number]), np.signbit(want[number]))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16, np.bool_])
+def test_transposed_operands_are_copied_first(dtype):
+    x = np.arange(70 * 90 * 2).reshape(2, 70, 90).astype(dtype)
+    for view in (x.transpose(0, 2, 1), x.transpose(2, 1, 0), x[:, ::-1].transpose(2, 0, 1)):
+        assert np.array_equal(K.maximum(view, view), view)
+        assert np.array_equal(K.where(view > 0, view, view[:1]), np.where(view > 0, view, view[:1]))
