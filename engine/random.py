@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 
+from .device import device as Device
+
 __all__ = [
     *("Generator", "default_generator", "get_rng_state", "initial_seed", "manual_seed", "seed"),
     "set_rng_state",
@@ -30,6 +32,11 @@ class Generator:
         self._seed = int(seed) & (2**64 - 1)
         self._offset = 0
         return self
+
+    @property
+    def device(self) -> Device:
+        """The CPU: seed and counter lie there; the numbers are the same on every device."""
+        return Device("cpu")
 
     def initial_seed(self) -> int:
         """The seed of this stream."""

@@ -161,7 +161,11 @@ class Tensor:
 
     @property
     def data(self) -> Tensor:
-        """This tensor's memory without its history (as .detach()); assigning takes another's."""
+        """This tensor's memory without its history (as .detach()); assigning takes another's.
+
+        Differs from PyTorch: a change in place through it counts as one of this tensor, so that a
+        backward pass that needs the old values raises an error instead of using the new ones.
+        """
         return self.detach()
 
     @data.setter

@@ -79,3 +79,42 @@ def test_power_zero_has_no_slope() -> None:
     (g,) = gs.autograd.grad((x**1).sum(), x, create_graph=True)
     (second,) = gs.autograd.grad(g.sum(), x)
     assert (g.tolist(), second.tolist()) == ([1.0] * 4, [0.0] * 4)
+
+
+def test_old_constructors() -> None:
+    assert gs.FloatTensor([1, 2]).dtype is gs.float32
+    assert gs.LongTensor([1, 2]).tolist() == [1, 2]
+    assert gs.LongTensor([1, 2]).dtype is gs.int64
+    assert gs.DoubleTensor(2, 3).shape == (2, 3)
+    assert gs.ByteTensor([1]).dtype is gs.uint8
+    assert gs.BoolTensor([0, 3]).tolist() == [False, True]
+    assert gs.Generator().device == gs.device("cpu")
+
+
+def test_checkpoint_takes_contexts() -> None:
+    seen: list[str] = []
+
+    class Note:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def __enter__(self) -> None:
+            seen.append(self.name)
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    x = gs.ones(2, requires_grad=True)
+    y = gs.autograd.checkpoint(
+        lambda x: (x * x).sin(),
+        x,
+        use_reentrant=False,
+        context_fn=lambda: (Note("first"), Note("second")),
+        determinism_check="none",
+        early_stop=False,
+    )
+    y.sum().backward()
+    assert seen == ["first", "second"]
+    assert x.grad.tolist() == (2 * (gs.ones(2)).cos()).tolist()
+    with pytest.raises(ValueError, match="determinism_check"):
+        gs.autograd.checkpoint(lambda x: x, x, determinism_check="some")

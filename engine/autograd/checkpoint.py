@@ -18,6 +18,10 @@ def checkpoint(
     *args: Any,
     use_reentrant: bool | None = None,
     preserve_rng_state: bool = True,
+    context_fn: Callable[[], tuple[Any, Any]] | None = None,
+    determinism_check: str = "default",
+    debug: bool = False,
+    early_stop: bool = True,
     **kwargs: Any,
 ) -> Any:
     """function(*args, **kwargs), whose intermediate results are made again in the backward pass.
@@ -29,10 +33,20 @@ def checkpoint(
         use_reentrant: accepted as PyTorch does; there is one way here, which works with
             autograd.grad, with parameters that `function` closes over, and inside itself.
         preserve_rng_state: the second run draws the random numbers of the first (dropout).
+        context_fn: makes two context managers, around the first run and around the second.
+        determinism_check, debug, early_stop: accepted as PyTorch does; the ops of both runs are
+            always compared, and the second run is always whole.
 
     Raises:
         RuntimeError: in backward, if the second run does not make the ops of the first.
     """
+    if determinism_check not in ("default", "none"):
+        raise ValueError(
+            f"checkpoint: determinism_check must be 'default' or 'none'; got {determinism_check!r}"
+        )
+    if context_fn is not None:
+        first_run, second_run = context_fn()
+        function = _between(function, [first_run, second_run])
     if not mode.enabled:
         return function(*args, **kwargs)
     state = default_generator.get_state() if preserve_rng_state else None
@@ -73,6 +87,16 @@ def checkpoint_sequential(
         part = run(chain[i * size : (i + 1) * size])
         input = checkpoint(part, input, use_reentrant=use_reentrant, **kwargs)
     return run(chain[(segments - 1) * size :])(input)
+
+
+def _between(function: Callable[..., Any], contexts: list[Any]) -> Callable[..., Any]:
+    """function, inside the first context when it is first called and then inside the second."""
+
+    def inside(*args: Any, **kwargs: Any) -> Any:
+        with contexts.pop(0) if len(contexts) > 1 else contexts[0]:
+            return function(*args, **kwargs)
+
+    return inside
 
 
 def _tensors_in(value: Any) -> list[Tensor]:

@@ -8,7 +8,20 @@ from typing import Any
 import numpy as np
 
 from ..device import device as Device
-from ..dtype import bool_, from_numpy_dtype, get_default_dtype, int64, to_numpy_dtype
+from ..dtype import (
+    bool_,
+    float16,
+    float32,
+    float64,
+    from_numpy_dtype,
+    get_default_dtype,
+    int8,
+    int16,
+    int32,
+    int64,
+    to_numpy_dtype,
+    uint8,
+)
 from ..dtype import dtype as DType
 from ..errors import call
 from ..kernels import KernelTable, table
@@ -17,6 +30,15 @@ from . import shapes
 from .install import method, size_by_name
 
 __all__ = [
+    "BoolTensor",
+    "ByteTensor",
+    "CharTensor",
+    "DoubleTensor",
+    "FloatTensor",
+    "HalfTensor",
+    "IntTensor",
+    "LongTensor",
+    "ShortTensor",
     "as_tensor",
     "empty",
     "empty_like",
@@ -306,3 +328,48 @@ def _new_ones(
         device=input.device if device is None else device,
         requires_grad=requires_grad,
     )
+
+
+def FloatTensor(*data: Any) -> Tensor:
+    """A float32 tensor of these values, or of these sizes; PyTorch's old way to make one."""
+    return Tensor(*data, dtype=float32)
+
+
+def DoubleTensor(*data: Any) -> Tensor:
+    """A float64 tensor of these values, or of these sizes; PyTorch's old way to make one."""
+    return Tensor(*data, dtype=float64)
+
+
+def HalfTensor(*data: Any) -> Tensor:
+    """A float16 tensor of these values, or of these sizes; PyTorch's old way to make one."""
+    return Tensor(*data, dtype=float16)
+
+
+def ByteTensor(*data: Any) -> Tensor:
+    """A uint8 tensor of these values, or of these sizes; PyTorch's old way to make one."""
+    return Tensor(*data, dtype=uint8)
+
+
+def CharTensor(*data: Any) -> Tensor:
+    """A int8 tensor of these values, or of these sizes; PyTorch's old way to make one."""
+    return Tensor(*data, dtype=int8)
+
+
+def ShortTensor(*data: Any) -> Tensor:
+    """A int16 tensor of these values, or of these sizes; PyTorch's old way to make one."""
+    return Tensor(*data, dtype=int16)
+
+
+def IntTensor(*data: Any) -> Tensor:
+    """A int32 tensor of these values, or of these sizes; PyTorch's old way to make one."""
+    return Tensor(*data, dtype=int32)
+
+
+def LongTensor(*data: Any) -> Tensor:
+    """A int64 tensor of these values, or of these sizes; PyTorch's old way to make one."""
+    return Tensor(*data, dtype=int64)
+
+
+def BoolTensor(*data: Any) -> Tensor:
+    """A bool tensor of these values, or of these sizes; PyTorch's old way to make one."""
+    return Tensor(*data, dtype=bool_)
