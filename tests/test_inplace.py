@@ -261,3 +261,9 @@ def test_names_in_place_of_the_package_are_the_methods() -> None:
     y = gs.exp_(leaf * 2)
     y.sum().backward()
     assert np.allclose(leaf.grad.numpy(), 2 * np.exp(2.0))
+
+
+def test_further_names_of_functions() -> None:
+    x = gs.tensor([[1.0, 2.0]])
+    assert gs.t(x).shape == (2, 1) and gs.negative(x).tolist() == [[-1.0, -2.0]]
+    assert gs.multiply(x, x).tolist() == [[1.0, 4.0]] and gs.subtract(x, 1).tolist() == [[0.0, 1.0]]

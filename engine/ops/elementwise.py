@@ -11,7 +11,21 @@ from ..tensor import Tensor
 from .install import method
 from .reduce import sum_to_shape
 
-__all__ = ["add", "div", "exp", "log", "mul", "neg", "relu", "sigmoid", "sub", "tanh"]
+__all__ = [
+    "add",
+    "div",
+    "exp",
+    "log",
+    "mul",
+    "multiply",
+    "neg",
+    "negative",
+    "relu",
+    "sigmoid",
+    "sub",
+    "subtract",
+    "tanh",
+]
 
 
 def _shape(x: Any) -> tuple[int, ...]:
@@ -320,3 +334,8 @@ def sigmoid(input: Tensor) -> Tensor:
 def tanh(input: Tensor) -> Tensor:
     """The hyperbolic tangent; float32 within 2 ULP. Formula: y = tanh input"""
     return unary(tanh_, input)
+
+
+multiply = mul
+subtract = sub
+negative = neg

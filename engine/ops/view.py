@@ -29,6 +29,7 @@ __all__ = [
     "permute",
     "reshape",
     "squeeze",
+    "t",
     "transpose",
     "unsqueeze",
 ]
@@ -237,7 +238,7 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
 
 
 @method("t")
-def _t(input: Tensor) -> Tensor:
+def t(input: Tensor) -> Tensor:
     """The transpose of a tensor of at most 2 dimensions."""
     if input.ndim > 2:
         raise RuntimeError(f"t: at most 2 dimensions; got shape {tuple(input.shape)}")
