@@ -55,7 +55,7 @@ def measure(case: Case, rounds: int = 6, seconds: float = 0.03) -> dict[str, dic
 
     arrays = [i.build(np.random.default_rng(n)) for n, i in enumerate(case.inputs)]
     engines: dict[str, tuple[Any, list[Any]]] = {
-        "gradsmith": (gradsmith, [gradsmith.tensor(a) for a in arrays]),
+        "gradsmith": (gradsmith, [gradsmith.from_numpy(a) for a in arrays]),
         "torch": (torch, [torch.from_numpy(a.copy()) for a in arrays]),
     }
     passes: dict[str, Callable[..., Callable[[], object]]] = {

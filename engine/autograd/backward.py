@@ -128,7 +128,7 @@ def _batched(
     """grad for each entry of the gradients' first dimension, stacked."""
     outputs = (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
     grads = (grads,) if isinstance(grads, Tensor) or grads is None else tuple(grads)
-    sizes = {None if g is None or g.ndim == 0 else len(g) for g in grads}
+    sizes: set[Any] = {None if g is None or g.ndim == 0 else len(g) for g in grads}
     if len(grads) != len(outputs) or len(sizes) != 1 or None in sizes or 0 in sizes:
         raise RuntimeError(
             "grad: is_grads_batched needs grad_outputs with one first dimension in common; got "

@@ -196,7 +196,9 @@ def retain_behind(t: Tensor, edge: Any) -> None:
     """After a change in place of t, which `edge` led to: its retained gradient is the new one's."""
     node, i = edge if type(edge) is tuple else (edge, 0)
     hooks = hooks_of(node)
-    references = [] if hooks is None else hooks.retained.get(i, [])
+    if hooks is None:
+        return
+    references = hooks.retained.get(i, [])
     if any(reference() is t for reference in references) and t._node is not None:
         hooks.retained[i] = [r for r in references if r() is not t]
         retain_grad(t)

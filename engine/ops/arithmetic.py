@@ -90,7 +90,7 @@ def _(k, saved, grad_y, need):
     if need[1]:
         # y ln a; 0 for a = 0 and b >= 0
         slope = _log_times(k, a, b, y)
-        grad_b = sum_to_shape(k, k.mul(grad_y, slope), b.shape)
+        grad_b = sum_to_shape(k, k.mul(grad_y, slope), getattr(b, "shape", ()))
     return grad_a, grad_b
 
 

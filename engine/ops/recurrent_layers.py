@@ -132,7 +132,7 @@ def layers(
                 f"{name}: {argument} must have shape (layers * directions, batch, features) = "
                 f"({len(weights)}, {batch}, ...); got {tuple(state.shape)}"
             )
-    finals: list[tuple[Tensor, ...]] = []
+    finals: list[Any] = []
     for first in range(0, len(weights), directions):
         outputs = []
         for i in range(first, first + directions):

@@ -4,8 +4,8 @@
 // own family's list only.
 #pragma once
 
-#include "lists/adaptive.h"
 #include "lists/activation.h"
+#include "lists/adaptive.h"
 #include "lists/arithmetic.h"
 #include "lists/attention.h"
 #include "lists/compare.h"
@@ -25,9 +25,9 @@
 #include "lists/recurrent.h"
 #include "lists/reduce.h"
 #include "lists/scan.h"
+#include "lists/softmax.h"
 #include "lists/sort.h"
 #include "lists/window.h"
-#include "lists/softmax.h"
 
 namespace gradsmith {
 
