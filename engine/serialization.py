@@ -293,6 +293,10 @@ class _Refused(ValueError):
     """A file that is not what it should be."""
 
 
+class _NoDevice(RuntimeError):
+    """A device that a tensor should be on and that is not here."""
+
+
 class _Reader:
     """Puts the state of one file together again."""
 
@@ -446,10 +450,13 @@ class _Reader:
         try:
             return t.to(target)
         except (RuntimeError, NotImplementedError, ImportError, ValueError) as error:
-            hint = "" if location is not None else " (map_location='cpu' loads it on the CPU)"
-            raise RuntimeError(
-                f"load: {self.name}: a tensor was saved on {where}, which is not here: "
-                f"{error}{hint}"
+            why = f"map_location sends a tensor to {target}"
+            hint = ""
+            if location is None:
+                why = f"a tensor was saved on {where}"
+                hint = " (map_location='cpu' loads it on the CPU)"
+            raise _NoDevice(
+                f"load: {self.name}: {why}, which is not here: {error}{hint}"
             ) from error
 
     # -- JSON to structure --
@@ -469,7 +476,7 @@ class _Reader:
             raise self.wrong(f"the structure has an entry {tag!r} that gradsmith does not know")
         try:
             return make(self, content)
-        except (_Refused, RecursionError):
+        except (_Refused, _NoDevice, RecursionError):
             raise
         except (TypeError, AttributeError, KeyError, ValueError, RuntimeError) as error:
             raise self.wrong(f"the structure's entry {tag!r} is malformed: {error}") from None

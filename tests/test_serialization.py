@@ -353,3 +353,10 @@ def test_without_the_package():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.stdout.strip() == "save and load: need safetensors (pip install 'gradsmith[io]')"
+
+
+def test_a_device_that_is_not_here_is_no_fault_of_the_file(tmp_path):
+    gs.save({"a": gs.ones(2)}, tmp_path / "state.safetensors")
+    with pytest.raises(RuntimeError, match="map_location sends a tensor to cuda:7") as caught:
+        gs.load(tmp_path / "state.safetensors", map_location={"cpu": "cuda:7"})
+    assert "malformed" not in str(caught.value)
