@@ -123,6 +123,10 @@ void copy_row(char* dst, int64_t dst_stride, const char* src, int64_t src_stride
   if constexpr (std::is_same_v<D, S>) {
     constexpr int64_t kSize = sizeof(D);
     if (dst_stride == kSize && src_stride == -kSize) return reverse_row<D>(dst, src, n);
+    if (dst_stride == -kSize && src_stride == kSize && n > 0) {  // flip's gradient
+      const int64_t last = (n - 1) * kSize;
+      return reverse_row<D>(dst - last, src + last, n);
+    }
   }
   for (int64_t i = 0; i < n; ++i) {
     store_one(dst + i * dst_stride, convert<D>(load_one<S>(src + i * src_stride)));
