@@ -152,11 +152,12 @@ def layers(
         x = outputs[0] if directions == 1 else cat(outputs, 1)
         if dropout > 0 and train and first + directions < len(weights):
             x = drop(x, dropout)
+    kinds: Any = zip(*finals, strict=True)  # h of every layer, c of every layer
     stacked = [
         cat([s.reshape((1, *s.shape)) for s in states], 0)
         if len(states) > 1
         else states[0].reshape((1, *states[0].shape))
-        for states in zip(*finals, strict=True)
+        for states in kinds
     ]
     return (x, *stacked)
 
