@@ -368,6 +368,29 @@ class Tensor:
     def __dlpack_device__(self) -> tuple[int, int]:
         return self._data.__dlpack_device__()
 
+    def pin_memory(self) -> Tensor:
+        """This CPU tensor in page-locked memory, which a GPU reads without the host's help.
+
+        Where there is no GPU, or the emulator stands in for it, nothing is to be locked: the
+        tensor itself.
+
+        Raises:
+            RuntimeError: if the tensor is not on the CPU.
+        """
+        if not isinstance(self._data, np.ndarray):
+            raise RuntimeError(f"pin_memory: only CPU tensors; this one is on {self.device}")
+        from .kernels import cuda
+
+        data = cuda.pinned(self._data)
+        return self if data is self._data else Tensor._make(data)
+
+    def is_pinned(self) -> bool:
+        """Whether pin_memory put this tensor into page-locked memory."""
+        base = getattr(self._data, "base", None)
+        while isinstance(base, np.ndarray):
+            base = base.base
+        return type(base).__module__.startswith("cupy")
+
     def item(self) -> Any:
         """The value of a tensor of one element, as a Python number.
 

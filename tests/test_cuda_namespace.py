@@ -103,3 +103,13 @@ if not gs.cuda.is_available():
             raise AssertionError(call)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_pinned_memory(cuda: str) -> None:
+    x = gs.ones(3)
+    assert x.pin_memory().tolist() == [1.0] * 3
+    assert x.pin_memory().is_pinned() != gs.cuda.is_emulated()
+    assert not x.is_pinned()
+    assert x.pin_memory().to("cuda", non_blocking=True).cpu().tolist() == [1.0] * 3
+    with pytest.raises(RuntimeError, match="only CPU tensors"):
+        x.cuda().pin_memory()

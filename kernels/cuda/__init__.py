@@ -18,6 +18,7 @@ __all__ = [
     "gpu_problem",
     "is_available",
     "is_emulated",
+    "pinned",
     "synchronize",
     "to_host",
     "use_emulator",
@@ -87,6 +88,18 @@ def to_host(x: Any) -> np.ndarray[Any, Any]:
     result: np.ndarray[Any, Any] = memory.to_host(x)
     launch.raise_late_index_error()
     return result
+
+
+def pinned(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """A copy of a NumPy array in page-locked memory; the array itself where there is no GPU."""
+    if _emulated or gpu_problem() is not None:
+        return x
+    import cupy
+
+    memory = cupy.cuda.alloc_pinned_memory(max(x.nbytes, 1))
+    y = np.frombuffer(memory, x.dtype, x.size).reshape(x.shape)
+    y[...] = x
+    return y
 
 
 def synchronize() -> None:

@@ -69,7 +69,7 @@ TENSOR = """
     __add__ __sub__ __mul__ __truediv__ __floordiv__ __mod__ __pow__ __neg__ __abs__ __eq__ __ne__
     __lt__ __le__ __gt__ __ge__ __and__ __or__ __xor__ __invert__ __matmul__ __lshift__ __rshift__
     __radd__ __rsub__ __rmul__ __rtruediv__ __rfloordiv__ __rmod__ __rpow__ __rmatmul__ __iter__
-    __iadd__ __isub__ __imul__ __itruediv__ __len__ __repr__ __hash__ bfloat16 int
+    pin_memory __iadd__ __isub__ __imul__ __itruediv__ __len__ __repr__ __hash__ bfloat16 int
 """
 
 LINALG = "norm vector_norm inv solve det cholesky qr svd eigh multi_dot"
@@ -141,7 +141,7 @@ MODELS = """
 
 CUDA = """
     is_available device_count current_device set_device synchronize Stream Event stream
-    memory_allocated memory_stats empty_cache get_device_properties use_emulator
+    memory_allocated memory_stats empty_cache get_device_properties use_emulator manual_seed
 """
 
 PROFILER = "profile record_function"
