@@ -166,7 +166,7 @@ def set_default_dtype(d: dtype) -> None:
     _default = d
 
 
-class finfo:  # noqa: N801  PyTorch's name
+class finfo:
     """The limits of a floating-point dtype.
 
     Args:
@@ -208,7 +208,7 @@ class finfo:  # noqa: N801  PyTorch's name
         )
 
 
-class iinfo:  # noqa: N801  PyTorch's name
+class iinfo:
     """The limits of an integer dtype.
 
     Args:

@@ -13,7 +13,7 @@ __all__ = [
 ]
 
 
-class memory_format:  # noqa: N801  PyTorch's name
+class memory_format:
     """An order of dimensions in memory, e.g. `gradsmith.channels_last`. There is one of each."""
 
     __slots__ = ("name", "order")

@@ -132,7 +132,7 @@ def _end(event: Event) -> None:
         _active._record(event)
 
 
-class record_function:  # noqa: N801  PyTorch's name
+class record_function:
     """A named block, as a context manager or a decorator; costs next to nothing unprofiled."""
 
     def __init__(self, name: str, args: str | None = None) -> None:
@@ -356,7 +356,7 @@ def _arrays(values: Any) -> Iterator[Any]:
             yield from _arrays(value)
 
 
-class profile:  # noqa: N801  PyTorch's name
+class profile:
     """Profiles what runs in its block, in every thread.
 
     Args:

@@ -130,7 +130,7 @@ def test_every_op_on_arrays(info: Any) -> None:
         try:
             result = info.call(Library(), *arrays, **sample.options)
         except AttributeError:
-            return  # a sample that calls methods of a tensor
+            pytest.skip("a sample that calls methods of a tensor")
         pairs = zip(
             result if isinstance(result, tuple) else (result,),
             expected if isinstance(expected, tuple) else (expected,),
@@ -147,7 +147,7 @@ def _placed(value: Any) -> Any:
 
 
 def test_names_are_listed() -> None:
-    assert {"conv2d", "softmax" if "softmax" in dir(gs) else "relu", "linear"} <= set(cpu.names)
+    assert {"conv2d", "softmax", "linear"} <= set(cpu.names)
     assert "conv2d" in dir(cpu)
     assert "Args" in (cpu.conv2d.__doc__ or "")
     assert repr(cpu.conv2d) == "<cpu conv2d>"

@@ -45,7 +45,7 @@ def _set(on: bool, check_nan: bool) -> None:
     set_on_record(_note if on else None)
 
 
-class set_detect_anomaly:  # noqa: N801  PyTorch's name
+class set_detect_anomaly:
     """Sets anomaly mode, at once and, as a context manager, until the block ends.
 
     While it is on, each recorded op notes where it was called (slow: for finding faults), and a
@@ -67,7 +67,7 @@ class set_detect_anomaly:  # noqa: N801  PyTorch's name
         _set(*self._before)
 
 
-class detect_anomaly:  # noqa: N801  PyTorch's name
+class detect_anomaly:
     """In its block anomaly mode is on: see set_detect_anomaly.
 
     Raises (in backward):

@@ -130,7 +130,7 @@ def set_device(device: Any) -> None:
     _index("set_device", device)
 
 
-class device:  # noqa: N801  PyTorch's name
+class device:
     """In its block CUDA device `device` is the current one; there is one, number 0."""
 
     def __init__(self, device: Any) -> None:

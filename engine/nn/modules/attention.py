@@ -7,7 +7,6 @@ from typing import Any
 
 from ...dtype import bool_
 from ...ops.creation import empty, zeros
-from ...ops.elementwise import exp
 from ...ops.matmul import matmul
 from ...ops.view import cat
 from ...tensor import Parameter, Tensor
@@ -170,7 +169,7 @@ class MultiheadAttention(Module):
             scores = matmul(q * math.sqrt(1.0 / self.head_dim), k.transpose(-1, -2))
             if mask is not None:
                 scores = scores + mask
-            weights = F.dropout(exp(F.log_softmax(scores, -1)), drop, drop > 0)
+            weights = F.dropout(F.softmax(scores, -1), drop, drop > 0)
             y = matmul(weights, v)
             if average_attn_weights:
                 weights = weights.mean(1)

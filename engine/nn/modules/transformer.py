@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable
 from typing import Any
 
 from ...ops.creation import full
 from ...ops.index import triu
-from ...ops.math import erf
 from ...tensor import Tensor
 from .. import functional as F
 from .. import init
@@ -36,12 +34,7 @@ def _activation(name: str, activation: _Activation) -> Callable[[Tensor], Tensor
         return activation
     if activation not in ("relu", "gelu"):
         raise RuntimeError(f"{name}: activation must be 'relu' or 'gelu'; got {activation!r}")
-    return getattr(F, activation, _gelu)
-
-
-def _gelu(x: Tensor) -> Tensor:
-    """x times the normal distribution's probability of a value below x."""
-    return x * 0.5 * (erf(x * math.sqrt(0.5)) + 1.0)
+    return F.relu if activation == "relu" else F.gelu
 
 
 def _copies(module: Module, n: int) -> ModuleList:
