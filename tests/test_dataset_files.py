@@ -51,7 +51,7 @@ def test_idx_of_every_dtype(dtype, tmp_path):
     found = read_idx(tmp_path / "x")
     assert found.dtype == array.dtype and found.flags.writeable
     np.testing.assert_array_equal(found, array)
-    (tmp_path / "x").write_bytes(gzip.compress(idx(array[:0])))
+    (tmp_path / "x").write_bytes(gzip.compress(idx(array[:0]), mtime=0))
     assert read_idx(tmp_path / "x").shape == (0, 2, 4)
 
 
@@ -72,8 +72,8 @@ GOOD = idx(np.arange(12, dtype=np.uint8).reshape(3, 4))
         (GOOD[:-1], r"cut off: \(3, 4\) uint8 values need 12 bytes; found 11"),
         (GOOD + b"x", "too long: .* need 12 bytes; found 13"),
         (b"\0\0\x0e\3" + b"\xff" * 12, "cut off: .* found 0"),
-        (gzip.compress(GOOD)[:-9], "the gzip file is damaged or cut off"),
-        (gzip.compress(GOOD)[:6], "the gzip file is damaged or cut off"),
+        (gzip.compress(GOOD, mtime=0)[:-9], "the gzip file is damaged or cut off"),
+        (gzip.compress(GOOD, mtime=0)[:6], "the gzip file is damaged or cut off"),
     ],
 )
 def test_wrong_idx_files_are_named(content, message, tmp_path):
@@ -88,7 +88,7 @@ def test_a_gzip_file_that_unpacks_to_too_much(tmp_path, monkeypatch):
     import gradsmith.datasets.idx as module
 
     monkeypatch.setattr(module, "MOST", 1000)
-    (tmp_path / "x").write_bytes(gzip.compress(bytes(10_000)))
+    (tmp_path / "x").write_bytes(gzip.compress(bytes(10_000), mtime=0))
     with pytest.raises(ValueError, match="at most 1,000 bytes expected; it unpacks to more"):
         read_idx(tmp_path / "x")
     (tmp_path / "x").write_bytes(bytes(10_000))
