@@ -61,7 +61,8 @@ def main() -> None:
             for part in y if isinstance(y, tuple) else (y,):
                 if info.differentiable and part.requires_grad:
                     part.backward(
-                        gs.ones(*part.shape, dtype=part.dtype, device=part.device), retain_graph=True
+                        gs.ones(*part.shape, dtype=part.dtype, device=part.device),
+                        retain_graph=True,
                     )
         except Exception as error:
             error.add_note(f"{info.name}: {sample.id}")

@@ -1,5 +1,7 @@
 """Reverse-mode automatic differentiation over ops that are declared once."""
 
+from collections.abc import Callable
+
 from . import functional
 from .anomaly import (
     detect_anomaly,
@@ -37,3 +39,12 @@ __all__ = [
     "set_detect_anomaly",
     "set_grad_enabled",
 ]
+
+#: What higher layers add: name -> what gives it when it is first asked for.
+later: dict[str, Callable[[str], object]] = {}
+
+
+def __getattr__(name: str) -> object:
+    if name in later:
+        return later[name](name)
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

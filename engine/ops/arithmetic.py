@@ -16,7 +16,8 @@ from .math import reciprocal, sqrt, square, trunc
 from .reduce import sum_to_shape
 
 __all__ = [
-    *("divide", "floor_divide", "float_power", "fmod", "pow", "remainder", "rsub", "true_divide"),
+    *("divide", "floor_divide", "float_power", "fmod", "positive", "pow", "remainder", "rsub"),
+    "true_divide",
 ]
 
 
@@ -249,7 +250,7 @@ def _rpow(input: Tensor, other: Any) -> Tensor:
 
 
 @method("__pos__", "positive")
-def _pos(input: Tensor) -> Tensor:
+def positive(input: Tensor) -> Tensor:
     """The tensor itself."""
     if input.dtype.name == "bool":
         raise RuntimeError("positive: the operator + of a bool tensor is not supported")

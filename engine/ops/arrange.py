@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..autograd.dispatch import apply
 from ..autograd.op import op
-from ..tensor import Tensor
+from ..tensor import Size, Tensor
 from . import shapes
 from .install import method, numpy_names
 from .operands import need_tensors
@@ -25,6 +25,10 @@ from .view import (
 )
 
 __all__ = [
+    "atleast_1d",
+    "atleast_2d",
+    "atleast_3d",
+    "broadcast_shapes",
     "broadcast_tensors",
     "broadcast_to",
     "chunk",
@@ -436,16 +440,57 @@ def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
     return tuple([expand(t, wanted) for t in parts])
 
 
+def broadcast_shapes(*given: Any) -> Size:
+    """The shape that shapes (tuples of sizes, or one size) broadcast to.
+
+    Raises:
+        RuntimeError: shapes that do not broadcast.
+    """
+    parts = [(s,) if isinstance(s, int) else tuple(s) for s in given]
+    return Size(
+        shapes.broadcast("broadcast_shapes", *[shapes.sizes("broadcast_shapes", s) for s in parts])
+    )
+
+
+def _at_least(name: str, tensors: tuple[Any, ...], form: Callable[[Tensor], Tensor]) -> Any:
+    """One tensor, or a tuple of several, each in the form."""
+    if len(tensors) == 1 and not isinstance(tensors[0], (list, tuple)):
+        need_tensors(name, input=tensors[0])
+        return form(tensors[0])
+    parts = tensors[0] if len(tensors) == 1 else tensors
+    need_tensors(name, **{f"tensors[{i}]": t for i, t in enumerate(parts)})
+    return tuple([form(t) for t in parts])
+
+
+def atleast_1d(*tensors: Any) -> Any:
+    """Views with at least one dimension: of one tensor, or a tuple of them of several."""
+    return _at_least("atleast_1d", tensors, lambda t: t if t.ndim else reshape(t, (1,)))
+
+
+def atleast_2d(*tensors: Any) -> Any:
+    """Views with at least two dimensions; a vector becomes a row."""
+
+    def form(t: Tensor) -> Tensor:
+        return t if t.ndim > 1 else reshape(t, (1, t.numel()))
+
+    return _at_least("atleast_2d", tensors, form)
+
+
+def atleast_3d(*tensors: Any) -> Any:
+    """Views with at least three dimensions: (N,) as (1, N, 1), (M, N) as (M, N, 1)."""
+
+    def form(t: Tensor) -> Tensor:
+        if t.ndim < 2:
+            return reshape(t, (1, t.numel(), 1))
+        return t if t.ndim > 2 else unsqueeze(t, -1)
+
+    return _at_least("atleast_3d", tensors, form)
+
+
 @method("reshape_as")
 def _reshape_as(input: Tensor, other: Tensor) -> Tensor:
     """As reshape, to the shape of `other`."""
     return reshape(input, other._data.shape)
-
-
-@method("is_same_size")
-def _is_same_size(input: Tensor, other: Tensor) -> bool:
-    """Whether both have the same shape."""
-    return tuple(input._data.shape) == tuple(other._data.shape)
 
 
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:

@@ -10,6 +10,7 @@ from ..autograd.op import op
 from ..dtype import bool_, int64
 from ..tensor import Tensor
 from . import creation, shapes
+from .arrange import narrow
 from .install import method
 from .operands import need_tensors
 
@@ -275,6 +276,17 @@ def _flat_scatter(input: Tensor, d: int, index: Tensor) -> tuple[Tensor, Tensor]
     return input.reshape(-1), apply(flat_along_, (index,), (shape, d)).reshape(-1)
 
 
+def _scatter_products(input: Tensor, d: int, index: Tensor, src: Tensor) -> Tensor:
+    """input times src where index points to: one position along dim d after the other."""
+    if not index._data.shape:
+        index, src = index.reshape(1), src.reshape(1)
+    whole = input if input._data.shape else input.reshape(1)
+    for i in range(index._data.shape[d]):
+        places, factors = (narrow(t, d, i, 1) for t in (index, src))
+        whole = scatter(whole, d, places, gather(whole, d, places) * factors)
+    return whole.reshape(tuple(input._data.shape))
+
+
 @method("scatter")
 def scatter(
     input: Tensor,
@@ -293,21 +305,23 @@ def scatter(
 
     Args:
         src: a tensor at least as large as index; a number (also as `value`) is put everywhere.
-        reduce: "add" adds instead of writing.
+        reduce: "add" or "multiply" instead of writing.
 
     Raises:
         IndexError: a dim or an index out of range.
         RuntimeError: shapes or dtypes that do not fit.
         ValueError: another reduce.
     """
-    if reduce not in (None, "add"):
-        raise ValueError(f"scatter: reduce must be None or 'add'; got {reduce!r}")
+    if reduce not in (None, "add", "multiply"):
+        raise ValueError(f"scatter: reduce must be None, 'add' or 'multiply'; got {reduce!r}")
     d, index, src = _scatter_operand("scatter", input, dim, index, value if src is None else src)
     if not index._data.size:
         return input.clone()
     if reduce:
         if src._data.size != index._data.size or src._data.shape != index._data.shape:
             src = src.expand(tuple(index._data.shape))
+        if reduce == "multiply":
+            return _scatter_products(input, d, index, src)
         return scatter_add(input, d, index, src)
     shape = tuple(input._data.shape)
     flat, places = _flat_scatter(input, d, index)

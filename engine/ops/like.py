@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..dtype import bool_
+from ..dtype import bool_, get_default_dtype
 from ..tensor import Tensor
-from . import compare, creation
+from . import compare, creation, elementwise, math
 from .install import method
 from .operands import need_tensors
 from .view import transpose
 
-__all__ = ["equal", "is_complex", "is_nonzero", "is_signed", "numel"]
+__all__ = [
+    *("allclose", "equal", "is_complex", "is_nonzero", "is_same_size", "is_signed", "isclose"),
+    "numel",
+]
 
 
 @method("new_full")
@@ -87,6 +90,74 @@ def equal(input: Tensor, other: Tensor) -> bool:
     if input.shape != other.shape:
         return False
     return not input.numel() or not _any(compare.ne(input, other))
+
+
+@method("isclose")
+def isclose(
+    input: Tensor,
+    other: Tensor,
+    rtol: float = 1e-05,
+    atol: float = 1e-08,
+    equal_nan: bool = False,
+) -> Tensor:
+    """Where two tensors are equal to within a tolerance, element by element; bool.
+
+    Formula: y = |input - other| <= atol + rtol |other|; infinities only equal themselves
+
+    Shape: what both broadcast to.
+
+    Args:
+        rtol, atol: >= 0.
+        equal_nan: whether NaN is close to NaN.
+
+    Raises:
+        TypeError: something else than tensors.
+        RuntimeError: tensors of two dtypes; a negative tolerance; shapes that do not broadcast.
+    """
+    need_tensors("isclose", input=input, other=other)
+    if input.dtype is not other.dtype:
+        raise RuntimeError(
+            f"isclose: both tensors must be of one dtype; got {input.dtype}, {other.dtype}"
+        )
+    if not (rtol >= 0 and atol >= 0):
+        raise RuntimeError(f"isclose: rtol and atol must be >= 0; got {rtol}, {atol}")
+    input, other = input.detach(), other.detach()
+    close = compare.eq(input, other)
+    if input.dtype.is_floating_point:
+        if equal_nan:
+            both = compare.logical_and(compare.isnan(input), compare.isnan(other))
+            close = compare.logical_or(close, both)
+    else:
+        input, other = (t.to(get_default_dtype()) for t in (input, other))
+    if rtol == 0 and atol == 0:
+        return close
+    error = math.abs(elementwise.sub(input, other))
+    bound = elementwise.add(math.abs(elementwise.mul(other, rtol)), atol)
+    near = compare.logical_and(compare.isfinite(error), compare.le(error, bound))
+    return compare.logical_or(close, near)
+
+
+@method("allclose")
+def allclose(
+    input: Tensor,
+    other: Tensor,
+    rtol: float = 1e-05,
+    atol: float = 1e-08,
+    equal_nan: bool = False,
+) -> bool:
+    """Whether all elements are close; as isclose."""
+    return bool(isclose(input, other, rtol, atol, equal_nan).all().item())  # type: ignore[attr-defined]
+
+
+@method("is_same_size")
+def is_same_size(input: Tensor, other: Tensor) -> bool:
+    """Whether both have the same shape.
+
+    Raises:
+        TypeError: something else than tensors.
+    """
+    need_tensors("is_same_size", input=input, other=other)
+    return tuple(input._data.shape) == tuple(other._data.shape)
 
 
 def _any(flags: Tensor) -> bool:

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ..dtype import float64
 from ..tensor import Tensor
-from . import arithmetic, choose, compare
+from . import arithmetic, choose, compare, scan
 from .inplace import _change, in_place
 from .install import method
 
@@ -137,6 +138,18 @@ def _kept(input: Tensor) -> Tensor:
 
 for _name in ("floor_divide", "remainder", "fmod", "pow"):
     in_place(f"{_name}_", getattr(arithmetic, _name))
+for _name in ("cumprod", "cumsum"):
+    in_place(f"{_name}_", getattr(scan, _name))
+
+
+@method("float_power_")
+def _float_power_(input: Tensor, exponent: Any) -> Tensor:
+    """As float_power, in place; of float64 alone."""
+    if input.dtype is not float64:
+        raise RuntimeError(f"float_power_: the result is float64; the tensor is {input.dtype}")
+    return _change("float_power_", input, arithmetic.float_power(_kept(input), exponent))
+
+
 Tensor.__ifloordiv__ = Tensor.floor_divide_  # type: ignore[attr-defined]
 Tensor.__imod__ = Tensor.remainder_  # type: ignore[attr-defined]
 Tensor.__ipow__ = Tensor.pow_  # type: ignore[attr-defined]

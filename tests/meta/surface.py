@@ -57,6 +57,10 @@ FUNCTIONS = """
     can_cast is_tensor is_floating_point save load no_grad enable_grad inference_mode
     set_grad_enabled is_grad_enabled backend device dtype
     float32 float64 float16 bfloat16 int8 int16 int32 int64 uint8 bool channels_last
+    adaptive_avg_pool1d adaptive_max_pool1d alpha_dropout batch_norm channel_shuffle embedding
+    embedding_bag feature_alpha_dropout group_norm instance_norm inverse layer_norm pixel_shuffle
+    pixel_unshuffle rms_norm allclose isclose is_same_size equal broadcast_shapes broadcast_tensors
+    broadcast_to atleast_1d atleast_2d atleast_3d detach positive matrix_power pinverse
 """
 
 TENSOR = """
@@ -69,6 +73,9 @@ TENSOR = """
     __add__ __sub__ __mul__ __truediv__ __floordiv__ __mod__ __pow__ __neg__ __abs__ __eq__ __ne__
     __lt__ __le__ __gt__ __ge__ __and__ __or__ __xor__ __invert__ __matmul__ __lshift__ __rshift__
     __radd__ __rsub__ __rmul__ __rtruediv__ __rfloordiv__ __rmod__ __rpow__ __rmatmul__ __iter__
+    squeeze_ unsqueeze_ t_ transpose_ swapaxes_ swapdims_ cumsum_ cumprod_ addcmul_ addcdiv_ lerp_
+    float_power_ isclose allclose is_same_size stride storage_offset element_size nbytes data_ptr
+    is_contiguous
     pin_memory __iadd__ __isub__ __imul__ __itruediv__ __len__ __repr__ __hash__ bfloat16 int
 """
 
@@ -117,7 +124,7 @@ SWA = "AveragedModel SWALR update_bn get_ema_multi_avg_fn"
 
 AUTOGRAD = """
     backward grad Function no_grad enable_grad inference_mode set_grad_enabled detect_anomaly
-    set_detect_anomaly functional.jacobian functional.hessian functional.vjp functional.jvp
+    set_detect_anomaly gradcheck gradgradcheck functional.jacobian functional.hessian functional.vjp functional.jvp
     functional.hvp functional.vhp
 """
 
