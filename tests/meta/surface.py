@@ -124,8 +124,8 @@ SWA = "AveragedModel SWALR update_bn get_ema_multi_avg_fn"
 
 AUTOGRAD = """
     backward grad Function no_grad enable_grad inference_mode set_grad_enabled detect_anomaly
-    set_detect_anomaly gradcheck gradgradcheck functional.jacobian functional.hessian functional.vjp functional.jvp
-    functional.hvp functional.vhp
+    set_detect_anomaly gradcheck gradgradcheck functional.jacobian functional.hessian
+    functional.vjp functional.jvp functional.hvp functional.vhp
 """
 
 DATA = """
