@@ -361,8 +361,8 @@ class Tensor:
         """The bits moved down by `other`, keeping the sign. Formula: y = input >> other"""
     def reshape(self, *shape: Any) -> Tensor:
         """As gradsmith.reshape; the sizes may be given one by one."""
-    def view(self, *shape: Any) -> Tensor:
-        """The same memory in another shape; never a copy."""
+    def view(self, *shape: Any, dtype: DType | None = None) -> Tensor:
+        """The same memory in another shape, or its bytes as another dtype; never a copy."""
     def flatten(self, start_dim: builtins.int = 0, end_dim: builtins.int = -1) -> Tensor:
         """The dimensions start_dim..end_dim as one."""
     def permute(self, *args: Any, dims: Any = ()) -> Tensor:
@@ -453,8 +453,6 @@ class Tensor:
         """As expand."""
     def reshape_as(self, other: Tensor) -> Tensor:
         """As reshape, to the shape of `other`."""
-    def is_same_size(self, other: Tensor) -> builtins.bool:
-        """Whether both have the same shape."""
     def gather(
         self,
         dim: builtins.int,
@@ -705,6 +703,10 @@ class Tensor:
         """The tensor in another dtype; without one, the name of its type."""
     def type_as(self, other: Tensor) -> Tensor:
         """The tensor in the dtype, and on the device, of `other`."""
+    def cumsum(self, dim: builtins.int, *, dtype: DType | None = None) -> Tensor:
+        """The sums of the elements up to each along `dim`; of integers and bools in int64."""
+    def cumprod(self, dim: builtins.int, *, dtype: DType | None = None) -> Tensor:
+        """The products of the elements up to each along `dim`; of integers and bools in int64."""
     def __eq__(self, other: Any) -> Any:
         """input == other, element by element."""
     def __ne__(self, other: Any) -> Any:
@@ -811,12 +813,32 @@ class Tensor:
         """The remainder with the sign of input, as C's fmod."""
     def pow_(self, exponent: Any) -> Tensor:
         """The power, element by element; shapes broadcast."""
+    def cumprod_(self, dim: builtins.int, *, dtype: DType | None = None) -> Tensor:
+        """The products of the elements up to each along `dim`; of integers and bools in int64."""
+    def cumsum_(self, dim: builtins.int, *, dtype: DType | None = None) -> Tensor:
+        """The sums of the elements up to each along `dim`; of integers and bools in int64."""
+    def float_power_(self, exponent: Any) -> Tensor:
+        """As float_power, in place; of float64 alone."""
     def __ifloordiv__(self, other: Any) -> Tensor:
         """The quotient rounded towards -infinity, element by element; shapes broadcast."""
     def __imod__(self, other: Any) -> Tensor:
         """The remainder of floor_divide, with the sign of other, as Python's %."""
     def __ipow__(self, exponent: Any) -> Tensor:
         """The power, element by element; shapes broadcast."""
+    def squeeze_(self, dim: Any = None) -> Tensor:
+        """A view without the dimensions of size 1 (all, or those of `dim` that have it)."""
+    def unsqueeze_(self, dim: builtins.int) -> Tensor:
+        """A view with a dimension of size 1 put in at `dim`."""
+    def t_(self) -> Tensor:
+        """The transpose of a tensor of at most 2 dimensions."""
+    def transpose_(self, dim0: builtins.int, dim1: builtins.int) -> Tensor:
+        """A view with two dimensions exchanged."""
+    def swapaxes_(self, axis0: builtins.int, axis1: builtins.int) -> Tensor:
+        """As transpose."""
+    def swapdims_(self, dim0: builtins.int, dim1: builtins.int) -> Tensor:
+        """As transpose."""
+    def storage_offset(self) -> builtins.int:
+        """How many elements into its memory the tensor begins."""
     def log_softmax(self, dim: builtins.int, dtype: DType | None = None) -> Tensor:
         """The logarithm of softmax, computed without overflow."""
     def matmul(self, other: Tensor) -> Tensor:
@@ -949,6 +971,24 @@ class Tensor:
         """A view with the last two dimensions exchanged."""
     def equal(self, other: Tensor) -> builtins.bool:
         """Whether two tensors have the same shape and the same elements (NaN equals nothing)."""
+    def isclose(
+        self,
+        other: Tensor,
+        rtol: builtins.float = 1e-05,
+        atol: builtins.float = 1e-08,
+        equal_nan: builtins.bool = False,
+    ) -> Tensor:
+        """Where two tensors are equal to within a tolerance, element by element; bool."""
+    def allclose(
+        self,
+        other: Tensor,
+        rtol: builtins.float = 1e-05,
+        atol: builtins.float = 1e-08,
+        equal_nan: builtins.bool = False,
+    ) -> builtins.bool:
+        """Whether all elements are close; as isclose."""
+    def is_same_size(self, other: Tensor) -> builtins.bool:
+        """Whether both have the same shape."""
     def __contains__(self, element: Any) -> builtins.bool:
         """Whether some element equals a number, or a tensor that broadcasts with this one."""
     def is_nonzero(self) -> builtins.bool:
@@ -959,10 +999,6 @@ class Tensor:
         """Whether the tensor's dtype has negative numbers."""
     def is_floating_point(self) -> builtins.bool:
         """Whether the tensor's dtype is floating point."""
-    def cumsum(self, dim: builtins.int, *, dtype: DType | None = None) -> Tensor:
-        """The sums of the elements up to each along `dim`; of integers and bools in int64."""
-    def cumprod(self, dim: builtins.int, *, dtype: DType | None = None) -> Tensor:
-        """The products of the elements up to each along `dim`; of integers and bools in int64."""
     def var(
         self,
         dim: Any = None,
