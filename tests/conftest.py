@@ -49,6 +49,11 @@ def pytest_configure(config: pytest.Config) -> None:
 _full = False
 
 
+def is_full() -> bool:
+    """Whether big grids run whole."""
+    return _full
+
+
 def sampled(items: Sequence[_T], count: int, seed: int = 0) -> list[_T]:
     """`count` of the items, the same ones in every run; all of them with --full."""
     if _full or len(items) <= count:

@@ -9,7 +9,7 @@ from gradsmith import nn
 from gradsmith.kernels import table
 from gradsmith.nn import functional as F
 from gradsmith.testing import gradcheck, gradgradcheck
-from layouts import same_bits
+from gradsmith.testing.layouts import same_bits
 
 K = table("cpu")
 

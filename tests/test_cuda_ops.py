@@ -6,44 +6,27 @@ from typing import Any
 
 import gradsmith as gs
 import pytest
-from conftest import sampled
+from conftest import is_full, sampled
 from gradsmith.kernels import KERNELS, table
+from gradsmith.testing.checks import (
+    check_error,
+    check_forward,
+    check_gradient,
+    check_second,
+    samples_of,
+    size_of,
+)
 from gradsmith.testing.opdb import OpInfo, Sample, op_infos
 from gradsmith.testing.opdb import conv as conv_samples
-from test_errors import check_error
-from test_gradients import check_first, check_second
-from test_ops import check_conv_exactly, check_forward
+from test_ops import check_conv_exactly
 
 #: Under the emulator a kernel costs milliseconds, a large one seconds.
 LIMIT = 4000
 
 
-def size_of(sample: Sample) -> int:
-    """The elements of the largest input."""
-    flat: list[Any] = []
-    for spec in sample.inputs:
-        flat += spec if isinstance(spec, (list, tuple)) else [spec]
-    sizes = [1]
-    for spec in flat:
-        n = 1
-        for s in getattr(spec, "shape", ()):
-            n *= s
-        sizes.append(n)
-    return max(sizes)
-
-
-def samples_of(info: OpInfo, count: int) -> list[Sample]:
-    """The first samples of each tag, and more of them by a seeded choice; all with --full."""
-    small = [s for s in info.samples() if "slow" not in s.tags and size_of(s) <= LIMIT]
-    chosen: dict[str, Sample] = {}
-    seen: set[str] = set()
-    for sample in small:
-        if not sample.tags <= seen:
-            seen |= sample.tags
-            chosen[sample.id] = sample
-    for sample in sampled(small, count, seed=len(small)):
-        chosen[sample.id] = sample
-    return list(chosen.values())
+def small(info: OpInfo, count: int) -> list[Sample]:
+    """A sample of each tag, and more of them by a seeded choice; all with --full."""
+    return samples_of(info, None if is_full() else count, limit=LIMIT)
 
 
 def each(infos: Any) -> Any:
@@ -58,8 +41,8 @@ def test_no_kernel_is_missing(cuda: str) -> None:
 @each(op_infos())
 def test_forward(info: OpInfo, cuda: str) -> None:
     """Every sample, in float32 and in float64."""
-    for dtype, count in (("float32", 1000), ("float64", 1000)):
-        for sample in samples_of(info, count):
+    for dtype in ("float32", "float64"):
+        for sample in samples_of(info, None, limit=LIMIT):
             try:
                 check_forward(info, sample, dtype, cuda)
             except Exception as error:
@@ -68,17 +51,17 @@ def test_forward(info: OpInfo, cuda: str) -> None:
 
 @each([info for info in op_infos() if info.differentiable])
 def test_gradient(info: OpInfo, cuda: str) -> None:
-    for sample in samples_of(info, 1000):
+    for sample in samples_of(info, None, limit=LIMIT):
         if sample.has_gradient:
             try:
-                check_first(info, sample, cuda, 2)
+                check_gradient(info, sample, cuda, 2)
             except Exception as error:
                 raise AssertionError(f"{sample.id}: {error!r}") from error
 
 
 @each([info for info in op_infos() if info.differentiable and info.second])
 def test_second_derivative(info: OpInfo, cuda: str) -> None:
-    for sample in samples_of(info, 30):
+    for sample in small(info, 30):
         if sample.has_gradient and size_of(sample) <= 1200:
             try:
                 check_second(info, sample, cuda, 1)

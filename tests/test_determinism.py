@@ -8,11 +8,10 @@ import gradsmith as gs
 import numpy as np
 import pytest
 from gradsmith import _cpu
-from gradsmith.testing import assert_equal
+from gradsmith.testing import assert_equal, opcheck
+from gradsmith.testing.checks import check_threads
+from gradsmith.testing.layouts import THREADS
 from gradsmith.testing.opdb import OpInfo, Sample, op_infos
-from test_ops import check_forward, outputs_of, place_all
-
-THREADS = (1, 2, 3, 7)
 
 SAMPLES = [(info, sample) for info in op_infos() for sample in info.samples()]
 #: Large enough to be cut into blocks, or of odd sizes; one of each op at least.
@@ -24,37 +23,9 @@ THREADED = [
 ]
 
 
-def run(info: OpInfo, sample: Sample, dtype: str) -> list[Any]:
-    """The outputs, and the gradients of the inputs."""
-    nested = place_all(sample.build(dtype), "cpu")
-    leaves: list[Any] = []
-    for i, flag in enumerate(sample.gradient_flags()):
-        for t in nested[i] if isinstance(flag, list) else [nested[i]] if flag else []:
-            leaves.append(t.requires_grad_())
-    outputs = outputs_of(info.call(gs, *nested, **sample.options))
-    results = [y.detach().numpy().copy() for y in outputs]
-    recorded = [y for y in outputs if y.requires_grad]
-    if leaves and recorded:
-        rng = np.random.default_rng(1)
-        seen = [rng.standard_normal(tuple(y.shape)).astype(dtype) for y in recorded]
-        grads = gs.autograd.grad(
-            recorded, leaves, [gs.from_numpy(np.array(u)) for u in seen], allow_unused=True
-        )
-        results += [g.numpy().copy() for g in grads if g is not None]
-    return results
-
-
 @pytest.mark.parametrize("info,sample,dtype", THREADED)
-def test_bits_do_not_depend_on_threads(
-    info: OpInfo, sample: Sample, dtype: str, threads: Any
-) -> None:
-    threads(1)
-    first = run(info, sample, dtype)
-    for n in THREADS[1:]:
-        threads(n)
-        for _ in range(2):
-            for a, b in zip(first, run(info, sample, dtype), strict=True):
-                assert_equal(b, a, name=f"at {n} threads")
+def test_bits_do_not_depend_on_threads(info: OpInfo, sample: Sample, dtype: str) -> None:
+    check_threads(info, sample, dtype, (*THREADS, *THREADS[1:]))
 
 
 @pytest.mark.parametrize("n,c,size", [(8, 16, 31), (5, 33, 17)])
@@ -81,16 +52,11 @@ def test_training_step_bits(n: int, c: int, size: int, threads: Any) -> None:
             assert_equal(b, a, name=f"at {count} threads")
 
 
-@pytest.mark.parametrize("isa", _cpu.isas()[:-1], indirect=True)
 @pytest.mark.parametrize("info", op_infos(), ids=lambda info: info.name)
-def test_every_isa_is_right(info: OpInfo, isa: str) -> None:
+def test_every_isa_is_right(info: OpInfo) -> None:
     """Every sample on every ISA build against the reference; test_ops has run the best one."""
-    for sample in info.samples():
-        for dtype in ("float32", "float64"):
-            try:
-                check_forward(info, sample, dtype, "cpu")
-            except AssertionError as error:
-                raise AssertionError(f"{isa} {dtype} {sample.id}: {error}") from None
+    report = opcheck(info, checks="isas")
+    assert report.count or len(_cpu.isas()) == 1
 
 
 def test_isa_can_be_chosen() -> None:

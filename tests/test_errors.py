@@ -5,8 +5,8 @@ from __future__ import annotations
 import gradsmith as gs
 import numpy as np
 import pytest
+from gradsmith.testing.checks import check_error
 from gradsmith.testing.opdb import ErrorSample, OpInfo, op_infos
-from test_ops import place_all
 
 CASES = [
     pytest.param(info, sample, id=f"{info.name}-{i}-{sample.id}")
@@ -18,22 +18,6 @@ CASES = [
 @pytest.mark.parametrize("info,sample", CASES)
 def test_error(info: OpInfo, sample: ErrorSample) -> None:
     check_error(info, sample, "cpu")
-
-
-def check_error(info: OpInfo, sample: ErrorSample, device: str) -> None:
-    """The call is refused as the sample says."""
-    inputs = place_all(sample_arrays(sample), device)
-    with pytest.raises(sample.error, match=sample.match) as caught:
-        info.call(gs, *inputs, **sample.options)
-    assert type(caught.value) is sample.error
-    assert str(caught.value).strip()
-
-
-def sample_arrays(sample: ErrorSample) -> list[object]:
-    """The sample's inputs as arrays."""
-    from gradsmith.testing.opdb import Sample
-
-    return Sample(sample.inputs).build("float64")
 
 
 #: Methods, as the samples call them: what is no tensor has no such method.

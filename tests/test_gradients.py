@@ -7,19 +7,14 @@ from typing import Any
 import gradsmith as gs
 import numpy as np
 import pytest
-import tolerances
 from gradsmith.testing import (
     GradcheckError,
-    assert_close,
     check_gradients,
     gradcheck,
     gradgradcheck,
 )
+from gradsmith.testing.checks import check_gradient, check_precision, check_second
 from gradsmith.testing.opdb import OpInfo, Sample, op_infos
-from test_ops import outputs_of, place_all
-
-#: Tighter than gradcheck's defaults: central differences of these ops are right to about 1e-9.
-ATOL, RTOL = 1e-6, 1e-6
 
 CASES = [
     pytest.param(info, sample, id=f"{info.name}-{sample.id}")
@@ -29,52 +24,9 @@ CASES = [
 ]
 
 
-def _flat(values: list[Any]) -> list[Any]:
-    return [u for v in values for u in (_flat(v) if isinstance(v, list) else [v])]
-
-
-def flattened(info: OpInfo, sample: Sample, device: str, dtype: str = "float64") -> Any:
-    """The sample as a function of tensors in one list, with the tensors; those to check require
-    a gradient."""
-    nested = place_all(sample.build(dtype), device)
-    flags = sample.gradient_flags()
-    tensors = _flat(nested)
-    for t, flag in zip(tensors, _flat(flags), strict=True):
-        if flag:
-            t.requires_grad_()
-    sizes = [len(v) if isinstance(v, list) else -1 for v in nested]
-
-    def function(*args: Any) -> Any:
-        args_left = list(args)
-        inputs = []
-        for n in sizes:
-            if n < 0:
-                inputs.append(args_left.pop(0))
-            else:
-                inputs.append([args_left.pop(0) for _ in range(n)])
-        return info.call(gs, *inputs, **sample.options)
-
-    return function, tensors
-
-
-def check_first(info: OpInfo, sample: Sample, device: str, directions: int | None) -> None:
-    """The first derivative of a sample."""
-    function, tensors = flattened(info, sample, device)
-    result = check_gradients(function, tensors, atol=ATOL, rtol=RTOL, directions=directions)
-    assert result.passed, result.message
-    if "kink" not in sample.tags:
-        assert result.kinks == 0, "a kink where the sample has none: choose values apart"
-
-
-def check_second(info: OpInfo, sample: Sample, device: str, directions: int | None) -> None:
-    """The second derivative of a sample."""
-    function, tensors = flattened(info, sample, device)
-    gradgradcheck(function, tensors, atol=ATOL, rtol=RTOL, directions=directions)
-
-
 @pytest.mark.parametrize("info,sample", CASES)
 def test_gradient(info: OpInfo, sample: Sample) -> None:
-    check_first(info, sample, "cpu", None)
+    check_gradient(info, sample, "cpu")
 
 
 @pytest.mark.parametrize(
@@ -86,46 +38,7 @@ def test_second_derivative(info: OpInfo, sample: Sample, full: bool) -> None:
 
 @pytest.mark.parametrize("info,sample", CASES)
 def test_float32_gradient_follows_float64(info: OpInfo, sample: Sample) -> None:
-    check_float32(info, sample, "cpu")
-
-
-def check_float32(info: OpInfo, sample: Sample, device: str) -> None:
-    """The gradient in float32 against the one in float64, from the same inputs."""
-    arrays = sample.build("float32")
-    flags = _flat(sample.gradient_flags())
-    found: list[list[Any]] = []
-    seen: list[Any] = []
-    largest = 1
-    for dtype in ("float32", "float64"):
-        nested = place_all(_cast(arrays, dtype), device)
-        tensors = _flat(nested)
-        leaves = [t.requires_grad_() for t, flag in zip(tensors, flags, strict=True) if flag]
-        outputs = outputs_of(info.call(gs, *nested, **sample.options))
-        outputs = [y for y in outputs if y.requires_grad]
-        if not seen:
-            rng = np.random.default_rng(5)
-            seen = [rng.standard_normal(tuple(y.shape)).astype(np.float32) for y in outputs]
-        grads = place_all([u.astype(dtype) for u in seen], device)
-        found.append(list(gs.autograd.grad(outputs, leaves, grads, allow_unused=True)))
-        largest = max(t.numel() for t in [*leaves, *outputs])
-    upstream = max(float(np.max(np.abs(u), initial=0.0)) for u in seen)
-    for i, (narrow, wide) in enumerate(zip(*found, strict=True)):
-        assert (narrow is None) == (wide is None)
-        if narrow is None or wide is None:
-            continue  # piecewise constant in this input
-        expected = wide.cpu().numpy()
-        atol = tolerances.gradient("float32", expected, upstream, largest)
-        assert_close(narrow, expected, atol=atol, check_dtype=False, name=f"gradient {i}")
-        assert narrow.dtype is gs.float32
-
-
-def _cast(value: Any, dtype: str) -> Any:
-    if isinstance(value, list):
-        return [_cast(v, dtype) for v in value]
-    if isinstance(value, np.ndarray) and value.dtype.kind == "f":
-        # astype keeps a negative or zero stride only by chance, and the layout is not the point.
-        return value.astype(dtype)
-    return value
+    check_precision(info, sample)
 
 
 def test_gradient_of_a_cast_has_the_inputs_dtype() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from gradsmith import _cpu
 from gradsmith.kernels import table
-from layouts import LAYOUTS, lay_out, same_bits, unchanged
+from gradsmith.testing.layouts import LAYOUTS, lay_out, same_bits, unchanged
 
 K = table("cpu")
 COMMON = tuple(np.dtype(d) for d in (np.float32, np.float64, np.int32, np.int64, np.bool_))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from gradsmith import _cpu
 from gradsmith.kernels import table
+from gradsmith.testing.layouts import LAYOUTS, every_place, lay_out, same_bits, unchanged
 from gradsmith.testing.reference import elementwise as reference
-from layouts import LAYOUTS, every_place, lay_out, same_bits, unchanged
 
 K = table("cpu")
 FLOATS = (np.float32, np.float64)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from gradsmith import _cpu
 from gradsmith.kernels import table
+from gradsmith.testing.layouts import every_place, lay_out, same_bits, unchanged
 from gradsmith.testing.reference import loss as reference
-from layouts import every_place, lay_out, same_bits, unchanged
 
 K = table("cpu")
 FLOATS = (np.float32, np.float64)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from gradsmith import _cpu, nn, optim
 from gradsmith.kernels import table
+from gradsmith.testing.layouts import lay_out, same_bits
 from gradsmith.testing.reference import optim as reference
-from layouts import lay_out, same_bits
 from optimizer_cases import CASES, IDS
 
 K = table("cpu")

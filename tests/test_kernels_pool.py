@@ -9,8 +9,8 @@ import pytest
 from conftest import sampled
 from gradsmith import _cpu
 from gradsmith.kernels import table
+from gradsmith.testing.layouts import lay_out, same_bits, unchanged
 from gradsmith.testing.reference import pool as reference
-from layouts import lay_out, same_bits, unchanged
 
 K = table("cpu")
 FLOATS = (np.float32, np.float64)

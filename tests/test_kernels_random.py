@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from gradsmith import _cpu
 from gradsmith.kernels import table
+from gradsmith.testing.layouts import lay_out, same_bits
 from gradsmith.testing.reference import random as reference
-from layouts import lay_out, same_bits
 
 K = table("cpu")
 FLOATS = (np.float32, np.float64)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from gradsmith import _cpu
 from gradsmith.kernels import table
+from gradsmith.testing.layouts import LAYOUTS, every_place, lay_out, same_bits, unchanged
 from gradsmith.testing.reference import index as index_reference
 from gradsmith.testing.reference import reduce as reference
-from layouts import LAYOUTS, every_place, lay_out, same_bits, unchanged
 
 K = table("cpu")
 FLOATS = (np.float32, np.float64)

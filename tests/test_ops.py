@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import gradsmith as gs
 import numpy as np
 import pytest
-import tolerances
 from gradsmith.autograd.op import OPS
-from gradsmith.testing import assert_close, to_numpy
+from gradsmith.testing import assert_close
+from gradsmith.testing.checks import check_forward, place_all
 from gradsmith.testing.opdb import OpInfo, Sample, op_infos, place
 from gradsmith.testing.opdb import conv as conv_samples
 from gradsmith.testing.opdb import pool as pool_samples
@@ -21,56 +19,6 @@ CASES = [
     for info in op_infos()
     for sample in info.samples()
 ]
-
-
-def place_all(arrays: list[Any], device: str) -> list[Any]:
-    """The arrays of a sample as tensors."""
-    return [
-        place_all(a, device)
-        if isinstance(a, list)
-        else (place(a, device) if isinstance(a, np.ndarray) else a)
-        for a in arrays
-    ]
-
-
-def outputs_of(result: Any) -> list[Any]:
-    """One output or several, as a list."""
-    return list(result) if isinstance(result, (tuple, list)) else [result]
-
-
-def flat(arrays: list[Any]) -> list[np.ndarray[Any, Any]]:
-    """The arrays of a sample, those in lists too."""
-    found = []
-    for a in arrays:
-        found += flat(a) if isinstance(a, list) else [a] if isinstance(a, np.ndarray) else []
-    return found
-
-
-def check_forward(info: OpInfo, sample: Sample, dtype: str, device: str) -> None:
-    """Runs the sample and compares all outputs, and the inputs with what they were."""
-    arrays = sample.build(dtype)
-    before = [a.copy() for a in flat(arrays)]
-    tensors = place_all(arrays, device)
-    results = outputs_of(info.call(gs, *tensors, **sample.options))
-    expected = info.expected(arrays, sample.options)
-    assert len(results) == len(expected)
-    bounds = tolerances.forward(info, sample, arrays, dtype)
-    for i, (y, e, (rtol, atol)) in enumerate(zip(results, expected, bounds, strict=True)):
-        e = np.asarray(e)
-        if info.keeps_dtype and e.dtype.kind == "f":
-            with np.errstate(over="ignore"):
-                e = e.astype(dtype)
-        assert_close(y, e, rtol=rtol, atol=atol, name=f"{info.name} output {i}")
-    for a, b in zip(flat(place_back(tensors)), before, strict=True):
-        assert np.array_equal(a, b, equal_nan=a.dtype.kind == "f"), "an input was changed"
-
-
-def place_back(tensors: list[Any]) -> list[Any]:
-    """The tensors' values as arrays."""
-    return [
-        place_back(t) if isinstance(t, list) else to_numpy(t) if isinstance(t, gs.Tensor) else t
-        for t in tensors
-    ]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

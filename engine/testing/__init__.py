@@ -8,14 +8,22 @@ from .gradcheck import (
     gradcheck,
     gradgradcheck,
 )
+from .opcheck import CHECKS, find_ops, opcheck
+from .report import CheckResult, Failure, OpReport
 
 __all__ = [
+    "CHECKS",
+    "CheckResult",
+    "Failure",
     "GradcheckError",
     "GradcheckResult",
+    "OpReport",
     "assert_close",
     "assert_equal",
     "check_gradients",
+    "find_ops",
     "gradcheck",
     "gradgradcheck",
+    "opcheck",
     "to_numpy",
 ]

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["assert_close", "assert_equal", "to_numpy"]
+from .report import Measure
+
+__all__ = ["assert_close", "assert_equal", "error_in_ulp", "spacing", "to_numpy"]
 
 
 def to_numpy(value: Any) -> np.ndarray[Any, Any]:
@@ -18,6 +20,38 @@ def to_numpy(value: Any) -> np.ndarray[Any, Any]:
     if detach is not None:
         return detach().cpu().numpy()
     return np.asarray(value)
+
+
+def spacing(dtype: Any, value: Any) -> Any:
+    """One unit of the last place of `dtype` at |value|, as float64; never below a subnormal's."""
+    f = np.finfo(dtype)
+    with np.errstate(all="ignore"):
+        size = np.clip(np.abs(np.asarray(value, np.float64)), float(f.tiny), float(f.max))
+        _, exponent = np.frexp(size)
+        return np.ldexp(1.0, exponent - 1 - f.nmant)
+
+
+def error_in_ulp(actual: Any, expected: Any, *, rtol: Any = 0.0, atol: Any = 0.0) -> Measure:
+    """The largest error of `actual` in units of its dtype's last place at `expected` (float64).
+
+    Args:
+        actual: an array of a floating-point dtype; of another dtype there is nothing to measure.
+        expected: the same in float64. What is not finite in either is left out.
+        rtol, atol: the tolerance, for the part of it that was used.
+    """
+    if actual.dtype.kind != "f" or actual.size == 0:
+        return Measure()
+    wide_a, wide_e = actual.astype(np.float64), np.asarray(expected, dtype=np.float64)
+    fine = np.isfinite(wide_a) & np.isfinite(wide_e)
+    if not fine.any():
+        return Measure()
+    with np.errstate(all="ignore"):
+        error = np.where(fine, np.abs(wide_a - wide_e), 0.0)
+        tolerance = atol + rtol * np.abs(wide_e)
+        used = np.where(fine & (error > 0), error / tolerance, 0.0)
+        ulp = np.where(fine, error / spacing(actual.dtype, wide_e), 0.0)
+    finite = used[np.isfinite(used)]
+    return Measure(float(ulp.max()), float(np.max(finite, initial=0.0)))
 
 
 def assert_close(

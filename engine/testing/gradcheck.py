@@ -49,6 +49,8 @@ class GradcheckResult:
         checked: how many derivatives were compared.
         kinks: how many of them were taken at a kink, where d+ and d- differ.
         message: for a failure, the worst element with its analytic and numeric value.
+        slope: the order of the Taylor remainder along a random direction: 2 for a right gradient,
+            1 for a wrong one; None where the function is linear.
     """
 
     passed: bool
@@ -56,6 +58,7 @@ class GradcheckResult:
     checked: int
     kinks: int
     message: str = ""
+    slope: float | None = None
 
 
 @dataclass

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from gradsmith.testing.opdb import OpInfo, Sample
+
+from .opdb import OpInfo, Sample
 
 LAMBDA = 4.0
 

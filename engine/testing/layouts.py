@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from gradsmith import _cpu
+
+from .. import _cpu
 
 LAYOUTS = (
     "plain",
