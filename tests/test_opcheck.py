@@ -38,9 +38,10 @@ def test_layouts_and_places_of_every_op() -> None:
     """What no other test loops over: a seeded sample of every op."""
     failures = []
     for i, info in enumerate(op_infos()):
+        small = [s for s in info.samples() if not {"large", "slow"} & s.tags]
         report = opcheck(
             info,
-            samples=1,
+            samples=small[i * 7 % len(small) :][:1] if small else 1,
             dtype="float32" if i % 2 else "float64",
             checks=("unchanged", "layouts", "inplace", "repeat"),
             seed=i,
@@ -52,7 +53,7 @@ def test_layouts_and_places_of_every_op() -> None:
 
 def test_an_op_is_found_by_name_record_and_function() -> None:
     assert find_ops("relu") == find_ops(gs.relu)
-    assert {i.name for i in find_ops(OPS["conv_fwd"])} >= {"conv1d", "conv2d", "conv3d"}
+    assert {i.name for i in find_ops(OPS["conv"])} >= {"conv1d", "conv2d", "conv3d"}
     info = find_ops("relu")[0]
     assert find_ops(info) == [info]
     with pytest.raises(ValueError, match="no op of the sample database is called 'nonsense'"):
@@ -135,7 +136,7 @@ def test_a_failure_has_one_command_that_repeats_it(monkeypatch: pytest.MonkeyPat
 
 
 class Remembers(gs.Function):
-    """Doubles; its gradient counts its calls."""
+    """Its gradient counts its calls."""
 
     calls = 0
 
@@ -188,7 +189,7 @@ class Unsaved(gs.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Any) -> Any:
-        ctx.array = x.numpy()
+        ctx.array = x.detach().numpy()
         return x * x
 
     @staticmethod
@@ -227,7 +228,7 @@ TRIPLE = {**SQUARE, "reference": lambda x: 3 * x}
 SEEDED: dict[str, tuple[str, OpInfo]] = {
     "forward": ("output 0", broken("relu", call=lambda lib, x: lib.relu(x) * 1.01)),
     "unchanged": ("an input was changed", broken("relu", call=_writes)),
-    "gradient": ("worst at input 0", broken("relu", call=lambda lib, x: Remembers.apply(x))),
+    "gradient": ("two passes differ", broken("relu", call=lambda _, x: Remembers.apply(x))),
     "second": ("worst at input 0", broken("relu", call=lambda _, x: Detached.apply(x), **SQUARE)),
     "precision": ("gradient 0", broken("relu", call=lambda _, x: Coarse.apply(x), **TRIPLE)),
     "layouts": ("layout ", broken("relu", call=_memory)),
