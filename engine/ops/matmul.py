@@ -20,6 +20,8 @@ def _transposed(k, x):
 
 
 def _product(k, a, b):
+    if a.shape[-1] == 1:  # an outer product
+        return k.mul(a, b)
     return k.matmul(a, b, None, shapes.matmul("matmul", tuple(a.shape), tuple(b.shape)))
 
 
