@@ -1,0 +1,240 @@
+"""Runs stretches of a grid, and says of each failure how to see it again."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from ... import _cpu
+from . import conv
+from .case import Case, Untrusted
+from .space import Space, shuffled
+
+__all__ = ["FAMILIES", "Failure", "Family", "Result", "run", "run_case", "select"]
+
+#: Draws of a case before it counts as one that cannot be trusted.
+_ATTEMPTS = 3
+#: Failures that are kept word for word.
+_KEPT = 20
+#: The CPU's builds and thread counts take turns, by the case's index.
+_THREADS = (1, 2, 7)
+
+
+@dataclass(frozen=True)
+class Family:
+    """A space of cases and what is done with each.
+
+    Attributes:
+        name: "conv2d", say.
+        space: its parameters.
+        check: check(case, parameters): draws, runs, compares.
+        work: work(parameters): multiply-adds, for those who want small cases only.
+        share: how many of 100 cases of a mixture are of this family.
+    """
+
+    name: str
+    space: Space
+    check: Callable[[Case, dict[str, Any]], None]
+    work: Callable[[dict[str, Any]], int]
+    share: int
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One case that failed, and the command that runs it again."""
+
+    family: str
+    index: int
+    parameters: dict[str, Any]
+    message: str
+    command: str
+
+    def __str__(self) -> str:
+        """All of it, the command last."""
+        return (
+            f"{self.family} case {self.index}: {self.message}\n  {self.parameters}\n"
+            f"  repeat with: {self.command}"
+        )
+
+
+@dataclass
+class Result:
+    """What a run found.
+
+    Attributes:
+        cases: how many ran.
+        passes: how often each pass (forward, input gradient, ...) was compared.
+        failed: how many cases failed; `failures` keeps the first of them.
+        seconds: how long it took.
+    """
+
+    cases: int = 0
+    passes: dict[str, int] = field(default_factory=dict)
+    failed: int = 0
+    failures: list[Failure] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def add(self, other: Result) -> None:
+        """Counts another run's cases in."""
+        self.cases += other.cases
+        self.failed += other.failed
+        self.failures = (self.failures + other.failures)[:_KEPT]
+        self.seconds += other.seconds
+        for name, count in other.passes.items():
+            self.passes[name] = self.passes.get(name, 0) + count
+
+    def raise_failures(self) -> None:
+        """Raises AssertionError with the failures, if there are any."""
+        if self.failed:
+            shown = "\n".join(str(f) for f in self.failures)
+            raise AssertionError(f"{self.failed} of {self.cases} cases failed:\n{shown}")
+
+
+def _convolutions() -> Iterator[Family]:
+    shares = {(1, False): 12, (2, False): 18, (3, False): 8, (1, True): 6, (2, True): 8, (3, True): 3}
+    for (n, transposed), share in shares.items():
+        name = f"conv_transpose{n}d" if transposed else f"conv{n}d"
+        check = partial(conv.check, n=n, transposed=transposed)
+        shape = partial(conv.shape_of, n=n, transposed=transposed)
+        yield Family(
+            name,
+            conv.space(n, transposed),
+            check,
+            lambda p, shape=shape: shape(p)["work"],
+            share,
+        )
+
+
+FAMILIES: dict[str, Family] = {f.name: f for f in (*_convolutions(),)}
+
+
+def select(name: str) -> list[Family]:
+    """The families whose name is, or begins with, `name`; all for "all".
+
+    Raises:
+        ValueError: there is none.
+    """
+    found = [f for f in FAMILIES.values() if name in ("all", f.name)]
+    found = found or [f for f in FAMILIES.values() if f.name.startswith(name)]
+    if not found:
+        raise ValueError(f"grid: family must be one of {', '.join(FAMILIES)}; got {name!r}")
+    return found
+
+
+@contextmanager
+def _settings() -> Iterator[None]:
+    """The CPU's build and thread count, put back afterwards."""
+    isa, threads = _cpu.isa(), _cpu.num_threads()
+    try:
+        yield
+    finally:
+        _cpu.set_isa(isa)
+        _cpu.set_num_threads(threads)
+
+
+def _failure(family: Family, index: int, device: str, message: str) -> Failure:
+    return Failure(
+        family.name,
+        index,
+        family.space.decode(index),
+        message,
+        f"python -m gradsmith.testing.grid --family {family.name} --case {index} --device {device}",
+    )
+
+
+def _run(family: Family, index: int, device: str) -> tuple[list[str], Failure | None]:
+    parameters = family.space.decode(index)
+    isas = _cpu.isas()
+    isa, threads = isas[index % len(isas)], _THREADS[index // len(isas) % len(_THREADS)]
+    _cpu.set_isa(isa)
+    _cpu.set_num_threads(threads)
+    message = ""
+    for attempt in range(_ATTEMPTS):
+        case = Case(index, parameters["dtype"], device, attempt)
+        try:
+            family.check(case, parameters)
+            case.finish()
+            return case.passes, None
+        except Untrusted as error:
+            message = f"not to be trusted: {error}"
+        except Exception as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            kind = type(error).__name__
+            message = f"{kind}: {error} ({where.name}, line {where.lineno}; {isa}, {threads} threads)"
+            break
+    return [], _failure(family, index, device, message)
+
+
+def run_case(family: str, index: int, device: str = "cpu") -> Result:
+    """One case, by its index.
+
+    Raises:
+        ValueError, IndexError: no such family or index.
+    """
+    result = Result(cases=1)
+    with _settings():
+        passes, failure = _run(select(family)[0], index, device)
+    result.passes = {name: passes.count(name) for name in passes}
+    if failure:
+        result.failed, result.failures = 1, [failure]
+    return result
+
+
+def run(
+    family: str,
+    start: int = 0,
+    count: int = 1000,
+    seed: int = 0,
+    device: str = "cpu",
+    largest: int | None = None,
+    report: Callable[[Result], None] | None = None,
+) -> Result:
+    """`count` cases of a family, from position `start` of the order that `seed` says.
+
+    Positions are those of a permutation of the whole space: stretches that do not overlap have no
+    case in common, and from 0 to the space's size each is met once.
+
+    Args:
+        family: a name in FAMILIES.
+        start, count: the stretch of positions; it ends with the space.
+        seed: of the permutation.
+        device: "cpu" or "cuda".
+        largest: pass over cases of more multiply-adds, without counting them.
+        report: called with what there is so far, about once a second.
+
+    Raises:
+        ValueError: no such family, or a stretch that is none.
+    """
+    if family not in FAMILIES:
+        raise ValueError(f"grid: family must be one of {', '.join(FAMILIES)}; got {family!r}")
+    if start < 0 or count < 0:
+        raise ValueError(f"grid: start and count must be >= 0; got {start}, {count}")
+    found = FAMILIES[family]
+    result = Result()
+    begun = reported = time.monotonic()
+    with _settings():
+        position = start
+        while result.cases < count and position < found.space.size:
+            index = shuffled(position, found.space.size, seed)
+            position += 1
+            if largest is not None and found.work(found.space.decode(index)) > largest:
+                continue
+            passes, failure = _run(found, index, device)
+            result.cases += 1
+            for name in passes:
+                result.passes[name] = result.passes.get(name, 0) + 1
+            if failure:
+                result.failed += 1
+                if len(result.failures) < _KEPT:
+                    result.failures.append(failure)
+            now = time.monotonic()
+            if report is not None and now - reported >= 1:
+                result.seconds, reported = now - begun, now
+                report(result)
+    result.seconds = time.monotonic() - begun
+    return result
