@@ -59,7 +59,8 @@ def _(k, saved, grad_y, need, dims, out_shape):
     count = 1
     for d in dims:
         count *= x_shape[d]
-    return (_spread(k, k.mul(grad_y, 1.0 / count if count else 0.0), dims, x_shape),)
+    # Divided, not multiplied by 1 / count: that would round twice.
+    return (_spread(k, k.div(grad_y, float(count or 1)), dims, x_shape),)
 
 
 @op(inputs="x", kernel="amax", formula="y = max of x over dims; ties share the gradient")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -103,19 +104,22 @@ class Case:
 
     def integers(self, shape: Sequence[int], layout: str = "contiguous", factor: int = 1) -> Array:
         """-3 .. 3 without 0, times `factor`, as a view that lies as `layout` says."""
-        count = 1
-        for n in shape:
-            count *= n
-        drawn = np.frombuffer(self._random.randbytes(count), np.uint8)
-        values = (_TABLE[drawn] * factor).astype(self.dtype).reshape(shape)
-        return lay_out(values, layout)
+        drawn = np.frombuffer(self._random.randbytes(prod(shape)), np.uint8)
+        return self.laid_out(_TABLE[drawn].reshape(shape) * factor, layout)
+
+    def laid_out(self, values: Array, layout: str) -> Array:
+        """These values in the case's dtype, as a view that lies as `layout` says."""
+        return lay_out(values.astype(self.dtype), layout)
 
     def below(self, limit: int, shape: Sequence[int]) -> Array:
-        """int64 indices in [0, limit)."""
-        count = int(np.prod(shape))
-        return np.array([self._random.randrange(limit) for _ in range(count)], np.int64).reshape(
-            shape
-        )
+        """int64 in [0, limit), limit below 2^16."""
+        count = prod(shape)
+        drawn = np.frombuffer(self._random.randbytes(4 * count), np.uint32)
+        return (drawn % limit).astype(np.int64).reshape(shape)
+
+    def shuffled(self, count: int) -> Array:
+        """0 .. count - 1 in any order."""
+        return np.argsort(np.frombuffer(self._random.randbytes(4 * count), np.uint32))
 
     def tensor(self, array: Array, leaf: bool = False) -> Tensor:
         """The array on the device, strides and all; it must not have changed in the end."""
@@ -123,13 +127,14 @@ class Case:
         t = place(array, self.device)
         return t.requires_grad_() if leaf else t
 
-    def compare(self, name: str, got: Any, expected: Array) -> None:
+    def compare(self, name: str, got: Any, expected: Array, dtype: Any = None) -> None:
         """Equal in shape, dtype and every element.
 
         Args:
             name: of the pass.
             got: the tensor.
-            expected: the oracle's integers (float64), or int64 indices.
+            expected: the oracle's integers.
+            dtype: what the tensor's must be; default: the case's.
 
         Raises:
             Wrong: naming the first element that differs.
@@ -138,7 +143,7 @@ class Case:
         a = to_numpy(got)
         if a.shape != expected.shape:
             raise Wrong(f"{name}: shape must be {expected.shape}; got {a.shape}")
-        e = expected if expected.dtype == np.int64 else expected.astype(self.dtype)
+        e = expected.astype(self.dtype if dtype is None else dtype)
         if a.dtype != e.dtype:
             raise Wrong(f"{name}: dtype must be {e.dtype}; got {a.dtype}")
         equal = a == e

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from math import prod
+from operator import mul
 from typing import Any
+
+import numpy as np
 
 from ...nn import functional as F
 from . import oracle
@@ -22,7 +25,9 @@ CHANNELS = (
 )
 _SIZES = {1: (1, 2, 3, 5, 8, 17, 33, 70), 2: (1, 2, 3, 5, 8, 17), 3: (1, 2, 3, 5)}
 #: Multiply-adds that a case may cost, and one of very many channels.
-_WORK, _MUCH_WORK, _MANY = 400_000, 3_000_000, 16_000
+_WORK, _MUCH_WORK, _MANY = 150_000, 600_000, 16_000
+#: Elements that the weight, and that the larger of input and output, may have.
+_WEIGHTS, _ELEMENTS = 300_000, 16_000
 _X = ("contiguous", "channels_last", "sliced", "strided", "reversed", "expanded", "offset")
 _WEIGHT = ("contiguous", "channels_last", "sliced", "reversed", "transposed", "expanded_last")
 _GRADIENT = ("contiguous", "channels_last", "strided", "expanded", "reversed_last")
@@ -68,6 +73,8 @@ def shape_of(p: dict[str, Any], n: int, transposed: bool) -> dict[str, Any]:
     mode = p["padding"]
     if mode == "number":
         stride, dilation, before = [stride[0]] * n, [dilation[0]] * n, [before[0]] * n
+    while groups * cg * kg * prod(kernel) > _WEIGHTS and max(kernel) > 1:
+        kernel[kernel.index(max(kernel))] -= 1
     if mode in ("even", "number"):
         behind = list(before)
     if mode in ("same", "causal"):
@@ -79,11 +86,18 @@ def shape_of(p: dict[str, Any], n: int, transposed: bool) -> dict[str, Any]:
         before, behind = [0] * n, [0] * n
     limit = _MUCH_WORK if cg * kg >= _MANY else _WORK
     channels = groups * cg * kg * prod(kernel)
-    while images > 1 and images * channels * prod(out) > limit:
+
+    def too_much() -> bool:
+        planes = groups * max(cg * prod(map(mul, out, stride)), kg * prod(out))
+        return images * channels * prod(out) > limit or images * planes > _ELEMENTS
+
+    while images > 1 and prod(out) < 100 and too_much():
         images -= 1
-    while max(out) > 1 and images * channels * prod(out) > limit:
+    while max(out) > 1 and too_much():
         at = out.index(max(out))
         out[at] = out[at] * 2 // 3
+    while images > 1 and too_much():
+        images -= 1
     size, reach = [], []
     for i in range(n):
         window = dilation[i] * (kernel[i] - 1) + 1
@@ -164,7 +178,7 @@ def check(case: Case, p: dict[str, Any], n: int, transposed: bool) -> None:
     function = getattr(F, f"conv_transpose{n}d" if transposed else f"conv{n}d")
     y = function(tx, tw, tb, **_options(p, s, transposed))
 
-    x64, w64, g64 = (a.astype("float64") for a in (x, weight, seen))
+    x64, w64, g64 = (a.astype(np.int64) for a in (x, weight, seen))
     if transposed:
         expected = oracle.spread(x64, w64, s["size"], *steps)
         meant = images * s["channels"] * inputs
@@ -174,7 +188,7 @@ def check(case: Case, p: dict[str, Any], n: int, transposed: bool) -> None:
     # Without the bias, which no zero would survive.
     plain = expected
     if bias is not None:
-        expected = expected + bias.astype("float64").reshape(-1, *(1,) * n)
+        expected = expected + bias.astype(np.int64).reshape(-1, *(1,) * n)
     if not p["batched"]:
         expected, plain, seen = expected[0], plain[0], seen[0]
     case.compare("forward", y.detach(), expected)

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from ... import _cpu
-from . import conv
+from . import conv, matmul, pool
 from .case import Case, Untrusted
 from .space import Space, shuffled
 
-__all__ = ["FAMILIES", "Failure", "Family", "Result", "run", "run_case", "select"]
+__all__ = ["FAMILIES", "Failure", "Family", "Result", "plan", "run", "run_case", "select"]
 
 #: Draws of a case before it counts as one that cannot be trusted.
 _ATTEMPTS = 3
 #: Failures that are kept word for word.
 _KEPT = 20
 #: The CPU's builds and thread counts take turns, by the case's index.
-_THREADS = (1, 2, 7)
+_THREADS = (1, 2, 3)
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Family:
         space: its parameters.
         check: check(case, parameters): draws, runs, compares.
         work: work(parameters): multiply-adds, for those who want small cases only.
-        share: how many of 100 cases of a mixture are of this family.
+        share: its part of a mixture, relative to the others'.
     """
 
     name: str
@@ -110,7 +110,35 @@ def _convolutions() -> Iterator[Family]:
         )
 
 
-FAMILIES: dict[str, Family] = {f.name: f for f in (*_convolutions(),)}
+def _poolings() -> Iterator[Family]:
+    """Max, average, adaptive, power-average and unpooling, in 1 to 3 dims."""
+    checks = {"max": pool.check_max, "avg": pool.check_average, "power": pool.check_power}
+    for n in (1, 2, 3):
+        for kind, check in checks.items():
+            space = pool.space_of_windows(n, kind)
+            name = f"{'lp' if kind == 'power' else kind}_pool{n}d"
+            yield Family(name, space, partial(check, n=n), pool.work, 1 if kind == "power" else 4)
+        for kind in ("max", "avg"):
+            space = pool.space_of_adaptive(n, kind)
+            check = partial(pool.check_adaptive, n=n, kind=kind)
+            yield Family(f"adaptive_{kind}_pool{n}d", space, check, pool.work, 2)
+        check = partial(pool.check_unpool, n=n)
+        yield Family(f"max_unpool{n}d", pool.space_of_unpool(n), check, pool.work, 1)
+
+
+def _products() -> Iterator[Family]:
+    """Products; products added to something; linear, its activation fused or not."""
+    kinds = {
+        "product": ("matmul", matmul.check_product, 10),
+        "added": ("matmul_added", matmul.check_added, 6),
+        "linear": ("linear", matmul.check_linear, 6),
+    }
+    for kind, (name, check, share) in kinds.items():
+        yield Family(name, matmul.space_of(kind), check, matmul.work, share)
+
+
+#: Every family, by name.
+FAMILIES: dict[str, Family] = {f.name: f for f in (*_convolutions(), *_poolings(), *_products())}
 
 
 def select(name: str) -> list[Family]:
@@ -124,6 +152,13 @@ def select(name: str) -> list[Family]:
     if not found:
         raise ValueError(f"grid: family must be one of {', '.join(FAMILIES)}; got {name!r}")
     return found
+
+
+def plan(count: int, families: Sequence[Family] | None = None) -> list[tuple[str, int]]:
+    """(family, cases) for a mixture of at least `count` cases, by the families' shares."""
+    families = list(FAMILIES.values()) if families is None else families
+    total = sum(f.share for f in families)
+    return [(f.name, -(-count * f.share // total)) for f in families]
 
 
 @contextmanager
