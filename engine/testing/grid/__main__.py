@@ -1,7 +1,7 @@
 """The grid from the command line: a stretch of a family's cases, or one case again.
 
-    python -m gradsmith.testing.grid --family conv --start 0 --count 100000 --seed 0 --device cpu
-    python -m gradsmith.testing.grid --family conv2d --case 1234567
+python -m gradsmith.testing.grid --family conv --start 0 --count 100000 --seed 0 --device cpu
+python -m gradsmith.testing.grid --family conv2d --case 1234567
 """
 
 from __future__ import annotations

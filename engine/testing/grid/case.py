@@ -98,7 +98,7 @@ class Case:
         self.dtype = np.dtype(dtype)
         self.device = device
         self.passes: list[str] = []
-        self._random = random.Random(index * 4 + attempt)
+        self._random = random.Random(index * 16 + attempt)
         self._inputs: list[tuple[Array, Array]] = []
         self._meaning: list[tuple[str, int, int]] = []
 

@@ -180,7 +180,9 @@ def _scattered(seen: Array, places: Array, shape: Ints) -> Array:
     """seen added up at its places in each plane."""
     planes = shape[0] * shape[1]
     grad = np.zeros((planes, prod(shape[2:])), np.int64)
-    np.add.at(grad, (np.arange(planes)[:, None], places.reshape(planes, -1)), seen.reshape(planes, -1))
+    np.add.at(
+        grad, (np.arange(planes)[:, None], places.reshape(planes, -1)), seen.reshape(planes, -1)
+    )
     return grad.reshape(shape)
 
 
