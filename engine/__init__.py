@@ -6,6 +6,7 @@ if environment.ISA:
     _cpu.set_isa(environment.ISA)
 
 from math import e, inf, nan, pi
+from typing import TYPE_CHECKING
 
 from . import autograd, backends, cuda
 from ._cpu import empty_cache, memory_stats, set_num_threads
@@ -91,24 +92,46 @@ from .random import (
 )
 from .tensor import Parameter, Size, Tensor
 
-from . import linalg, nn, optim, utils  # isort: skip  (they need the names above)
-from . import profiler
 from .backend import backend
-from .nn.summary import summary
 from .serialization import load, save
 
 __version__ = "0.1.0"
 
-#: Imported when they are first used: importing gradsmith stays quick.
-_LAZY = ("datasets", "models", "testing", "train", "transforms")
+if TYPE_CHECKING:
+    from . import linalg, nn, optim, profiler, utils
+    from .nn.summary import summary
+
+#: Imported when they are first used, so that importing gradsmith stays quick: name -> its module.
+_LAZY = {
+    "datasets": "",
+    "linalg": "",
+    "models": "",
+    "nn": "",
+    "optim": "",
+    "profiler": "",
+    "summary": "nn.summary",
+    "testing": "",
+    "train": "",
+    "transforms": "",
+    "utils": "",
+}
 
 
 def __getattr__(name: str) -> object:
-    if name in _LAZY:
-        import importlib
+    import importlib
 
+    if name not in _LAZY:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    module = _LAZY[name]
+    if not module:
         return importlib.import_module(f".{name}", __name__)
-    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    value = getattr(importlib.import_module(f".{module}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})
 
 
 def _of_testing(name: str) -> object:

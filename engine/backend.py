@@ -20,7 +20,6 @@ import numpy as np
 from .autograd.backward import grad
 from .autograd.grad_mode import mode
 from .kernels import TABLE_OF_ARRAY, table
-from .nn import functional
 from .tensor import Tensor
 
 __all__ = ["Backend", "BackendFunction", "backend"]
@@ -45,6 +44,7 @@ _NO_OPS = {
 def _functions() -> dict[str, Callable[..., Any]]:
     """Every public function of ops, and of nn.functional, which is the one with all options."""
     from . import ops
+    from .nn import functional
 
     found: dict[str, Callable[..., Any]] = {}
     package = [m.removesuffix(".py") for m in _modules(ops.__path__[0])]
