@@ -1084,8 +1084,6 @@ class Tensor:
         dtype: DType | None = None,
     ) -> Tensor:
         """Exponentials that sum to 1 along a dimension, computed without overflow."""
-    def unfold(self, dimension: builtins.int, size: builtins.int, step: builtins.int) -> Tensor:
-        """A view of the windows of `size` elements along a dimension, `step` apart."""
 
 def _rebuild(cls: type[Tensor], array: Any, where: str, requires_grad: bool) -> Tensor: ...
 class Parameter(Tensor):
