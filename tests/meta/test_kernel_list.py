@@ -3,6 +3,7 @@
 import ast
 
 import gradsmith as gs
+import gradsmith.nn  # with it every op is declared
 import pytest
 from gradsmith import _cpu
 from gradsmith.autograd.op import BY_KERNEL, OPS
