@@ -11,6 +11,8 @@ from pathlib import Path
 
 import gradsmith  # noqa: F401  declares the ops
 from gradsmith.autograd.op import OPS
+import gradsmith.nn  # with it every op is declared
+import gradsmith.optim
 from gradsmith.kernels import KERNELS, table
 from gradsmith.kernels.cuda import launchers
 from gradsmith.testing import opdb

@@ -117,3 +117,14 @@ def test_import_gradsmith_brings_only_numpy():
     ]
     assert heavy == []
     assert [n for n in new if n.startswith("gradsmith.kernels.cuda.")] == []
+
+
+def test_import_gradsmith_installs_every_method():
+    """What is imported later adds functions and layers, but nothing to Tensor."""
+    code = (
+        "import gradsmith; before = set(dir(gradsmith.Tensor)); "
+        "import gradsmith.nn, gradsmith.optim, gradsmith.utils.data, gradsmith.testing; "
+        "print(*sorted(set(dir(gradsmith.Tensor)) - before))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == []
