@@ -9,10 +9,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import gradsmith  # noqa: F401  declares the ops
+import gradsmith.nn  # noqa: F401  with these every op is declared
+import gradsmith.optim  # noqa: F401
 from gradsmith.autograd.op import OPS
-import gradsmith.nn  # with it every op is declared
-import gradsmith.optim
 from gradsmith.kernels import KERNELS, table
 from gradsmith.kernels.cuda import launchers
 from gradsmith.testing import opdb

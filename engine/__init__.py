@@ -50,7 +50,7 @@ from .ops.activation import *
 from .ops.creation import *
 from .ops.creation import get_default_device, set_default_device
 from .ops.conv import *
-from .ops import convert, inplace, operators, view_changes  # install Tensor's methods
+from .ops import convert, inplace, operators, view_changes, window  # install Tensor's methods
 from .ops.elementwise import *
 from .ops.index import *
 from .ops.loss import *

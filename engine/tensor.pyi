@@ -839,6 +839,8 @@ class Tensor:
         """As transpose."""
     def storage_offset(self) -> builtins.int:
         """How many elements into its memory the tensor begins."""
+    def unfold(self, dimension: builtins.int, size: builtins.int, step: builtins.int) -> Tensor:
+        """A view of the windows of `size` elements along a dimension, `step` apart."""
     def log_softmax(self, dim: builtins.int, dtype: DType | None = None) -> Tensor:
         """The logarithm of softmax, computed without overflow."""
     def matmul(self, other: Tensor) -> Tensor:
