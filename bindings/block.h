@@ -52,9 +52,10 @@ inline bool make_block_type() {
   return block_type != nullptr;
 }
 
-// A new C-contiguous array over fresh memory, or nullptr with MemoryError set.
+// A new array over fresh memory, C-contiguous or of other strides without gaps, or nullptr with
+// MemoryError set.
 inline PyObject* new_array(int type_number, int ndim, const int64_t* shape, int64_t count,
-                           int64_t item_bytes) {
+                           int64_t item_bytes, const int64_t* strides = nullptr) {
   int64_t bytes;
   if (__builtin_mul_overflow(count, item_bytes, &bytes)) {
     PyErr_SetString(PyExc_MemoryError, "the result has more bytes than 64 bits can count");
@@ -83,12 +84,14 @@ inline PyObject* new_array(int type_number, int ndim, const int64_t* shape, int6
   static_assert(sizeof(npy_intp) == sizeof(int64_t), "gradsmith needs a 64-bit platform");
   PyObject* array =
       PyArray_NewFromDescr(&PyArray_Type, PyArray_DescrFromType(type_number), ndim,
-                           const_cast<npy_intp*>(reinterpret_cast<const npy_intp*>(shape)), nullptr,
-                           memory, NPY_ARRAY_CARRAY, nullptr);
+                           const_cast<npy_intp*>(reinterpret_cast<const npy_intp*>(shape)),
+                           const_cast<npy_intp*>(reinterpret_cast<const npy_intp*>(strides)),
+                           memory, strides ? NPY_ARRAY_BEHAVED : NPY_ARRAY_CARRAY, nullptr);
   if (!array) {
     Py_DECREF(block);
     return nullptr;
   }
+  if (strides) PyArray_UpdateFlags(reinterpret_cast<PyArrayObject*>(array), NPY_ARRAY_UPDATE_ALL);
   // Steals the reference to block, also when it fails.
   if (PyArray_SetBaseObject(reinterpret_cast<PyArrayObject*>(array),
                             reinterpret_cast<PyObject*>(block)) < 0) {

@@ -15,6 +15,7 @@
 #include "../kernels/cpu/dispatch.h"
 #include "block.h"
 #include "dtype.h"
+#include "order.h"
 
 namespace gradsmith {
 
@@ -44,7 +45,7 @@ struct KernelInfo {
   std::vector<FieldInfo> fields;
   int inputs = 0;  // fields that Python passes
   int outputs = 0;
-  int operands = 0;
+  bool elementwise = false;  // the result is as the operands broadcast, in their order of memory
 };
 
 inline std::vector<KernelInfo> kernel_infos;
@@ -58,6 +59,21 @@ inline int field_named(const KernelInfo& info, const char* name) {
   throw std::logic_error(std::string(info.name) + ": no field " + name);
 }
 
+inline bool is_element_operand(const Field& field) {
+  return field.kind == Kind::kArray || field.kind == Kind::kOperand || field.kind == Kind::kMask;
+}
+
+// The field of an elementwise kernel's only operand; -1: it has several.
+inline int sole_array(const KernelInfo& info) {
+  int found = -1, count = 0;
+  for (size_t i = 0; i < info.fields.size(); ++i) {
+    if (!is_element_operand(info.fields[i].field)) continue;
+    found = static_cast<int>(i);
+    ++count;
+  }
+  return count == 1 ? found : -1;
+}
+
 template <class Args>
 KernelInfo describe(const char* name) {
   KernelInfo info;
@@ -65,14 +81,14 @@ KernelInfo describe(const char* name) {
   const FieldList list = Args::fields();
   for (size_t i = 0; i < list.n; ++i) info.fields.push_back({list.v[i]});
   for (FieldInfo& f : info.fields) {
-    info.operands += f.field.kind == Kind::kOperand;
     if (f.field.kind != Kind::kOut) {
       ++info.inputs;
       continue;
     }
     ++info.outputs;
     const char* shape = f.field.shape_of;
-    f.shape_from = !shape ? -1 : *shape ? field_named(info, shape) : -2;
+    info.elementwise = info.elementwise || !shape;
+    f.shape_from = !shape ? sole_array(info) : *shape ? field_named(info, shape) : -2;
     const std::string dtype = f.field.dtype_of;
     if (dtype == "int32") {
       f.fixed_dtype = DType::kInt32;
@@ -180,6 +196,7 @@ class Call {
     for (int i = 0; i < out->ndim; ++i) size *= out->shape[i];
     out->size = size;
     elements_ += size;
+    strided_ = strided_ || !out->contiguous;
     if (out->dtype == DType::kOther) {
       raise("dtype");
       return false;
@@ -434,19 +451,15 @@ class Call {
     return status.code == Code::kOk;
   }
 
-  static bool broadcasts(const Field& field) {
-    return field.kind == Kind::kOperand || field.kind == Kind::kMask;
-  }
-
   bool broadcast(Ints* shape) {
     shape->n = 0;
     for (const FieldInfo& f : info_.fields) {
-      if (broadcasts(f.field)) shape->n = std::max(shape->n, at<Array>(f.field).ndim);
+      if (is_element_operand(f.field)) shape->n = std::max(shape->n, at<Array>(f.field).ndim);
     }
     for (int i = 0; i < shape->n; ++i) {
       int64_t size = 1;
       for (const FieldInfo& f : info_.fields) {
-        if (!broadcasts(f.field)) continue;
+        if (!is_element_operand(f.field)) continue;
         const Array& a = at<Array>(f.field);
         const int dim = i - (shape->n - a.ndim);
         if (dim < 0 || a.shape[dim] == 1 || a.shape[dim] == size) continue;
@@ -498,11 +511,19 @@ class Call {
       raise("dtype");
       return false;
     }
-    PyObject* result = new_array(number_of_dtype(dtype), ndim, shape, count, item_bytes(dtype));
+    const bool ordered = info_.elementwise && strided_ && count && find_order(ndim, shape);
+    int64_t strides[kMaxDims];
+    if (ordered) order_.permute(item_bytes(dtype), strides);
+    PyObject* result = new_array(number_of_dtype(dtype), ndim, shape, count, item_bytes(dtype),
+                                 ordered ? strides : nullptr);
     if (!result) return false;
     results_[made_++] = result;
     elements_ += count;
     auto* array = reinterpret_cast<PyArrayObject*>(result);
+    if (ordered) {
+      at<Array>(f.field) = order_.result(PyArray_BYTES(array), count, dtype);
+      return true;
+    }
     at<Array>(f.field) = {PyArray_BYTES(array),
                           reinterpret_cast<const int64_t*>(PyArray_DIMS(array)),
                           reinterpret_cast<const int64_t*>(PyArray_STRIDES(array)),
@@ -511,6 +532,14 @@ class Call {
                           dtype,
                           true};
     return true;
+  }
+
+  // Whether an elementwise result lies in another order than C's.
+  bool find_order(int ndim, const int64_t* shape) {
+    for (const FieldInfo& f : info_.fields) {
+      if (is_element_operand(f.field)) order_.operand[order_.count++] = &at<Array>(f.field);
+    }
+    return order_.find(ndim, shape);
   }
 
   PyObject* take_results() {
@@ -537,6 +566,8 @@ class Call {
   alignas(16) char frame_[max_args_size()];
   DType dtype_ = DType::kOther;
   int64_t elements_ = 0;
+  bool strided_ = false;  // an array is not contiguous
+  Ordered order_;
   Array* number_ = nullptr;
   int number_kind_ = 0;  // 0: bool, 1: int, 2: float
   double number_value_ = 0;

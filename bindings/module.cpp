@@ -146,6 +146,16 @@ PYBIND11_MODULE(_cpu, m) {
       },
       "The compiled kernels: {name: [(field, kind), ...]}.");
   m.def(
+      "elementwise",
+      [] {
+        std::vector<std::string> names;
+        for (const KernelInfo& info : kernel_infos) {
+          if (info.elementwise) names.emplace_back(info.name);
+        }
+        return names;
+      },
+      "The elementwise kernels: their results take the operands' order of memory.");
+  m.def(
       "set_bfloat16",
       [](py::object dtype) {
         if (!PyArray_DescrCheck(dtype.ptr())) {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .kernels.order import order_of
+
 __all__ = [
     "channels_last",
     "channels_last_3d",
@@ -29,6 +31,20 @@ class memory_format:
 
     def __reduce__(self) -> str:
         return self.name
+
+    def order_for(self, name: str, data: Any) -> tuple[int, ...] | None:
+        """The dims of an array like `data`, outermost first; None: as in C.
+
+        Raises:
+            RuntimeError: a format of tensors with another number of dims; `name` is the op.
+        """
+        if self is preserve_format:
+            return order_of(data)
+        if self.order is not None and len(self.order) != len(data.shape):
+            raise RuntimeError(
+                f"{name}: {self} is of {len(self.order)} dims; got shape {tuple(data.shape)}"
+            )
+        return self.order
 
     def lies(self, data: Any) -> bool:
         """Whether an array's elements lie in this order, without gaps."""

@@ -476,7 +476,7 @@ class Tensor:
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if id(self) not in memo:
             rebuild, (cls, array, where, requires_grad) = self.__reduce__()
-            memo[id(self)] = rebuild(cls, array.copy(), where, requires_grad)
+            memo[id(self)] = rebuild(cls, array.copy("K"), where, requires_grad)
             if self.grad is not None:
                 memo[id(self)].grad = self.grad.__deepcopy__(memo)
         return memo[id(self)]

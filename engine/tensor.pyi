@@ -391,7 +391,7 @@ class Tensor:
     def contiguous(self, memory_format: Any = ...) -> Tensor:
         """The tensor itself if its elements lie in C order (or the memory format), else a copy."""
     def clone(self, *, memory_format: Any = ...) -> Tensor:
-        """A copy, in C order or another memory format; the gradient flows through."""
+        """A copy in the tensor's order of memory or in a memory format; the gradient flows through."""
     def to(
         self,
         *args: Any,

@@ -4,7 +4,8 @@
 devices have the same names with the same meanings, so an op's body is written once. Arrays are
 NumPy arrays (CPU), CuPy arrays (CUDA) or the emulator's opaque device arrays. A kernel allocates
 its results, never changes an input (but for the in-place ones, which return None), accepts any
-strides, and returns freshly allocated C-contiguous arrays.
+strides, and returns freshly allocated arrays without gaps: in C order, but for the elementwise
+kernels (`_cpu.elementwise()` names them), whose results lie in their operands' order: order.py.
 
 Arguments, in this order: arrays first, then options. `name?` is an array or None. `a|` is an array
 or a Python number. `xs*` is a list of arrays. Shapes and per-dimension options are tuples of ints,
@@ -16,9 +17,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from .order import inverse, order_of
 from .solvers import SOLVERS, solver
 
-__all__ = ["KERNELS", "VIEWS", "KernelTable", "register_device", "table", "transfer"]
 __all__ = ["ACTIVATIONS", "KERNELS", "VIEWS", "KernelTable", "register_device", "table", "transfer"]
 
 _STEP = "params* grads* states0* states1* states2* norm? hyper"
@@ -74,6 +75,7 @@ KERNELS: dict[str, tuple[str, str]] = {
     # copy
     # contiguous copy in `dtype` (a NumPy dtype): float32/64, int32/64, bool
     "copy": ("x dtype", "y"),
+    "convert": ("x dtype", "y"),  # the same, elementwise: in x's order of memory
     "copy_into": ("dst src|", ""),  # dst[...] = src: broadcasts, casts, right when they overlap
     "full": ("shape value dtype", "y"),
     "slice_bwd": ("grad_y x_shape start step", "grad_x"),  # zeros, with x[start::step] = grad_y
@@ -301,14 +303,18 @@ VIEWS = ("reshape", "permute", "expand", "slice", "diagonal", "windows")
 
 
 def transfer(array: Any, device: str) -> Any:
-    """A copy of `array` on another device; the array itself if it is there already."""
+    """A copy of `array` on another device, in its order of memory; itself if it is there."""
     here = TABLE_OF_ARRAY[type(array)]
     there = table(device)
     if here is there:
         return array
     from . import cuda
 
-    return cuda.to_host(array) if device == "cpu" else cuda.from_host(array)
+    order = order_of(array)
+    if order is not None:
+        array = array.transpose(order)
+    moved = cuda.to_host(array) if device == "cpu" else cuda.from_host(array)
+    return moved if order is None else moved.transpose(inverse(order))
 
 
 class KernelTable:

@@ -409,7 +409,7 @@ def _accumulate(leaf: Tensor, g: Any, shared: Any, create_graph: bool) -> None:
         leaf.grad._version[0] += 1
     else:
         if g is shared or isinstance(g.base, type(g)):
-            g = leaf._table().copy(g, g.dtype)
+            g = leaf._table().convert(g, g.dtype)
         leaf.grad = Tensor._make(g)
 
 

@@ -114,10 +114,10 @@ def floated(inputs: Sequence[Any]) -> tuple[Any, ...] | None:
 
 #: What ops without an integer kernel are on integers and bools, by ops that have one.
 WHOLE: dict[str, Any] = {
-    "floor": lambda k, x: k.copy(x, x._data.dtype),
-    "ceil": lambda k, x: k.copy(x, x._data.dtype),
-    "trunc": lambda k, x: k.copy(x, x._data.dtype),
-    "round": lambda k, x: k.copy(x, x._data.dtype),
+    "floor": lambda k, x: k.convert(x, x._data.dtype),
+    "ceil": lambda k, x: k.convert(x, x._data.dtype),
+    "trunc": lambda k, x: k.convert(x, x._data.dtype),
+    "round": lambda k, x: k.convert(x, x._data.dtype),
     "relu": lambda k, x: k.maximum(x, 0),
     "square": lambda k, x: k.pow(x, 2),
     "addcmul": lambda k, x, a, b, value: k.add(x, k.mul(k.mul(a, b), int(value))),
@@ -179,7 +179,7 @@ def widened(values: Sequence[Any]) -> tuple[Any, ...]:
         elif isinstance(value, (list, tuple)) and halves(value) is not None:
             value = type(value)(widened(value))
         elif _is_half(value):
-            value = TABLE_OF_ARRAY[type(value)].copy(value, _FLOAT32)
+            value = TABLE_OF_ARRAY[type(value)].convert(value, _FLOAT32)
         result.append(value)
     return tuple(result)
 
@@ -192,7 +192,7 @@ def narrowed(values: Sequence[Any], half: Any) -> tuple[Any, ...]:
             if value._data.dtype == _FLOAT32:
                 value = value.to(from_numpy_dtype(half))
         elif getattr(value, "dtype", None) == _FLOAT32:
-            value = TABLE_OF_ARRAY[type(value)].copy(value, half)
+            value = TABLE_OF_ARRAY[type(value)].convert(value, half)
         result.append(value)
     return tuple(result)
 
@@ -205,4 +205,4 @@ def added(a: Any, b: Any) -> Any:
     except Fault:
         if not _is_half(a):
             raise
-        return k.copy(k.add(*widened((a, b))), a.dtype)
+        return k.convert(k.add(*widened((a, b))), a.dtype)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ from ..dtype import (
 from ..dtype import dtype as DType
 from ..errors import call
 from ..kernels import KernelTable, table
+from ..kernels.order import inverse
+from ..memory_format import preserve_format
 from ..tensor import Tensor
 from . import shapes
 from .install import method, size_by_name
@@ -253,13 +256,36 @@ def empty(
     )
 
 
-def _like(input: Tensor, value: float, dtype: DType | None, device: Any, grad: bool) -> Tensor:
-    return full(
-        tuple(input.shape),
-        value,
-        dtype=input.dtype if dtype is None else dtype,
-        device=input.device if device is None else device,
-        requires_grad=grad,
+def arranged(
+    order: tuple[int, ...] | None, shape: tuple[int, ...], make: Callable[..., Tensor]
+) -> Tensor:
+    """make(shape), its dims lying in this order, outermost first; None: as in C."""
+    if order is None:
+        return make(shape)
+    t = make(tuple([shape[d] for d in order]))
+    t._data = t._table().permute(t._data, inverse(order))
+    return t
+
+
+def _like(
+    name: str,
+    input: Tensor,
+    value: float,
+    dtype: DType | None,
+    device: Any,
+    grad: bool,
+    memory_format: Any,
+) -> Tensor:
+    return arranged(
+        memory_format.order_for(name, input._data),
+        tuple(input._data.shape),
+        lambda shape: full(
+            shape,
+            value,
+            dtype=input.dtype if dtype is None else dtype,
+            device=input.device if device is None else device,
+            requires_grad=grad,
+        ),
     )
 
 
@@ -270,30 +296,46 @@ def full_like(
     dtype: DType | None = None,
     device: Any = None,
     requires_grad: bool = False,
+    memory_format: Any = preserve_format,
 ) -> Tensor:
-    """A tensor of `fill_value`, of input's shape, dtype and device unless given."""
-    return _like(input, fill_value, dtype, device, requires_grad)
+    """A tensor of one value, of input's shape, dtype, device and order of memory unless given."""
+    return _like("full_like", input, fill_value, dtype, device, requires_grad, memory_format)
 
 
 def zeros_like(
-    input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
+    input: Tensor,
+    *,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = preserve_format,
 ) -> Tensor:
-    """A tensor of zeros, of input's shape, dtype and device unless given."""
-    return _like(input, 0.0, dtype, device, requires_grad)
+    """A tensor of zeros, of input's shape, dtype, device and order of memory unless given."""
+    return _like("zeros_like", input, 0.0, dtype, device, requires_grad, memory_format)
 
 
 def ones_like(
-    input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
+    input: Tensor,
+    *,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = preserve_format,
 ) -> Tensor:
-    """A tensor of ones, of input's shape, dtype and device unless given."""
-    return _like(input, 1.0, dtype, device, requires_grad)
+    """A tensor of ones, of input's shape, dtype, device and order of memory unless given."""
+    return _like("ones_like", input, 1.0, dtype, device, requires_grad, memory_format)
 
 
 def empty_like(
-    input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
+    input: Tensor,
+    *,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = preserve_format,
 ) -> Tensor:
-    """A tensor whose values are not to be relied on, of input's shape, dtype and device."""
-    return _like(input, 0.0, dtype, device, requires_grad)
+    """A tensor like zeros_like's whose values are not to be relied on."""
+    return _like("empty_like", input, 0.0, dtype, device, requires_grad, memory_format)
 
 
 @method("new_zeros")

@@ -115,7 +115,7 @@ def _old(input: Tensor, other: Any) -> tuple[Tensor, Any]:
         input._requires_grad or (isinstance(other, Tensor) and other._requires_grad)
     ):
         return input, other
-    old = Tensor._make(input._table().copy(input._data, input._data.dtype))
+    old = Tensor._make(input._table().convert(input._data, input._data.dtype))
     old._requires_grad = input._requires_grad
     old._node = input._node
     return old, old if other is input else other

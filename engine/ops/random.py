@@ -11,11 +11,14 @@ from ..autograd.op import op
 from ..dtype import dtype as DType
 from ..dtype import float32, float64, get_default_dtype, int64, to_numpy_dtype
 from ..errors import call
+from ..kernels.order import order_of
+from ..memory_format import preserve_format
 from ..random import Generator, default_generator
 from ..tensor import Tensor
 from . import creation, sort
 from .install import method, size_by_name
 from .operands import need_tensors
+from .view import in_order
 
 __all__ = [
     "bernoulli",
@@ -78,6 +81,8 @@ def dropout(
         return input
     seed, offset = (generator or default_generator).reserve(input.numel())
     y = apply(dropout_, (input,), (float(p), seed, offset))
+    if (order := order_of(input._data)) is not None:
+        y = in_order(y, order)  # drawn in C order: the same elements in every layout
     return input.copy_(y) if inplace else y
 
 
@@ -141,10 +146,15 @@ def rand_like(
     device: Any = None,
     requires_grad: bool = False,
     generator: Generator | None = None,
+    memory_format: Any = preserve_format,
 ) -> Tensor:
-    """Uniform random numbers in [0, 1), of input's shape, dtype and device unless given."""
+    """Uniform random numbers in [0, 1), of input's shape, dtype, device and order of memory."""
     like = (dtype or input.dtype, device or input.device, requires_grad, generator)
-    return _draw("uniform", tuple(input.shape), 0.0, 1.0, *like)
+    return creation.arranged(
+        memory_format.order_for("rand_like", input._data),
+        tuple(input._data.shape),
+        lambda shape: _draw("uniform", shape, 0.0, 1.0, *like),
+    )
 
 
 def randn_like(
@@ -154,10 +164,15 @@ def randn_like(
     device: Any = None,
     requires_grad: bool = False,
     generator: Generator | None = None,
+    memory_format: Any = preserve_format,
 ) -> Tensor:
-    """Normal random numbers, of input's shape, dtype and device unless given."""
+    """Normal random numbers, of input's shape, dtype, device and order of memory unless given."""
     like = (dtype or input.dtype, device or input.device, requires_grad, generator)
-    return _draw("normal", tuple(input.shape), 0.0, 1.0, *like)
+    return creation.arranged(
+        memory_format.order_for("randn_like", input._data),
+        tuple(input._data.shape),
+        lambda shape: _draw("normal", shape, 0.0, 1.0, *like),
+    )
 
 
 def normal(
@@ -279,12 +294,16 @@ def randint_like(
     dtype: DType | None = None,
     device: Any = None,
     generator: Generator | None = None,
+    memory_format: Any = preserve_format,
 ) -> Tensor:
     """randint of input's shape, dtype and device unless given; `randint_like(x, high)` from 0."""
     if high is None:
         low, high = 0, low
-    shape = tuple(input._data.shape)
-    t = _whole("randint_like", shape, low, high, device or input.device, generator)
+    t = creation.arranged(
+        memory_format.order_for("randint_like", input._data),
+        tuple(input._data.shape),
+        lambda shape: _whole("randint_like", shape, low, high, device or input.device, generator),
+    )
     return t.to(dtype or input.dtype)
 
 

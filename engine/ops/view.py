@@ -11,8 +11,9 @@ from ..autograd.op import op
 from ..device import device as Device
 from ..dtype import dtype as DType
 from ..dtype import float32, float64, int64, promote_types, to_numpy_dtype
+from ..kernels.order import inverse
 from ..kernels.views import view_strides
-from ..memory_format import contiguous_format
+from ..memory_format import contiguous_format, preserve_format
 from ..tensor import Tensor
 from . import shapes
 from .install import method, numpy_names
@@ -99,6 +100,17 @@ def copy_(k, x, dtype):
 def _(k, saved, grad_y, need, dtype):
     (x_dtype,) = saved
     return (grad_y if x_dtype == dtype else k.copy(grad_y, x_dtype),)
+
+
+@op(inputs="x", kernel="convert", formula="y = x in dtype, in x's order of memory")
+def convert_(k, x, dtype):
+    return k.convert(x, dtype), (x.dtype,)
+
+
+@convert_.gradient
+def _(k, saved, grad_y, need, dtype):
+    (x_dtype,) = saved
+    return (grad_y if x_dtype == dtype else k.convert(grad_y, x_dtype),)
 
 
 @op(inputs="x", kernel="transfer", formula="y = x on another device")
@@ -353,22 +365,23 @@ def contiguous(input: Tensor, memory_format: Any = contiguous_format) -> Tensor:
 
 
 @method("clone")
-def clone(input: Tensor, *, memory_format: Any = contiguous_format) -> Tensor:
-    """A copy, in C order or another memory format; the gradient flows through.
+def clone(input: Tensor, *, memory_format: Any = preserve_format) -> Tensor:
+    """A copy in the tensor's order of memory or in a memory format; the gradient flows through.
 
     Raises:
         RuntimeError: a memory format of tensors with another number of dims.
     """
-    order = memory_format.order
+    if memory_format is preserve_format:
+        return apply(convert_, (input,), (input._data.dtype,))
+    return in_order(input, memory_format.order_for("clone", input._data))
+
+
+def in_order(input: Tensor, order: tuple[int, ...] | None) -> Tensor:
+    """A copy whose dims lie in this order, outermost first; None: as in C."""
     if order is None:
         return apply(copy_, (input,), (input._data.dtype,))
-    if len(order) != len(input._data.shape):
-        raise RuntimeError(
-            f"clone: {memory_format} is of {len(order)} dims; got shape {tuple(input._data.shape)}"
-        )
     moved = apply(copy_, (apply(permute_, (input,), (order,)),), (input._data.dtype,))
-    inverse = tuple([order.index(d) for d in range(len(order))])
-    return apply(permute_, (moved,), (inverse,))
+    return apply(permute_, (moved,), (inverse(order),))
 
 
 @numpy_names
@@ -416,7 +429,7 @@ def _to(
     Args:
         args: a dtype, a device, or a tensor whose dtype and device are taken.
         copy: make a copy in any case.
-        memory_format: the order of dimensions in memory; None: as it comes.
+        memory_format: the order of dimensions in memory; None: the tensor's own.
     """
     for arg in args:
         if isinstance(arg, DType):
@@ -437,8 +450,8 @@ def _to(
         if result._data.dtype != wanted:
             if not dtype.is_floating_point and result._requires_grad:
                 result = result.detach()  # what is whole has no gradient
-            result = apply(copy_, (result,), (wanted,))
-    if memory_format is not None and memory_format.order is not None:
+            result = apply(convert_, (result,), (wanted,))
+    if memory_format is not None and memory_format is not preserve_format:
         result = contiguous(result, memory_format)
     return clone(result) if copy and result is input else result
 

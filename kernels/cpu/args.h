@@ -94,8 +94,9 @@ struct Field {
   const char* name;
   Kind kind;
   uint16_t offset;
-  // For kOut: the field whose shape it takes (an array or a tuple; nullptr: the broadcast of all
-  // operands), and the field whose dtype it takes, or "int32", "int64", "bool".
+  // For kOut: the field whose shape it takes (an array or a tuple; nullptr: the kernel is
+  // elementwise, the result is the broadcast of all its arrays, in their order of memory), and the
+  // field whose dtype it takes, or "int32", "int64", "bool".
   const char* shape_of = nullptr;
   const char* dtype_of = nullptr;
 };

@@ -1,4 +1,4 @@
-// Copy kernels: copy copy_into full slice_bwd cat.
+// Copy kernels: copy convert copy_into full slice_bwd cat.
 //
 // Layout: any byte strides on either side, any alignment, every dtype; cat and slice_bwd move elements
 //   by their size. Where the two sides run fast along different dimensions
@@ -381,6 +381,8 @@ Status copy(const CopyArgs& args) {
   copy_views(copier, args.y, args.x);
   return kDone;
 }
+
+Status convert(const ConvertArgs& args) { return copy({args.x, args.dtype, args.y}); }
 
 Status copy_into(const CopyIntoArgs& args) {
   const Array &dst = args.dst, &src = args.src;

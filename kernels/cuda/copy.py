@@ -1,4 +1,4 @@
-"""Launchers of copy.cu: copy, copy_into, full, slice_bwd, cat."""
+"""Launchers of copy.cu: copy, convert, copy_into, full, slice_bwd, cat."""
 
 from __future__ import annotations
 
@@ -140,11 +140,20 @@ def _fill(dst: Any, value: Any) -> None:
 
 def copy(x: Any, dtype: Any) -> Any:
     """A contiguous copy of x in another dtype."""
-    check_arrays("copy", x=x)
+    return _copied("copy", x, dtype)
+
+
+def convert(x: Any, dtype: Any) -> Any:
+    """The same; launchers.py makes it one in x's order of memory."""
+    return _copied("convert", x, dtype)
+
+
+def _copied(kernel: str, x: Any, dtype: Any) -> Any:
+    check_arrays(kernel, x=x)
     dtype = np.dtype(dtype)
-    _converting("copy", dtype, x.dtype)
+    _converting(kernel, dtype, x.dtype)
     y = memory.empty(x.shape, dtype)
-    _move("copy", y, x, y.shape)
+    _move(kernel, y, x, y.shape)
     return y
 
 
@@ -280,6 +289,7 @@ def cat(xs: Any, dim: int, out_shape: tuple[int, ...]) -> Any:
 
 ENTRIES = {
     "copy": copy,
+    "convert": convert,
     "copy_into": copy_into,
     "full": full,
     "slice_bwd": slice_bwd,

@@ -5,6 +5,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from ..._cpu import elementwise
+from ..order import ordered
+from . import memory
+
 __all__ = ["FAMILIES", "entries"]
 
 #: One .cu file with its launcher, a module of this package, each.
@@ -41,4 +45,6 @@ def entries() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for family in FAMILIES:
         found.update(import_module(f"{__package__}.{family}").ENTRIES)
+    for name in elementwise():
+        found[name] = ordered(found[name], memory.array_type)
     return found

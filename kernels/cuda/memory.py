@@ -355,6 +355,11 @@ def select(memory: EmulatorMemory | CupyMemory) -> None:
     viewed = memory.viewed
 
 
+def array_type() -> type | None:
+    """The type of the device's arrays; None: not connected."""
+    return None if _memory is None else _memory.array_type
+
+
 def stats() -> dict[str, int]:
     """Bytes in use and reserved, their peak, the number of allocations; 0 if unconnected."""
     if _memory is None:

@@ -339,7 +339,7 @@ def infos() -> list[OpInfo]:
         simple("cat", "cat", _cat, reference.cat, _cat_samples(), cat_error),
         simple(
             "clone",
-            "copy",
+            "convert",
             by_path("clone"),
             lambda x: x,
             [
@@ -360,7 +360,7 @@ def infos() -> list[OpInfo]:
         ),
         simple(
             "cast",
-            "copy",
+            "convert",
             _cast,
             reference.cast,
             [

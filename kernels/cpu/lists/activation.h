@@ -21,7 +21,7 @@ struct ActivationArgs {
         GS_FIELD(ActivationArgs, a, kDouble),
         GS_FIELD(ActivationArgs, b, kDouble),
         GS_FIELD(ActivationArgs, c, kDouble),
-        GS_OUT(ActivationArgs, y, "x", "x"),
+        GS_OUT(ActivationArgs, y, nullptr, "x"),
     };
     return {list, sizeof(list) / sizeof(Field)};
   }

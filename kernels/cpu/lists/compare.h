@@ -25,7 +25,7 @@ struct ClassifyArgs {
   static FieldList fields() {
     static constexpr Field list[] = {
         GS_FIELD(ClassifyArgs, x, kArray),
-        GS_OUT(ClassifyArgs, y, "x", "bool"),
+        GS_OUT(ClassifyArgs, y, nullptr, "bool"),
     };
     return {list, sizeof(list) / sizeof(Field)};
   }
@@ -75,7 +75,7 @@ struct SignArgs {
   static FieldList fields() {
     static constexpr Field list[] = {
         GS_FIELD(SignArgs, x, kArray),
-        GS_OUT(SignArgs, y, "x", "x"),
+        GS_OUT(SignArgs, y, nullptr, "x"),
     };
     return {list, sizeof(list) / sizeof(Field)};
   }
@@ -90,7 +90,7 @@ struct ClampArgs {
         GS_FIELD(ClampArgs, x, kArray),
         GS_FIELD(ClampArgs, low, kDouble),
         GS_FIELD(ClampArgs, high, kDouble),
-        GS_OUT(ClampArgs, y, "x", "x"),
+        GS_OUT(ClampArgs, y, nullptr, "x"),
     };
     return {list, sizeof(list) / sizeof(Field)};
   }

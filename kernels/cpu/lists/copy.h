@@ -22,6 +22,20 @@ struct CopyArgs {
   }
 };
 
+struct ConvertArgs {
+  Array x;
+  DType dtype;
+  Array y;
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(ConvertArgs, x, kArray),
+        GS_FIELD(ConvertArgs, dtype, kDType),
+        GS_OUT(ConvertArgs, y, nullptr, "dtype"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
+};
+
 struct CopyIntoArgs {
   Array dst, src;
   static FieldList fields() {
@@ -83,6 +97,7 @@ struct CatArgs {
 
 #define GS_COPY_KERNELS(X) \
   X(copy, CopyArgs) \
+  X(convert, ConvertArgs) \
   X(copy_into, CopyIntoArgs) \
   X(full, FullArgs) \
   X(slice_bwd, SliceBwdArgs) \

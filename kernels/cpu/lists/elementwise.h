@@ -25,7 +25,7 @@ struct UnaryArgs {
   static FieldList fields() {
     static constexpr Field list[] = {
         GS_FIELD(UnaryArgs, x, kArray),
-        GS_OUT(UnaryArgs, y, "x", "x"),
+        GS_OUT(UnaryArgs, y, nullptr, "x"),
     };
     return {list, sizeof(list) / sizeof(Field)};
   }
