@@ -53,6 +53,17 @@ def lay_out(values: np.ndarray, layout: str) -> np.ndarray:
     return values.copy()
 
 
+def dense(x: np.ndarray) -> bool:
+    """Whether the elements lie side by side, in whatever order of dimensions."""
+    dims = [(n, stride) for n, stride in zip(x.shape, x.strides, strict=True) if n > 1]
+    step = x.itemsize
+    for n, stride in sorted(dims, key=lambda dim: dim[1]):
+        if stride != step:
+            return x.size == 0
+        step *= n
+    return True
+
+
 def unchanged(*arrays: Any) -> Callable[[], None]:
     """Call the result to assert that the arrays hold what they held."""
     before = [a.tobytes() for a in arrays]
