@@ -397,6 +397,7 @@ class Call {
     if (PyLong_Check(object)) {
       // The low bits, as PyTorch does: a number that an integer dtype does not hold wraps around.
       number_int_ = static_cast<int64_t>(PyLong_AsUnsignedLongLongMask(object));
+      number_wide_ = !(value >= -9223372036854775808.0 && value < 18446744073709551616.0);
     } else if (value > -9.2e18 && value < 9.2e18) {
       number_int_ = static_cast<int64_t>(value);
     }
@@ -416,6 +417,11 @@ class Call {
     const int kind = dtype_ == DType::kBool ? 0 : is_floating(dtype_) ? 2 : 1;
     if (number_kind_ > kind && info_.outputs) {
       raise("dtype_mismatch");
+      return false;
+    }
+    if (number_wide_ && !is_floating(dtype_)) {
+      PyErr_Format(PyExc_OverflowError, "%s: an int beside integers must fit into 64 bits",
+                   info_.name);
       return false;
     }
     switch (dtype_) {
@@ -569,7 +575,8 @@ class Call {
   bool strided_ = false;  // an array is not contiguous
   Ordered order_;
   Array* number_ = nullptr;
-  int number_kind_ = 0;  // 0: bool, 1: int, 2: float
+  bool number_wide_ = false;  // an int of more than 64 bits
+  int number_kind_ = 0;       // 0: bool, 1: int, 2: float
   double number_value_ = 0;
   int64_t number_int_ = 0;
   union {

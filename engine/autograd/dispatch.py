@@ -354,6 +354,8 @@ def _failed(
     """A kernel refused: other dtypes that it takes (promotion.py), or the refusal in words."""
     kind = fault.args[1]
     if op.operands and kind in ("dtype_mismatch", "not_array", "dtype"):
+        if op.name == "sub":
+            promotion.refuse_bools(inputs)
         promoted = promotion.promoted(inputs, op.promotes)
         if promoted is not None:
             return apply(op, promoted, options)

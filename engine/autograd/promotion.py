@@ -40,6 +40,7 @@ __all__ = [
     "narrowed",
     "of_integers",
     "promoted",
+    "refuse_bools",
     "result_dtype",
     "widened",
 ]
@@ -93,12 +94,21 @@ def promoted(inputs: Sequence[Any], promotes: Sequence[bool]) -> tuple[Any, ...]
     return None if unchanged else tuple(values)
 
 
+def refuse_bools(inputs: Sequence[Any]) -> None:
+    """Raises RuntimeError for a difference in which bool tensors take part."""
+    if any(isinstance(t, Tensor) and t.dtype is bool_ for t in inputs):
+        raise RuntimeError(
+            "sub: bool tensors have no difference (use ^ or logical_xor, or ~ for 1 - x)"
+        )
+
+
 #: Ops whose result on integers and bools is of the default floating-point dtype.
 FLOATING = frozenset(
     (
         *("div", "exp", "exp2", "expm1", "log", "log1p", "log2", "log10", "sqrt", "rsqrt"),
         *("reciprocal", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh"),
         *("asinh", "acosh", "atanh", "sigmoid", "erf", "erfc", "erfinv", "lgamma", "digamma"),
+        *("softsign", "tanhshrink"),
     )
 )
 
@@ -125,7 +135,7 @@ WHOLE: dict[str, Any] = {
 
 #: Sums and products of small integers: in int64, and back.
 THROUGH_INT64 = frozenset(
-    ("sum", "prod", "cumsum", "cumprod", "index_sum", "scatter_sum", "matmul")
+    ("sum", "prod", "cumsum", "cumprod", "index_sum", "scatter_sum", "matmul", "linear")
 )
 
 
@@ -134,13 +144,19 @@ def of_integers(k: Any, name: str, inputs: Sequence[Any], options: tuple[Any, ..
     x = inputs[0]
     if not isinstance(x, Tensor) or x.dtype.is_floating_point:
         return None
+    if name == "linear":
+        columns = k.permute(inputs[1], (1, 0))
+        y = k.matmul(x, columns, None, *options)
+        return y if inputs[2] is None else k.add(y, inputs[2])
     if name in THROUGH_INT64:
         if x.dtype is int64 or (name == "matmul" and x.dtype is bool_):
             return None
         wide = [t.to(int64) if isinstance(t, Tensor) else t for t in inputs]
         return getattr(k, name)(*wide, *options).to(x.dtype)
-    if any(isinstance(t, Tensor) and t.dtype.is_floating_point for t in inputs) or any(
-        not float(v).is_integer() for v in options
+    if (
+        x.dtype is bool_
+        or any(isinstance(t, Tensor) and t.dtype.is_floating_point for t in inputs)
+        or any(not float(v).is_integer() for v in options)
     ):
         return None
     return WHOLE[name](k, *inputs, *options)

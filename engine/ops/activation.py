@@ -6,10 +6,12 @@ from typing import Any
 
 from ..autograd.dispatch import apply
 from ..autograd.op import Op, op
+from ..dtype import bool_
 from ..kernels import ACTIVATIONS
 from ..random import Generator, default_generator
 from ..tensor import Tensor
 from . import random, shapes, view
+from .choose import clamp, where
 from .inplace import old_of, write
 from .install import method
 from .operands import need_tensors
@@ -243,6 +245,20 @@ def _run(
     return write(name, input, apply(record, (old_of(input),), options))
 
 
+def _written(name: str, input: Tensor, y: Tensor, inplace: bool) -> Tensor:
+    """y, written into input if `inplace`."""
+    return write(name, input, y) if inplace else y
+
+
+def _of_integers(input: Any) -> bool:
+    """Whether these are integers, which no activation kernel takes."""
+    return (
+        isinstance(input, Tensor)
+        and input.dtype is not bool_
+        and (not input.dtype.is_floating_point)
+    )
+
+
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     """The rectified linear unit with a ceiling.
 
@@ -253,6 +269,8 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
 
     Source: Krizhevsky 2010.
     """
+    if _of_integers(input):
+        return _written("relu6", input, clamp(input, 0, 6), inplace)
     return _run("relu6", _relu6, input, 0.0, 6.0, 0.0, inplace)
 
 
@@ -454,6 +472,9 @@ def hardtanh(
     """
     if min_val > max_val:
         raise ValueError(f"hardtanh: min_val must be at most max_val; got {min_val}, {max_val}")
+    if _of_integers(input):
+        y = clamp(input, int(min_val), int(max_val))
+        return _written("hardtanh", input, y, inplace)
     return _run("hardtanh", _hardtanh, input, min_val, max_val, 0.0, inplace)
 
 
@@ -515,6 +536,9 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
     Args:
         inplace: write the result into the input.
     """
+    if _of_integers(input):
+        y = where(input > int(threshold), input, int(value))  # type: ignore[operator]
+        return _written("threshold", input, y, inplace)
     return _run("threshold", _threshold, input, threshold, value, 0.0, inplace)
 
 

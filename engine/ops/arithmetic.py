@@ -166,6 +166,8 @@ def _integers(name: str, input: Tensor, exponent: Any) -> None:
         raise RuntimeError(
             f"{name}: integers to negative integer powers are not allowed; got exponent {exponent}"
         )
+    if type(exponent) is int and input.dtype.name in ("uint8", "int8", "int16", "int32", "int64"):
+        creation._integer(name, exponent, input.dtype.numpy)
 
 
 @method("pow", "__pow__")

@@ -187,6 +187,7 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
         dtype = result_dtype((input, other))
         number: Any = input
         input = creation.full((), number, dtype=dtype, device=condition.device)
+    input, other = _beside("where", input, other), _beside("where", other, input)
     return apply(where_, (condition, input, other))
 
 
@@ -203,6 +204,13 @@ def _fitting(name: str, value: Any, dtype: DType) -> Any:
     if dtype is bool_:
         return bool(value)
     return creation._integer(name, value, dtype.numpy)
+
+
+def _beside(name: str, value: Any, other: Any) -> Any:
+    """value; an int beside a tensor of integers as one that their dtype holds."""
+    if type(value) is not int or not isinstance(other, Tensor) or other.dtype is bool_:
+        return value
+    return _fitting(name, value, other.dtype)
 
 
 @method("masked_fill")
@@ -222,6 +230,8 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     need_tensors("masked_fill", input=input, mask=mask)
     if mask.dtype is not bool_:
         raise RuntimeError(f"masked_fill: mask must be of dtype bool; got {mask.dtype}")
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, Tensor):
         if value._data.shape:
             raise RuntimeError(
@@ -296,6 +306,8 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
         ends = np.iinfo(dtype.numpy)
         low = int(ends.min) if min is None else _fitting("clamp", min, dtype)
         high = int(ends.max) if max is None else _fitting("clamp", max, dtype)
+        if dtype is uint8 and any([b < 0 for b in bounds]):
+            raise RuntimeError(f"clamp: the value does not fit into uint8; got {bounds}")
         exact = dtype.itemsize < 8 or all(abs(b) <= _EXACT for b in bounds)
     if exact and (dtype.itemsize < 8 or dtype.is_floating_point or len(bounds) == 2):
         return apply(clamp_, (x,), (float(low), float(high)))

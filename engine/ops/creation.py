@@ -97,10 +97,20 @@ def _host_array(name: str, data: Any, dtype: DType | None) -> np.ndarray[Any, An
         data, (np.ndarray, np.generic, Tensor)
     )
     if dtype is not None:
-        return array.astype(to_numpy_dtype(dtype))
+        wanted = to_numpy_dtype(dtype)
+        if wanted.kind in "iu" and not isinstance(data, (np.ndarray, np.generic, Tensor)):
+            _check_integers(name, array, wanted)
+        return array.astype(wanted)
     if python_floats:
         return array.astype(get_default_dtype().numpy)
     return array.astype(from_numpy_dtype(array.dtype).numpy, copy=False)
+
+
+def _check_integers(name: str, array: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> None:
+    """Raises RuntimeError for Python's numbers that an integer dtype does not hold."""
+    if array.size and array.dtype.kind in "fiuO":
+        for value in (array.min(), array.max()):
+            _integer(name, value.item() if isinstance(value, np.generic) else value, dtype)
 
 
 def tensor(
@@ -191,13 +201,19 @@ def _number(name: str, value: Any) -> float:
 
 
 def _integer(name: str, value: Any, dtype: np.dtype[Any]) -> int:
-    """A number as an integer that the dtype holds; fractions are cut off."""
+    """A number as an integer that the dtype holds; fractions are cut off.
+
+    Beside unsigned integers -1 stands for the largest, and so on.
+    """
     number = _number(name, value)
     ends = np.iinfo(dtype)
     whole = int(value) if math.isfinite(number) else None
-    if whole is None or not ends.min <= whole <= ends.max:
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
+        raise OverflowError(f"{name}: an int must fit into 64 bits; got {value}")
+    low = ends.min if ends.min else -ends.max
+    if whole is None or not low <= whole <= ends.max:
         raise RuntimeError(f"{name}: the value does not fit into {dtype}; got {value!r}")
-    return whole
+    return whole if ends.min or whole >= 0 else whole + int(ends.max) + 1
 
 
 def full(

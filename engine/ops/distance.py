@@ -201,6 +201,8 @@ def cdist(
         RuntimeError: a negative p, or shapes that do not fit.
     """
     x1, x2 = same_dtype("cdist", True, x1=x1, x2=x2)
+    if not x1.dtype.is_floating_point:
+        raise RuntimeError(f"cdist: floating-point tensors; got {x1.dtype}")
     if compute_mode not in _MODES:
         raise ValueError(f"cdist: compute_mode must be one of {_MODES}; got {compute_mode!r}")
     if p < 0:

@@ -206,7 +206,14 @@ def _scaled(name: str, input: Any, other: Any, alpha: float) -> Any:
     ):
         raise RuntimeError(f"{name}: alpha must be an integer beside integers; got {alpha}")
     if isinstance(other, Tensor):
-        other = other.to(result_dtype((input, other)))
+        dtype = result_dtype((input, other))
+        other = other.to(dtype)
+        if dtype.name == "bool":
+            return other & bool(alpha)
+        if not dtype.is_floating_point:
+            from .creation import _integer
+
+            alpha = _integer(name, alpha, dtype.numpy)
     return other * alpha
 
 

@@ -417,7 +417,9 @@ def index_add(
     source = _source("index_add", input, d, index, source)
     shape = tuple(input._data.shape)
     if alpha != 1:
-        source = source * alpha
+        if not input.dtype.is_floating_point:  # of integers alpha is cut off, as in PyTorch
+            alpha = int(bool(alpha) if input.dtype is bool_ else alpha)
+        source = (source * alpha).to(input.dtype)
     summed = apply(index_sum_, (source, index), (d, -1, shape or (1,)))
     return input + (summed if shape else summed.reshape(()))
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..autograd.dispatch import apply
 from ..autograd.op import op
+from ..dtype import float32, uint8
 from ..tensor import Tensor
 from . import shapes
 from .operands import need_tensors
@@ -130,6 +131,9 @@ def interpolate(
         raise RuntimeError(
             f"interpolate: input and output sizes must be >= 1; got input {shape}, output {sizes}"
         )
+    if input.dtype is uint8 and number in (0, 1):  # a choice: float32 holds every byte
+        options = (scale_factor, mode, align_corners, recompute_scale_factor)
+        return interpolate(input.to(float32), size, *options).to(uint8)
     align = bool(align_corners)
     y = input
     # What grows least comes first: the others then have less to do.

@@ -216,13 +216,13 @@ def _(k, saved, grads, need, full):
 # ---- the public functions ----
 
 
-def _matrix(name: str, x: Tensor, square: bool) -> None:
+def _matrix(name: str, x: Tensor, square: bool, integers: bool = False) -> None:
     need_tensors(f"linalg.{name}", input=x)
     shape = x._data.shape
     if len(shape) < 2 or (square and shape[-1] != shape[-2]):
         kind = "square matrices (.., N, N)" if square else "matrices (.., M, N)"
         raise RuntimeError(f"linalg.{name}: input must be {kind}; got shape {tuple(shape)}")
-    if not x.dtype.is_floating_point:
+    if not integers and not x.dtype.is_floating_point:
         raise RuntimeError(f"linalg.{name}: input must be floating-point; got {x.dtype}")
 
 
@@ -424,7 +424,7 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
     Raises:
         RuntimeError: another shape.
     """
-    _matrix("matrix_power", A, True)
+    _matrix("matrix_power", A, True, n >= 0)
     if n < 0:
         return matrix_power(inv(A), -n)
     if n == 0:

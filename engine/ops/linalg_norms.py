@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..dtype import bool_, get_default_dtype
 from ..tensor import Tensor
 from . import creation, shapes
 from .distance import norm_over
@@ -155,6 +156,8 @@ def cov(
     need_tensors("cov", input=input)
     if input.ndim > 2:
         raise RuntimeError(f"cov: at most 2 dims; got shape {tuple(input.shape)}")
+    if not input.dtype.is_floating_point and input.dtype is not bool_:
+        input = input.to(get_default_dtype())
     x = input.reshape((1, -1)) if input.ndim < 2 else input
     n = x._data.shape[1]
     weight: Tensor | None = None

@@ -7,8 +7,10 @@ from typing import Any
 
 from ..autograd.dispatch import apply
 from ..autograd.op import op
+from ..dtype import bool_
 from ..tensor import Tensor
 from . import shapes
+from .creation import _integer
 from .operands import need_tensors
 from .view import slice_, slice_bwd_
 
@@ -101,6 +103,8 @@ def pad(
     start = tuple([max(b, 0) for b in before])
     if not value:
         return apply(slice_bwd_, (input,), (out, start, (1,) * n))
+    if not input.dtype.is_floating_point:
+        value = bool(value) if input.dtype is bool_ else _integer("pad", value, input.dtype.numpy)
     return apply(pad_constant_, (input,), (start, float(value), out))
 
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 from typing import Any
+
+import numpy as np
 
 from ..autograd.dispatch import apply
 from ..autograd.op import op
-from ..dtype import int64
+from ..dtype import bool_, int64
 from ..tensor import Tensor
-from . import shapes
+from . import ranges, shapes
+from .choose import where
 from .conv import _batched
 from .pad import pad
+from .view import expand, slice_
 
 __all__ = ["avg_pool1d", "avg_pool2d", "avg_pool3d", "max_pool1d", "max_pool2d", "max_pool3d"]
 
@@ -103,6 +108,41 @@ def _window(
     )
 
 
+def _max_of_integers(
+    x: Tensor,
+    out_shape: tuple[int, ...],
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilation: tuple[int, ...],
+) -> tuple[Tensor, Tensor]:
+    """max_pool of integers: one place in the window after the other, over all windows at once."""
+    sizes = x._data.shape[2:]
+    n = len(sizes)
+    windows = list(zip(sizes, out_shape[2:], kernel, stride, padding, dilation, strict=True))
+    behind = [max((o - 1) * s + (k - 1) * d + 1 - m - p, 0) for m, o, k, s, p, d in windows]
+    both = [v for p, b in zip(reversed(padding), reversed(behind), strict=True) for v in (p, b)]
+    padded = pad(x, both, value=int(np.iinfo(x.dtype.numpy).min))
+    count = math.prod(sizes)
+    # Where in the plane each element is; -1 is padding, which never wins.
+    plane = ranges.arange(1, count + 1, device=x.device).reshape((1, 1, *sizes))  # type: ignore[attr-defined]
+    plane = pad(plane, both, value=0) - 1
+    step = (1, 1, *stride)
+    y = indices = None
+    for taps in product(*[range(k) for k in kernel]):
+        start = (0, 0, *[t * d for t, d in zip(taps, dilation, strict=True)])
+        here = apply(slice_, (padded,), (start, step, out_shape))
+        places = apply(slice_, (plane,), (start, step, (1, 1, *out_shape[2:])))
+        places = expand(places, out_shape)
+        if y is None:
+            y, indices = here, places
+            continue
+        better = ((here > y) | (indices < 0)) & (places >= 0)  # type: ignore[operator]
+        y, indices = where(better, here, y), where(better, places, indices)
+    assert y is not None and indices is not None and n
+    return y, indices
+
+
 def _max_pool(
     n: int,
     input: Tensor,
@@ -117,6 +157,10 @@ def _max_pool(
     x, batched = _batched(name, input, n)
     window = _window(name, n, kernel_size, stride, padding, dilation)
     out_shape = shapes.pool(name, x._data.shape, *window, bool(ceil_mode))
+    if not x.dtype.is_floating_point and x.dtype is not bool_ and x._data.size:
+        found = _max_of_integers(x, out_shape, *window)
+        y, indices = found if batched else (t.reshape(out_shape[1:]) for t in found)
+        return (y, indices) if return_indices else y
     _, _, padding, dilation = window
     sizes = x._data.shape[2:]
     if any([p and d > m for p, d, m in zip(padding, dilation, sizes, strict=True)]):

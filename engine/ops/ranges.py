@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ..dtype import bool_, float32, float64, get_default_dtype, int32, int64, to_numpy_dtype
 from ..dtype import dtype as DType
-from ..dtype import float32, float64, get_default_dtype, int32, int64, to_numpy_dtype
 from ..errors import call
 from ..tensor import Tensor
 from . import creation
@@ -88,9 +88,11 @@ def arange(
         n = max(n, 0)
     else:
         n = max(math.ceil((last - first) / by), 0)
+    if wanted is bool_:
+        raise NotImplementedError("arange: not of bools (use .to(bool))")
     if not wanted.is_floating_point:
         first, by = int(first), int(by)
-        if max(abs(first), abs(last), abs(by)) > _EXACT:
+        if max(abs(first), abs(last), abs(by)) > (_EXACT if wanted is int64 else 2**31 - 1):
             t = _ramp("arange", n, 0.0, 1.0, math.nan, int64, device) * by + first
             return t.to(wanted)
     t = _ramp("arange", n, float(first), float(by), math.nan, wanted, device)

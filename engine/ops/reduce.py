@@ -441,7 +441,10 @@ def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
 def _truth(name: str, record: Any, input: Any, dim: Any, keepdim: bool) -> Tensor:
     """any or all; of uint8 in uint8, as PyTorch."""
     need_tensors(name, input=input)
-    found = _reduce(record, input.detach(), dim, keepdim, bool_)
+    if isinstance(dim, (tuple, list)) and not dim:  # over no dims, as PyTorch has it
+        found = input.detach().to(bool_, copy=True)  # type: ignore[attr-defined]
+    else:
+        found = _reduce(record, input.detach(), dim, keepdim, bool_)
     return found.to(uint8) if input.dtype is uint8 else found
 
 
@@ -453,7 +456,7 @@ def any(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     Shape: without the reduced dims, or with 1 there if keepdim.
 
     Args:
-        dim: an int, a tuple of ints, or None for all.
+        dim: an int, a tuple of ints, or None for all; () is none of them.
         keepdim: whether the reduced dims stay, with size 1.
 
     Raises:
@@ -471,7 +474,7 @@ def all(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     Shape: without the reduced dims, or with 1 there if keepdim.
 
     Args:
-        dim: an int, a tuple of ints, or None for all.
+        dim: an int, a tuple of ints, or None for all; () is none of them.
         keepdim: whether the reduced dims stay, with size 1.
 
     Raises:

@@ -6,11 +6,12 @@ from typing import Any
 
 from ..autograd.dispatch import apply
 from ..autograd.op import op
+from ..dtype import bool_, float32
 from ..tensor import Tensor
 from . import shapes
 from .install import method
 from .operands import need_tensors
-from .view import reshape
+from .view import reshape, slice_
 
 __all__ = ["fold", "unfold"]
 
@@ -101,6 +102,8 @@ def unfold(
         raise RuntimeError(f"unfold: input must have 3 or 4 dims; got shape {shape}")
     options = _options("unfold", kernel_size, dilation, padding, stride)
     batch = input if len(shape) == 4 else reshape(input, (1, *shape))
+    if input.dtype is bool_:
+        return unfold(input.to(float32), kernel_size, dilation, padding, stride).to(bool_)
     n, c = batch._data.shape[:2]
     count = _positions("unfold", tuple(batch._data.shape[2:]), options)
     out = (n, c * options[0][0] * options[0][1], count)
@@ -135,6 +138,9 @@ def fold(
     options = _options("fold", kernel_size, dilation, padding, stride)
     size = shapes.spatial("fold", "output_size", output_size, 2, 1)
     batch = input if len(shape) == 3 else reshape(input, (1, *shape))
+    if input.dtype is bool_:
+        whole = fold(input.to(float32), output_size, kernel_size, dilation, padding, stride)
+        return whole.to(bool_)
     n, rows, columns = batch._data.shape
     taps = options[0][0] * options[0][1]
     count = _positions("fold", size, options)
@@ -160,8 +166,9 @@ def _windows(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
     """
     shape = tuple(input._data.shape)
     d = shapes.dim("unfold", dimension, len(shape))
-    if not shape:
-        input, shape = reshape(input, (1,)), (1,)
+    if not shape and size in (0, 1) and step > 0:  # the window alone, as PyTorch has it
+        return apply(slice_, (reshape(input, (1,)),), ((0,), (1,), (int(size),)))
+    shape = shape or (1,)
     if not 0 <= size <= shape[d] or step < 1:
         raise RuntimeError(
             f"unfold: size must be in [0, {shape[d]}] and step positive; got {size}, {step}"

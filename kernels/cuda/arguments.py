@@ -89,6 +89,8 @@ def convert_number(kernel: str, value: Any, dtype: Any) -> Any:
     if (0 if isinstance(value, bool) else 1 if isinstance(value, int) else 2) > kind:
         raise Fault(kernel, "dtype_mismatch")
     if kind == 1:
+        if not -(1 << 63) <= value < 1 << 64:
+            raise OverflowError(f"{kernel}: an int beside integers must fit into 64 bits")
         bits = 8 * dtype.itemsize
         low = 0 if dtype.kind == "u" else -(1 << (bits - 1))
         return dtype.type((int(value) - low) % (1 << bits) + low)
