@@ -154,7 +154,7 @@ def of_integers(k: Any, name: str, inputs: Sequence[Any], options: tuple[Any, ..
         wide = [t.to(int64) if isinstance(t, Tensor) else t for t in inputs]
         return getattr(k, name)(*wide, *options).to(x.dtype)
     if (
-        x.dtype is bool_
+        (x.dtype is bool_ and name != "square")
         or any(isinstance(t, Tensor) and t.dtype.is_floating_point for t in inputs)
         or any(not float(v).is_integer() for v in options)
     ):
