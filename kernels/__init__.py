@@ -119,7 +119,7 @@ KERNELS: dict[str, tuple[str, str]] = {
     "amax_weight": ("x y", "w"),  # y keeps the reduced dims as 1; w = (x == y) / number of ties
     "max_dim": ("x dim out_shape", "values indices"),  # int64 index of the first maximum; NaN wins
     "min_dim": ("x dim out_shape", "values indices"),
-    "var": ("x dims correction out_shape", "y"),
+    "var": ("x dims correction root out_shape", "y"),  # root: its square root
     "sum_squares": ("x dims out_shape", "y"),
     "sum_exp": ("x center dims out_shape", "y"),  # sum of e^(x - center), a center a result
     # scan: along dim; exclusive: without the element itself; reverse: from the end

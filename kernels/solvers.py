@@ -37,12 +37,62 @@ def _slogdet(library: Any, a: Any) -> Any:
     return library.asarray(logarithm), library.asarray(sign)
 
 
+def _ordered(library: Any, a: Any) -> tuple[Any, Any, Any, Any]:
+    """u, s, vh of a in float64, and the sign of det u det vh."""
+    u, s, vh = library.linalg.svd(a.astype(np.float64), full_matrices=True)
+    return u, s, vh, library.linalg.det(u) * library.linalg.det(vh)
+
+
+def _ratio(library: Any, a: Any, b: Any) -> Any:
+    """a / b, and 0 where b is: a product of singular values then has another 0."""
+    zero = b == 0
+    return library.where(zero, 0.0, a / library.where(zero, 1.0, b))
+
+
+def _adjugate(library: Any, a: Any) -> Any:
+    """The transposed cofactors by singular values, without dividing by any that is 0."""
+    if not a.size:
+        return a
+    u, s, vh, sign = _ordered(library, a)
+    rest = library.prod(s[..., :-1], axis=-1)[..., None]
+    others = _ratio(library, rest * s[..., -1:], s)
+    others[..., -1:] = rest
+    turned = others[..., None] * u.swapaxes(-1, -2)
+    return sign[..., None, None] * library.matmul(vh.swapaxes(-1, -2), turned)
+
+
+def _adjugate_bwd(library: Any, grad_y: Any, a: Any) -> Any:
+    """The gradient of _adjugate, from products of all singular values but two."""
+    n = a.shape[-1]
+    if not a.size or n == 1:
+        return library.zeros_like(a)
+    u, s, vh, sign = _ordered(library, a)
+    h = library.matmul(library.matmul(vh, grad_y), u) * sign[..., None, None]
+    # Of the two least, p and q, and all others at once: 0 / 0 is 0, the others' product has a 0.
+    rest = library.prod(s[..., :-2], axis=-1)[..., None]
+    p, q = s[..., -2:-1], s[..., -1:]
+    but_two = _ratio(library, (rest * p * q)[..., None], s[..., :, None] * s[..., None, :])
+    but_two[..., -1] = _ratio(library, rest * p, s)
+    but_two[..., -2] = _ratio(library, rest * q, s)
+    but_two[..., -1, :], but_two[..., -2, :] = but_two[..., -1].copy(), but_two[..., -2].copy()
+    but_two[..., -1, -2] = but_two[..., -2, -1] = rest[..., 0]
+    places = library.arange(n)
+    but_two[..., places, places] = 0.0
+    inner = -but_two * h
+    along = library.matmul(but_two, h[..., places, places][..., None])[..., 0]
+    inner[..., places, places] = along
+    return library.matmul(library.matmul(u, inner), vh)
+
+
 #: Name -> what it calls. Arguments: matrices (.., M, N), then options.
 SOLVERS: dict[str, Callable[..., Any]] = {
     "linalg_inv": lambda library, a: library.linalg.inv(a),
     "linalg_solve": lambda library, a, b: library.linalg.solve(a, b),
     "linalg_det": lambda library, a: library.asarray(library.linalg.det(a)),
     "linalg_slogdet": _slogdet,
+    "linalg_adjugate": _adjugate,
+    "linalg_adjugate_bwd": _adjugate_bwd,
+    "linalg_pinv": lambda library, a, rcond: library.linalg.pinv(a, rcond),
     "linalg_cholesky": lambda library, a: library.linalg.cholesky(a),
     "linalg_qr": _qr,
     "linalg_svd": _svd,

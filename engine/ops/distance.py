@@ -9,9 +9,11 @@ from ..autograd.dispatch import apply
 from ..autograd.op import op
 from ..tensor import Tensor
 from . import creation, shapes
+from .choose import sign, where
+from .compare import ne
 from .elementwise import neg, relu
 from .loss_options import broadcast_shape, same_dtype
-from .math import abs, abs_bwd_
+from .math import abs
 from .reduce import amax, sum, sum_to_shape
 from .view import expand
 
@@ -72,8 +74,8 @@ def norm_over(name: str, x: Tensor, p: float, dims: tuple[int, ...], keepdim: bo
             return amax(abs(x), dims, keepdim)
         return neg(amax(neg(abs(x)), dims, keepdim))
     if p == 0.0:
-        ones = creation.ones_like(x)
-        return sum(abs(apply(abs_bwd_, (ones, x.detach()))), dims, keepdim)
+        # 1 where x is not 0; elsewhere its sign, which is 0 and keeps x on the tape.
+        return sum(where(ne(x, 0.0), 1.0, sign(x)), dims, keepdim)
     return apply(vector_norm_, (x,), (p, dims, shapes.reduced(shape, dims, keepdim)))
 
 

@@ -7,12 +7,14 @@ from typing import Any
 
 from ..autograd.dispatch import apply
 from ..autograd.op import op
+from ..kernels.solvers import SolverError
 from ..tensor import Tensor
 from . import creation, products, shapes
+from .choose import where
 from .install import method
 from .matmul import matmul
 from .operands import need_tensors
-from .reduce import amax, sum_to_shape
+from .reduce import sum_to_shape
 
 __all__ = ["det", "slogdet"]
 
@@ -74,25 +76,82 @@ def _(k, saved, grad_y, need):
 
 @op(inputs="a", kernel="linalg_det", formula="y = det a")
 def linalg_det(k, a):
-    y = k.linalg_det(a)
-    return y, (a, y)
+    return k.linalg_det(a), (a,)
 
 
 @linalg_det.gradient
 def _(k, saved, grad_y, need):
-    a, y = saved
-    return (k.mul(_spread(k, k.mul(grad_y, y), a), _t(k, k.linalg_inv(a))),)
+    (a,) = saved
+    return (k.mul(_spread(k, grad_y, a), _t(k, k.linalg_adjugate(a))),)
 
 
-@op(inputs="a", kernel="linalg_slogdet", outputs=2, formula="y = ln |det a|, and the sign of det a")
+@op(inputs="a", kernel="linalg_adjugate", formula="y = a^-1 det a, of singular a too")
+def linalg_adjugate(k, a):
+    return k.linalg_adjugate(a), (a,)
+
+
+@linalg_adjugate.gradient
+def _(k, saved, grad_y, need):
+    return (k.linalg_adjugate_bwd(grad_y, saved[0]),)
+
+
+@op(
+    inputs="grad_y a",
+    kernel="linalg_adjugate_bwd",
+    formula="grad_a = (tr(grad_y^T x) x^T - x^T grad_y x^T) det a, x = a^-1; of singular a too",
+)
+def linalg_adjugate_bwd(k, grad_y, a):
+    return k.linalg_adjugate_bwd(grad_y, a), (grad_y, a)
+
+
+def _trace(k: Any, a: Any, b: Any) -> Any:
+    """tr(a^T b), spread over the matrices."""
+    n = len(a.shape)
+    shape = (*tuple(a.shape)[:-2], 1, 1)
+    return k.expand(k.sum(k.mul(a, b), (n - 2, n - 1), shape), tuple(a.shape))
+
+
+@linalg_adjugate_bwd.gradient
+def _(k, saved, grad, need):
+    g, a = saved
+    of_a = None
+    if need[1]:  # a third derivative: of matrices that have an inverse
+        x = k.linalg_inv(a)
+        t = _t(k, x)
+        det = _spread(k, k.linalg_det(a), a)
+
+        def turned(m: Any) -> Any:
+            return _mm(k, _mm(k, t, m), t)
+
+        w = _t(k, grad)
+        p, q, product = _trace(k, g, x), _trace(k, grad, t), turned(g)
+        r = _trace(k, grad, product)
+        both = k.add(_mm(k, g, _mm(k, t, w)), _mm(k, w, _mm(k, t, g)))
+        slopes = k.add(k.mul(q, product), k.mul(p, turned(w)))
+        whole = k.sub(k.mul(k.sub(k.mul(p, q), r), t), slopes)
+        of_a = k.mul(det, k.add(whole, turned(both)))
+    return (k.linalg_adjugate_bwd(grad, _t(k, a)) if need[0] else None, of_a)
+
+
+@op(
+    inputs="a",
+    kernel="linalg_slogdet",
+    outputs=2,
+    differentiable=2,
+    formula="y = ln |det a|, and the sign of det a",
+)
 def linalg_slogdet(k, a):
     return k.linalg_slogdet(a), (a,)
 
 
 @linalg_slogdet.gradient
-def _(k, saved, grad_y, need):
+def _(k, saved, grads, need):
     (a,) = saved
-    return (k.mul(_spread(k, grad_y, a), _t(k, k.linalg_inv(a))),)
+    try:
+        inverse = k.linalg_inv(a)
+    except SolverError:  # infinities and NaN, as PyTorch
+        inverse = k.div(k.linalg_adjugate(a), _spread(k, k.linalg_det(a), a))
+    return (k.mul(_spread(k, grads[0], a), _t(k, inverse)),)
 
 
 @op(inputs="a", kernel="linalg_cholesky", formula="y y^T = a, y lower triangular")
@@ -184,15 +243,21 @@ def linalg_svd(k, a, full):
     return (u, s, vh), (u, s, vh)
 
 
+def _first(k: Any, x: Any, n: int, dim: int) -> Any:
+    """The first n rows or columns."""
+    shape = tuple(x.shape)
+    wanted = tuple([n if d == dim else m for d, m in enumerate(shape)])
+    return x if wanted == shape else k.slice(x, (0,) * len(shape), (1,) * len(shape), wanted)
+
+
 @linalg_svd.gradient
 def _(k, saved, grads, need, full):
     u, s, vh = saved
     n = tuple(s.shape)[-1]
-    if full and tuple(u.shape)[-1] != tuple(vh.shape)[-1]:
-        raise NotImplementedError(
-            "linalg.svd: no gradient of the full matrices (use full_matrices=False)"
-        )
     grad_u, grad_s, grad_vh = grads
+    if full:  # what full matrices have more is any basis: it has no gradient, as in PyTorch
+        u, grad_u = (_first(k, x, n, len(x.shape) - 1) for x in (u, grad_u))
+        vh, grad_vh = (_first(k, x, n, len(x.shape) - 2) for x in (vh, grad_vh))
     u_t = _t(k, u)
     apart = _pairs(k, k.square(s))
     row = k.reshape(s, (*tuple(s.shape)[:-1], 1, n))
@@ -211,6 +276,25 @@ def _(k, saved, grads, need, full):
     outside_v = k.div(k.sub(grad_vh, _mm(k, _t(k, to_v), vh)), column)
     grad = k.add(grad, _mm(k, outside_u, vh))
     return (k.add(grad, _mm(k, u, outside_v)),)
+
+
+@op(inputs="a", kernel="linalg_pinv", formula="y = v diag(1 / s) u^T, a = u diag(s) v^T")
+def linalg_pinv(k, a, rcond):
+    y = k.linalg_pinv(a, rcond)
+    return y, (a, y)
+
+
+@linalg_pinv.gradient
+def _(k, saved, grad_y, need, rcond):
+    # Of constant rank (Golub & Pereyra 1973).
+    a, y = saved
+    turned, grad = _t(k, y), _t(k, grad_y)
+    inner = _mm(k, _mm(k, turned, grad_y), turned)
+    left = _mm(k, grad, _mm(k, y, turned))
+    right = _mm(k, _mm(k, turned, y), grad)
+    outside_left = k.sub(left, _mm(k, a, _mm(k, y, left)))
+    outside_right = k.sub(right, _mm(k, _mm(k, right, y), a))
+    return (k.sub(k.add(outside_left, outside_right), inner),)
 
 
 # ---- the public functions ----
@@ -273,7 +357,7 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
 
 @method("det")
 def det(A: Tensor) -> Tensor:
-    """The determinant of square matrices; its gradient needs them invertible.
+    """The determinant of square matrices; its gradient holds for singular ones too.
 
     Shape: (.., N, N) -> (..)
 
@@ -347,7 +431,8 @@ def svd(A: Tensor, full_matrices: bool = True) -> tuple[Tensor, Tensor, Tensor]:
     full_matrices=False (.., M, K), (.., K), (.., K, N)
 
     Args:
-        full_matrices: whether U and Vh are square; a gradient needs False, or a square A.
+        full_matrices: whether U and Vh are square; the columns of U and rows of Vh beyond K, which
+            are any basis of what is left, have no gradient.
 
     Raises:
         RuntimeError: another shape.
@@ -389,7 +474,7 @@ def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
 
 
 def pinv(A: Tensor, *, rcond: float | None = None) -> Tensor:
-    """The pseudo-inverse, by singular values.
+    """The pseudo-inverse, by singular values; its gradient is that of matrices of one rank.
 
     Formula: V diag(1 / s) U^T, without the s below rcond times the largest
 
@@ -402,17 +487,9 @@ def pinv(A: Tensor, *, rcond: float | None = None) -> Tensor:
         RuntimeError: another shape.
     """
     _matrix("pinv", A, False)
-    u, s, vh = svd(A, False)
     if rcond is None:
         rcond = max(A._data.shape[-2:]) * (1.1920929e-07 if A.dtype.itemsize == 4 else 2.2e-16)
-    from .choose import where
-
-    if not s._data.shape[-1]:
-        return A.transpose(-1, -2)
-    least = amax(s, -1, True) * rcond
-    kept = s > least
-    inverse = where(kept, 1.0 / where(kept, s, 1.0), 0.0)
-    return matmul(vh.transpose(-1, -2) * inverse.unsqueeze(-2), u.transpose(-1, -2))
+    return apply(linalg_pinv, (A,), (float(rcond),))
 
 
 @method("matrix_power")
@@ -431,7 +508,8 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
         size = A._data.shape[-1]
         ones = creation.ones((size, size), dtype=A.dtype, device=A.device)
         eye = ones.tril() - ones.tril(-1)
-        return eye.expand(*A._data.shape).clone() if A.ndim > 2 else eye
+        always = creation.full((1,), True, device=A.device)
+        return where(always, eye, A)  # on the tape, with a gradient of 0
     result: Tensor | None = None
     power = A
     while True:

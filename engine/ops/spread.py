@@ -13,6 +13,7 @@ from ..dtype import dtype as DType
 from ..dtype import get_default_dtype
 from ..tensor import Tensor
 from . import shapes
+from .choose import sign, where
 from .elementwise import exp, log
 from .install import method, numpy_names
 from .operands import need_tensors
@@ -48,20 +49,22 @@ def _about_mean(k: Any, x: Any, factor: Any, dims: tuple[int, ...], divisor: flo
 
 
 @op(inputs="x", kernel="var", formula="y = sum of (x - mean)^2 / (n - correction)")
-def var_(k, x, dims, correction, out_shape):
-    return k.var(x, dims, correction, out_shape), (x,)
+def var_(k, x, dims, correction, root, out_shape):
+    y = k.var(x, dims, correction, root, out_shape)
+    return y, (x, y if root else None)
 
 
 @var_.gradient
-def _(k, saved, grad_y, need, dims, correction, out_shape):
-    (x,) = saved
+def _(k, saved, grad_y, need, dims, correction, root, out_shape):
+    x, y = saved
     divisor = _count(tuple(x.shape), dims) - correction
-    return (_about_mean(k, x, k.mul(grad_y, 2.0), dims, divisor),)
+    factor = _ratio(k, grad_y, y) if root else k.mul(grad_y, 2.0)
+    return (_about_mean(k, x, factor, dims, divisor),)
 
 
 @op(inputs="x", formula="y = sqrt(sum of (x - mean)^2 / (n - correction))")
 def std_(k, x, dims, correction, out_shape):
-    y = k.sqrt(k.var(x, dims, correction, out_shape))
+    y = k.var(x, dims, correction, True, out_shape)  # the root in float64, before it is rounded
     return y, (x, y)
 
 
@@ -201,7 +204,7 @@ def var(
         TypeError: both unbiased and correction.
     """
     dim, by = _correction("var", dim, unbiased, correction)
-    return _apply("var", var_, input, dim, keepdim, by)
+    return _apply("var", var_, input, dim, keepdim, by, False)
 
 
 @method("std")
@@ -242,7 +245,7 @@ def var_mean(
 ) -> tuple[Tensor, Tensor]:
     """The variance and the mean; see var."""
     dim, by = _correction("var_mean", dim, unbiased, correction)
-    return _apply("var_mean", var_, input, dim, keepdim, by), mean(input, dim, keepdim)
+    return _apply("var_mean", var_, input, dim, keepdim, by, False), mean(input, dim, keepdim)
 
 
 def std_mean(
@@ -298,7 +301,8 @@ def norm(
     if not input.dtype.is_floating_point:
         raise RuntimeError(f"norm: needs a floating-point dtype; got {input.dtype} (use .float())")
     if p == 0.0:
-        return sum((input != 0.0).to(input.dtype), dim, keepdim)
+        # 1 where it is not 0; elsewhere its sign, which is 0 and keeps it on the tape.
+        return sum(where(input != 0.0, 1.0, sign(input)), dim, keepdim)
     size = input.abs()
     if math.isinf(p):
         return (amax if p > 0 else amin)(size, () if dim is None else dim, keepdim)

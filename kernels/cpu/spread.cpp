@@ -1,6 +1,6 @@
 // Reductions about a center: var sum_squares sum_exp.
 //
-// Formula: var = sum of (x - mean)^2 / max(n - correction, 0); sum of x^2; sum of e^(x - center).
+// Formula: var = sum of (x - mean)^2 / max(n - correction, 0), or its root; sum of x^2; sum of e^(x - center).
 // Layout: as reduce.h.
 // Split: as reduce.h; var in two passes.
 // Working set: as reduce.h, and a float64 center for each result.
@@ -21,11 +21,13 @@ Status var_typed(const VarArgs& args) {
   const double count = static_cast<double>(reduced_extent(args.x, args.dims));
   const double divisor = count > args.correction ? count - args.correction : 0;
   T* const out = reinterpret_cast<T*>(args.y.data);
+  const bool root = args.root;
   Status status = reduce_to<Sum<T>, T>(args.x, args.dims, nullptr,
                                        [=](int64_t i, double sum) { means[i] = sum / count; });
   if (status.code == Code::kOk) {
     status = reduce_to<Squares<T>, T>(args.x, args.dims, means, [=](int64_t i, double sum) {
-      out[i] = static_cast<T>(sum / divisor);
+      const double var = sum / divisor;
+      out[i] = static_cast<T>(root ? __builtin_sqrt(var) : var);
     });
   }
   release(means, bytes);

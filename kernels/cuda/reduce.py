@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import memory
+from . import elementwise, memory
 from .arguments import (
     CXX_NAME,
     THREADS,
@@ -24,6 +24,7 @@ from .arguments import (
     size_of,
     strided_loop,
 )
+from .copy import copy
 from .launch import Module, launch
 
 __all__ = ["ENTRIES", "TEAM_THREADS", "power_of_two", "team_of"]
@@ -373,17 +374,20 @@ def min_dim(x: Any, dim: int, out_shape: tuple[int, ...]) -> tuple[Any, Any]:
     return _place("min_dim", "true", x, dim, out_shape)
 
 
-def var(x: Any, dims: tuple[int, ...], correction: float, out_shape: tuple[int, ...]) -> Any:
-    """The sum of squared distances from the mean, by n - correction."""
+def var(
+    x: Any, dims: tuple[int, ...], correction: float, root: bool, out_shape: tuple[int, ...]
+) -> Any:
+    """The sum of squared distances from the mean, by n - correction; or its root."""
     t = check_floats("var", x=x)
     extent = _extents("var", x.shape, dims, out_shape)
-    y = memory.empty(tuple(out_shape), x.dtype)
+    # The root is of the float64 value: float32 would not hold that of a spread above 1.8e19.
+    y = memory.empty(tuple(out_shape), np.dtype(np.float64) if root else x.dtype)
     if y.size:
         means = memory.empty(tuple(out_shape), np.dtype(np.float64))
         _fold(f"Sum<{t}, {{to}}>", x, dims, means, divisor=extent)
         divisor = extent - correction if extent > correction else 0.0
         _fold(f"Squares<{t}, {{to}}>", x, dims, y, means, divisor=divisor)
-    return y
+    return copy(elementwise.ENTRIES["sqrt"](y), x.dtype) if root else y
 
 
 def sum_squares(x: Any, dims: tuple[int, ...], out_shape: tuple[int, ...]) -> Any:

@@ -137,7 +137,7 @@ def infos() -> list[OpInfo]:
             by_path("linalg.det"),
             np.linalg.det,
             square,
-            covers=("linalg_det",),
+            covers=("linalg_det", "linalg_adjugate", "linalg_adjugate_bwd"),
             errors=shape_error("det"),
         ),
         _info(
@@ -181,6 +181,7 @@ def infos() -> list[OpInfo]:
             by_path("linalg.pinv"),
             reference.pinv,
             [_of((4, 3)), _of((2, 3))],
+            covers=("linalg_pinv",),
             widen=20.0,
             exception="small singular values magnify rounding",
         ),

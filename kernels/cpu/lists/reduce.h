@@ -56,6 +56,7 @@ struct VarArgs {
   Array x;
   Ints dims;
   double correction;
+  bool root;
   Ints out_shape;
   Array y;
   static FieldList fields() {
@@ -63,6 +64,7 @@ struct VarArgs {
         GS_FIELD(VarArgs, x, kArray),
         GS_FIELD(VarArgs, dims, kInts),
         GS_FIELD(VarArgs, correction, kDouble),
+        GS_FIELD(VarArgs, root, kBool),
         GS_FIELD(VarArgs, out_shape, kInts),
         GS_OUT(VarArgs, y, "out_shape", "x"),
     };
