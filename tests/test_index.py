@@ -211,3 +211,24 @@ def test_sizes_beyond_63_bits_are_refused_by_name() -> None:
         gs.nn.functional.interpolate(gs.zeros(1, 1, 2, 2), scale_factor=1e30)
     with pytest.raises(RuntimeError, match="63 bits"):
         gs.nn.functional.unfold(gs.zeros(1, 1, 3, 3), 2, padding=2**40)
+
+
+def test_an_index_out_of_range_is_refused_in_the_callers_name() -> None:
+    x, one = gs.zeros(3, 4), gs.tensor([5])
+    wide = gs.tensor([[9, 0], [0, 0]])
+    calls = {
+        "index": lambda: x[one],
+        "gather": lambda: x.gather(1, wide),
+        "take_along_dim": lambda: gs.take_along_dim(x, gs.tensor([[9]]), 1),
+        "scatter": lambda: x.scatter(1, wide, x),
+        "scatter_add": lambda: x.scatter_add(1, wide, x),
+        "index_select": lambda: x.index_select(0, one),
+        "index_add": lambda: x.index_add(0, one, x[:1]),
+        "index_copy": lambda: x.index_copy(0, one, x[:1]),
+        "index_fill": lambda: x.index_fill(0, one, 1),
+        "one_hot": lambda: gs.nn.functional.one_hot(one, 3),
+        "embedding_bag": lambda: gs.nn.functional.embedding_bag(wide, x),
+    }
+    for name, call in calls.items():
+        with pytest.raises(IndexError, match=f"^{name}: index out of range"):
+            call()

@@ -9,13 +9,14 @@ from ..tensor import Tensor
 from . import creation, shapes
 from .embedding import _limit_norms, embedding_
 from .index import index_sum_, index_tensor, take_
-from .operands import need_tensors
+from .operands import need_tensors, own_index_errors
 
 __all__ = ["embedding_bag"]
 
 _MODES = ("sum", "mean", "max")
 
 
+@own_index_errors
 def embedding_bag(
     input: Tensor,
     weight: Tensor,

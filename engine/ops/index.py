@@ -12,7 +12,7 @@ from ..tensor import Tensor
 from . import creation, shapes
 from .arrange import narrow
 from .install import method
-from .operands import need_tensors
+from .operands import need_tensors, own_index_errors
 
 __all__ = [
     "gather",
@@ -177,6 +177,7 @@ def _corner(input: Tensor, sizes: tuple[int, ...]) -> Tensor:
 
 
 @method("gather")
+@own_index_errors
 def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor:
     """The elements of input that index points to along `dim`.
 
@@ -210,6 +211,7 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False)
 
 
 @method("take_along_dim")
+@own_index_errors
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """As gather, but the other dims broadcast; without dim, of the flattened input.
 
@@ -288,6 +290,7 @@ def _scatter_products(input: Tensor, d: int, index: Tensor, src: Tensor) -> Tens
 
 
 @method("scatter")
+@own_index_errors
 def scatter(
     input: Tensor,
     dim: int,
@@ -329,6 +332,7 @@ def scatter(
 
 
 @method("scatter_add")
+@own_index_errors
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """input with src added where index points to along `dim`, in a fixed order.
 
@@ -365,6 +369,7 @@ def _along(name: str, input: Tensor, dim: Any, index: Any) -> tuple[int, Tensor]
 
 
 @method("index_select")
+@own_index_errors
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """The slices of input along `dim` that the index names, one behind another.
 
@@ -402,6 +407,7 @@ def _source(name: str, input: Tensor, d: int, index: Tensor, source: Any) -> Ten
 
 
 @method("index_add")
+@own_index_errors
 def index_add(
     input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1
 ) -> Tensor:
@@ -425,6 +431,7 @@ def index_add(
 
 
 @method("index_copy")
+@own_index_errors
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """input with the slices that the index names replaced by those of source.
 
@@ -440,6 +447,7 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
 
 
 @method("index_fill")
+@own_index_errors
 def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     """input with one value in all slices that the index names.
 

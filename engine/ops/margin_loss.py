@@ -22,7 +22,7 @@ from .loss_options import (
 )
 from .math import abs, square
 from .matmul import matmul
-from .operands import need_tensors
+from .operands import need_tensors, own_index_errors
 from .pair_loss import binary_cross_entropy_with_logits
 from .reduce import amax, mean, sum
 from .view import cat
@@ -66,6 +66,7 @@ def _rows(name: str, input: Tensor, target: Tensor, per_row: bool) -> tuple[Tens
     return input, target
 
 
+@own_index_errors
 def multi_margin_loss(
     input: Tensor,
     target: Tensor,

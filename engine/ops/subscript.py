@@ -163,7 +163,10 @@ def _places(input: Tensor, key: Any) -> _Places:
         chosen = shapes.broadcast("index", *[tuple(t._data.shape) for t in indices])
     except RuntimeError as error:
         raise IndexError(str(error)) from None
-    flat = apply(index_flat_, tuple(indices), (tuple(sizes), chosen))
+    try:
+        flat = apply(index_flat_, tuple(indices), (tuple(sizes), chosen))
+    except IndexError as error:
+        raise IndexError(f"index: {str(error).partition(': ')[2]}") from None
     rest = [d for d in range(len(shape)) if d not in dims]
     together = dims == list(range(dims[0], dims[0] + len(dims)))
     dim = dims[0] if together else 0

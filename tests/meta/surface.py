@@ -112,7 +112,9 @@ NN_UTILS = """
     weight_norm spectral_norm
 """
 
-OPTIM = "SGD Adagrad Adadelta RMSprop Adam AdamW Adamax NAdam RAdam Lion Optimizer"
+OPTIM = """
+    SGD Adagrad Adadelta RMSprop Adam AdamW Adamax NAdam RAdam Lion LBFGS Muon Adafactor Optimizer
+"""
 
 SCHEDULERS = """
     StepLR MultiStepLR ExponentialLR CosineAnnealingLR CosineAnnealingWarmRestarts OneCycleLR
