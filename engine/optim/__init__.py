@@ -1,4 +1,4 @@
-"""Optimizers: each step is one fused kernel call for a group, but of LBFGS, Muon and Adafactor."""
+"""Optimizers: each step is one fused kernel call a group, but of LBFGS, Muon and Adafactor."""
 
 from . import lr_scheduler, swa_utils
 from .adam import Adam, Adamax, AdamW, Lion, NAdam, RAdam

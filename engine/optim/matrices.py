@@ -8,6 +8,7 @@ from typing import Any
 
 from ..autograd.grad_mode import no_grad
 from ..dtype import finfo
+from ..ops.matmul import matmul
 from ..ops.optim import clip_all
 from ..ops.products import addmm
 from ..tensor import Tensor
@@ -138,7 +139,7 @@ def _orthogonal(x: Any, coefficients: Any, steps: int, eps: float) -> Any:
     x = x.t() if tall else x
     x = x / x.norm().clamp(min=eps)
     for _ in range(steps):
-        gram = x @ x.t()
+        gram = matmul(x, x.t())
         x = addmm(x, addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x.t() if tall else x
 
@@ -246,7 +247,7 @@ class Adafactor(_Composed):
             rows, columns = state["row_var"], state["col_var"]
             rows.lerp_(square.mean(-1, True), weight)
             columns.lerp_(square.mean(-2, True), weight)
-            estimate = rows @ columns / rows.mean(-2, True).clamp(min=least)
+            estimate = matmul(rows, columns) / rows.mean(-2, True).clamp(min=least)
         else:
             estimate = state["variance"].lerp_(square, weight)
         update = estimate.clamp(min=least * least).rsqrt() * grad
