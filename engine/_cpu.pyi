@@ -129,6 +129,7 @@ def var(
     x: Array,
     dims: tuple[int, ...],
     correction: float,
+    root: bool,
     out_shape: tuple[int, ...],
     /,
 ) -> Array: ...

@@ -919,7 +919,7 @@ class Tensor:
     def inverse(self) -> Tensor:
         """The inverse of square matrices."""
     def det(self) -> Tensor:
-        """The determinant of square matrices; its gradient needs them invertible."""
+        """The determinant of square matrices; its gradient holds for singular ones too."""
     def slogdet(self) -> tuple[Tensor, Tensor]:
         """The sign of the determinant and the logarithm of its magnitude."""
     def matrix_power(self, n: builtins.int) -> Tensor:
