@@ -226,8 +226,8 @@ def test_gradcheck_refuses_what_is_no_subgradient(slope: float, directions: int 
 def test_gradcheck_needs_something_to_check() -> None:
     with pytest.raises(ValueError, match="at least one input must require a gradient"):
         gradcheck(gs.exp, gs.tensor([1.0], dtype=gs.float64))
-    with pytest.raises(ValueError, match="must be float64; got input 0 gradsmith.float32"):
-        gradcheck(gs.exp, gs.tensor([1.0], requires_grad=True))
+    with pytest.raises(ValueError, match="must be float64; got float32"):
+        gradgradcheck(gs.exp, gs.tensor([1.0], requires_grad=True))
     with pytest.raises(ValueError, match="must return tensors; got float"):
         gradcheck(lambda x: 1.0, normal(2))
     with pytest.raises(GradcheckError, match="worst"):

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from .report import Measure
+from .tolerances import spacing
 
-__all__ = ["assert_close", "assert_equal", "error_in_ulp", "spacing", "to_numpy"]
+__all__ = ["assert_close", "assert_equal", "error_in_ulp", "to_numpy"]
 
 
 def to_numpy(value: Any) -> np.ndarray[Any, Any]:
@@ -20,15 +21,6 @@ def to_numpy(value: Any) -> np.ndarray[Any, Any]:
     if detach is not None:
         return detach().cpu().numpy()
     return np.asarray(value)
-
-
-def spacing(dtype: Any, value: Any) -> Any:
-    """One unit of the last place of `dtype` at |value|, as float64; never below a subnormal's."""
-    f = np.finfo(dtype)
-    with np.errstate(all="ignore"):
-        size = np.clip(np.abs(np.asarray(value, np.float64)), float(f.tiny), float(f.max))
-        _, exponent = np.frexp(size)
-        return np.ldexp(1.0, exponent - 1 - f.nmant)
 
 
 def error_in_ulp(actual: Any, expected: Any, *, rtol: Any = 0.0, atol: Any = 0.0) -> Measure:

@@ -1,26 +1,22 @@
-"""gradcheck and gradgradcheck: gradients against finite differences in float64.
-
-The derivative of the outputs along x_j is taken from both sides, d+ and d-. Where a function is
-smooth they agree to O(eps) and their mean, the central difference, is compared. Where they keep
-differing as the step shrinks there is a kink (relu at 0, a tie of max): there any value between d+
-and d- is a subgradient and passes, and nothing else does.
+"""gradcheck and gradgradcheck: gradients against differences, and what is wrong with a wrong one.
 
 Outputs are contracted with one random vector u, so that one backward pass tests every column of the
-Jacobian: analytic J^T u, numeric sum_k u_k d_k. `full_jacobian` takes the outputs one by one.
+Jacobian: analytic J^T u, numeric sum_k u_k d_k. `fast_mode=False` takes the outputs one by one.
+docs/testing.md has the mathematics.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from ..autograd.backward import grad
-from ..autograd.grad_mode import enable_grad
-from ..dtype import float64
-from ..tensor import Tensor
+from .adapters import Adapter, GradientShapeError, adapter_of
+from .diagnosis import Evidence, diagnose
+from .differences import Problem, Slope, dot, scale, taylor
+from .safety import unsafe
 
 __all__ = ["GradcheckError", "GradcheckResult", "check_gradients", "gradcheck", "gradgradcheck"]
 
@@ -29,10 +25,10 @@ Array = np.ndarray[Any, Any]
 #: Without `directions`: up to this many input elements are moved one by one, more along directions.
 ELEMENTS_ONE_BY_ONE = 256
 DIRECTIONS = 6
-_MACHINE_EPSILON = float(np.finfo(np.float64).eps)
-#: Sides that differ by more than this (relative to the slope) are looked at with a smaller step.
-_SUSPICIOUS = 1e-4
-_SHRINK = 16.0
+#: A direction that meets kinks is halved this often, to part them from what is smooth.
+SPLITS = 32
+#: A right gradient has order 2.
+LEAST_ORDER = 1.5
 
 
 class GradcheckError(RuntimeError):
@@ -50,7 +46,12 @@ class GradcheckResult:
         kinks: how many of them were taken at a kink, where d+ and d- differ.
         message: for a failure, the worst element with its analytic and numeric value.
         slope: the order of the Taylor remainder along a random direction: 2 for a right gradient,
-            1 for a wrong one; None where the function is linear.
+            1 for a wrong one; None where the function is linear, or at a kink.
+        diagnosis: for a failure, what kind of fault it looks like: wrong scale with the factor,
+            wrong sign, transposed, missing term, stale saved tensor, not contiguous-safe, ...
+        worst: for a failure, the worst element: "variable" ("input 0"), "index", "analytic",
+            "numeric" (its bounds, equal but at a kink).
+        ulp: of a gradient in float32 or narrower, its largest error in ULP against float64.
     """
 
     passed: bool
@@ -59,228 +60,94 @@ class GradcheckResult:
     kinks: int
     message: str = ""
     slope: float | None = None
-
-
-@dataclass
-class _Slope:
-    """Bounds of the derivative of each output along one direction; equal where it is smooth."""
-
-    low: Array
-    high: Array
-    noise: Array  # bound of what rounding adds
-    kinks: int
-
-
-class _Problem:
-    """A function of the variables being checked, as float64 vectors in and out."""
-
-    def __init__(
-        self, func: Callable[..., Any], inputs: Sequence[Any], parameters: Sequence[Tensor]
-    ) -> None:
-        self.func = func
-        self.inputs = tuple(inputs)
-        self.wanted = [
-            i for i, t in enumerate(self.inputs) if isinstance(t, Tensor) and t.requires_grad
-        ]
-        self.parameters = [p for p in parameters if p.requires_grad]
-        self.variables = [self.inputs[i] for i in self.wanted] + self.parameters
-        self.names = [f"input {i}" for i in self.wanted] + [
-            f"parameter {i}" for i, p in enumerate(parameters) if p.requires_grad
-        ]
-        if not self.variables:
-            raise ValueError(
-                "gradcheck: at least one input must require a gradient (use .requires_grad_())"
-            )
-        for name, t in zip(self.names, self.variables, strict=True):
-            if t.dtype is not float64:
-                raise ValueError(
-                    f"gradcheck: what requires a gradient must be float64; got {name} {t.dtype} "
-                    "(use .double())"
-                )
-        self.shapes = [tuple(t.shape) for t in self.variables]
-        self.sizes = [t.numel() for t in self.variables]
-        self.x = np.concatenate(
-            [np.array(t._host(), dtype=np.float64).reshape(-1) for t in self.variables]
-        )
-
-    def split(self, x: Array) -> list[Array]:
-        """A vector as one array a variable."""
-        parts = np.split(x, np.cumsum(self.sizes)[:-1])
-        return [part.reshape(shape) for part, shape in zip(parts, self.shapes, strict=True)]
-
-    def locate(self, j: int) -> str:
-        """Where element j of the vector is: `input 0 [1, 2]`."""
-        for name, shape, size in zip(self.names, self.shapes, self.sizes, strict=True):
-            if j < size:
-                index = ", ".join(str(int(i)) for i in np.unravel_index(j, shape)) if shape else ""
-                return f"{name} [{index}]"
-            j -= size
-        return "?"
-
-    def call(self, tensors: Sequence[Any]) -> list[Tensor]:
-        """The floating-point outputs of func on these inputs."""
-        with enable_grad():
-            result = self.func(*tensors)
-        outputs = list(result) if isinstance(result, (tuple, list)) else [result]
-        for t in outputs:
-            if not isinstance(t, Tensor):
-                raise ValueError(f"gradcheck: func must return tensors; got {type(t).__name__}")
-        outputs = [t for t in outputs if t.dtype.is_floating_point]
-        if not outputs:
-            raise ValueError("gradcheck: func must return a floating-point tensor")
-        return outputs
-
-    def at(self, x: Array) -> Array:
-        """The outputs at x, as one vector."""
-        values = self.split(x)
-        tensors = list(self.inputs)
-        for i, value in zip(self.wanted, values, strict=False):
-            here = tensors[i]._table().device
-            t = Tensor._make(tensors[i]._table().transfer(np.array(value, order="C"), here))
-            tensors[i] = t.requires_grad_()
-        try:
-            self._put(values[len(self.wanted) :])
-            outputs = self.call(tensors)
-            return np.concatenate(
-                [np.array(t._host(), dtype=np.float64).reshape(-1) for t in outputs]
-            )
-        finally:
-            self._put(self.split(self.x)[len(self.wanted) :])
-
-    def _put(self, values: Sequence[Array]) -> None:
-        for p, value in zip(self.parameters, values, strict=True):
-            k = p._table()
-            k.copy_into(p._data, k.transfer(np.array(value, order="C"), k.device))
-
-    def gradient(self, weights: Sequence[Array]) -> list[Array]:
-        """J^T u for each u of weights, on the inputs as they were given, strides included."""
-        tensors = list(self.inputs)
-        for i in self.wanted:
-            tensors[i] = tensors[i].detach().requires_grad_()
-        variables = [tensors[i] for i in self.wanted] + self.parameters
-        outputs = self.call(tensors)
-        sizes = [t.numel() for t in outputs]
-        results = []
-        for u in weights:
-            roots, grads = [], []
-            for t, part in zip(outputs, np.split(u, np.cumsum(sizes)[:-1]), strict=True):
-                if t.requires_grad:
-                    k = t._table()
-                    value = part.reshape(tuple(t.shape)).astype(t._data.dtype)
-                    roots.append(t)
-                    grads.append(Tensor._make(k.transfer(np.array(value, order="C"), k.device)))
-            found: Sequence[Any] = [None] * len(variables)
-            if roots:
-                found = grad(roots, variables, grads, retain_graph=True, allow_unused=True)
-            parts = []
-            for name, t, g in zip(self.names, variables, found, strict=True):
-                if g is None:
-                    parts.append(np.zeros(t.numel()))
-                    continue
-                if tuple(g.shape) != tuple(t.shape) or g.dtype is not t.dtype:
-                    raise GradcheckError(
-                        f"gradcheck: the gradient of {name} must have its shape and dtype "
-                        f"{tuple(t.shape)} {t.dtype}; got {tuple(g.shape)} {g.dtype}"
-                    )
-                parts.append(np.array(g._host(), dtype=np.float64).reshape(-1))
-            results.append(np.concatenate(parts))
-        return results
-
-    def slope(self, v: Array, y: Array, eps: float) -> _Slope:
-        """The derivative of each output at x along v, from both sides."""
-        low, high, noise = self._sides(v, y, eps)
-        jump = high - low
-        slope = np.maximum(np.abs(low), np.abs(high))
-        suspicious = ~(jump <= _SUSPICIOUS * np.maximum(1.0, slope) + noise)
-        middle = (low + high) / 2
-        if not suspicious.any():
-            return _Slope(middle, middle, noise, 0)
-        fine_low, fine_high, fine_noise = self._sides(v, y, eps / _SHRINK)
-        # Curvature's part of the jump shrinks with the step; a kink's stays.
-        kink = suspicious & ~(fine_high - fine_low <= jump / 4 + fine_noise)
-        smooth = suspicious & ~kink
-        fine_middle = (fine_low + fine_high) / 2
-        return _Slope(
-            np.where(kink, fine_low, np.where(smooth, fine_middle, middle)),
-            np.where(kink, fine_high, np.where(smooth, fine_middle, middle)),
-            np.where(suspicious, fine_noise, noise),
-            int(np.count_nonzero(kink)),
-        )
-
-    def _sides(self, v: Array, y: Array, eps: float) -> tuple[Array, Array, Array]:
-        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-            forward = (self.at(self.x + eps * v) - y) / eps
-            backward = (y - self.at(self.x - eps * v)) / eps
-            # Rounding of f, and of x + eps * v, which moves f by its slope.
-            slope = np.maximum(np.abs(forward), np.abs(backward))
-            moved = np.max(np.abs(self.x), initial=0.0, where=v != 0)
-            noise = 8 * _MACHINE_EPSILON * (np.abs(y) + slope * moved) / eps
-        return np.minimum(forward, backward), np.maximum(forward, backward), noise
+    diagnosis: str = ""
+    worst: dict[str, Any] = field(default_factory=dict)
+    ulp: float | None = None
 
 
 def check_gradients(
     func: Callable[..., Any],
     inputs: Any,
     *,
+    vjp: Callable[..., Any] | None = None,
+    oracle: Callable[..., Any] | None = None,
+    terms: int | None = None,
     eps: float = 1e-6,
     atol: float = 1e-5,
     rtol: float = 1e-3,
     nondet_tol: float = 0.0,
     directions: int | None = None,
     full_jacobian: bool = False,
-    parameters: Sequence[Tensor] = (),
+    parameters: Sequence[Any] = (),
+    argnums: Sequence[int] | None = None,
+    check_safety: bool = True,
+    check_layouts: bool = True,
+    adapter: Adapter | None = None,
     seed: int = 0,
 ) -> GradcheckResult:
     """As gradcheck, with the largest error and where it is, instead of a bool."""
-    inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
-    problem = _Problem(func, inputs, tuple(parameters))
+    inputs = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
+    chosen = adapter_of(inputs, vjp) if adapter is None else adapter
+    problem = Problem(chosen, func, inputs, tuple(parameters), argnums)
     rng = np.random.default_rng(seed)
+    if problem.narrow() or oracle is not None:
+        from .narrow import against_float64
+
+        def again(wide: Any, given: Any, own: Adapter) -> GradcheckResult:
+            return check_gradients(
+                wide, given, adapter=own, eps=eps, atol=atol, rtol=rtol, nondet_tol=nondet_tol,
+                directions=directions, argnums=argnums, check_safety=False, seed=seed,
+            )  # fmt: skip
+
+        return GradcheckResult(
+            **against_float64(problem, oracle, terms, nondet_tol, check_safety, again, seed)
+        )
     y = problem.at(problem.x)
     if not np.array_equal(problem.at(problem.x), y, equal_nan=True):
-        return GradcheckResult(
-            False,
-            float("nan"),
-            0,
-            0,
+        return _failed(
             "gradcheck: func must give the same outputs for the same inputs; two calls differ "
             "(seed its random numbers inside func)",
+            "not repeatable",
         )
     if full_jacobian:
         weights = list(np.eye(y.size))
     else:
         weights = [rng.uniform(0.5, 1.5, y.size) * rng.choice([-1.0, 1.0], y.size)]
-    analytic = problem.gradient(weights)
-    for first, again in zip(analytic, problem.gradient(weights), strict=True):
-        if not np.array_equal(first, again, equal_nan=True):
-            difference = float(np.max(np.abs(first - again)))
+    try:
+        analytic = problem.gradient(weights)
+    except GradientShapeError as error:
+        raise GradcheckError(str(error)) from None
+    for first, again_ in zip(analytic, problem.gradient(weights), strict=True):
+        if not np.array_equal(first, again_, equal_nan=True):
+            difference = float(np.max(np.abs(first - again_)))
             if not difference <= nondet_tol:
-                return GradcheckResult(
-                    False,
-                    difference,
-                    0,
-                    0,
+                return _failed(
                     "gradcheck: backward must give the same gradient twice; two passes differ by "
                     f"{difference:.3g}",
+                    "not repeatable",
+                    difference,
                 )
     run = _Run(problem, y, weights, analytic, eps, atol, rtol)
     if problem.x.size == 0:
-        pass  # nothing can be wrong
-    elif directions is None and (full_jacobian or problem.x.size <= ELEMENTS_ONE_BY_ONE):
+        return run.result(seed)  # nothing can be wrong
+    if directions is None and (full_jacobian or problem.x.size <= ELEMENTS_ONE_BY_ONE):
         run.elements()
+        # At a kink every element by itself may be a subgradient, and all of them together none.
+        for _ in range(2 if run.kinks and not full_jacobian else 0):
+            run.all_together(rng.uniform(0.5, 1.5, problem.x.size))
     else:
         for _ in range(DIRECTIONS if directions is None else directions):
             size = rng.uniform(0.5, 1.5, problem.x.size)
-            run.direction(size * rng.choice([-1.0, 1.0], problem.x.size) * _scale(problem.x))
+            run.direction(size * rng.choice([-1.0, 1.0], problem.x.size) * scale(problem.x))
+    if not full_jacobian:
+        run.remainder(np.random.default_rng(seed + 1))
+    if check_safety and not run.wrong and y.size:
+        run.safety(check_layouts, nondet_tol, np.random.default_rng(seed + 2))
     return run.result(seed)
 
 
-def _dot(a: Array, b: Array) -> float:
-    with np.errstate(invalid="ignore", over="ignore"):
-        return float(np.sum(a * b))
-
-
-def _scale(x: Array) -> Array:
-    return np.maximum(1.0, np.abs(x))
+def _failed(message: str, diagnosis: str, error: float = float("nan")) -> GradcheckResult:
+    return GradcheckResult(False, error, 0, 0, message, diagnosis=diagnosis)
 
 
 class _Run:
@@ -288,7 +155,7 @@ class _Run:
 
     def __init__(
         self,
-        problem: _Problem,
+        problem: Problem,
         y: Array,
         weights: list[Array],
         analytic: list[Array],
@@ -301,13 +168,16 @@ class _Run:
         self.checked = self.kinks = self.wrong = 0
         self.error = 0.0
         self.worst = -1.0
-        self.worst_text = ""
+        self.worst_text = self.unsafe_text = self.diagnosis = ""
+        self.worst_at: dict[str, Any] = {}
+        self.place = (0, 0)  # of the worst: which weights, which element
+        self.slope: float | None = None
 
     def elements(self) -> None:
         """Moves the input elements one by one."""
         for j in range(self.problem.x.size):
             v = np.zeros(self.problem.x.size)
-            v[j] = _scale(self.problem.x[j])
+            v[j] = scale(self.problem.x[j])
             slope = self.problem.slope(v, self.y, self.eps)
             self.kinks += bool(slope.kinks)
             for o, (u, g) in enumerate(zip(self.weights, self.analytic, strict=True)):
@@ -317,21 +187,45 @@ class _Run:
                 bad = self._count(outside, size, tolerance)
                 if bad > self.worst:
                     self.worst = bad
-                    place = self.problem.locate(j)
-                    if len(self.weights) > 1:
-                        place += f" for output element {o}"
-                    self.worst_text = self._text(
-                        place, g[j], low / v[j], high / v[j], outside / v[j], tolerance / v[j]
-                    )
+                    self._book(o, j, low / v[j], high / v[j], outside / v[j], tolerance / v[j])
 
     def direction(self, v: Array) -> None:
         """Moves all input elements together; a failure is then traced to an element."""
         slope = self.problem.slope(v, self.y, self.eps)
-        self.kinks += bool(slope.kinks)
         u, g = self.weights[0], self.analytic[0]
-        outside, low, high, noise = self._outside(u, _dot(g, v), slope)
+        if not slope.kinks:
+            self._compare(u, g, v, slope)
+            return
+        # Behind the interval that a kink allows, nothing that is smooth may hide: outputs without
+        # a kink are compared by themselves, and so are the parts of the direction that meet none.
+        self.kinks += 1
+        self._compare(u, g, v, slope)
+        smooth = np.where(slope.kinked, 0.0, u)
+        part = self.problem.gradient([smooth])[0]
+        self._compare(smooth, part, v, slope)
+        self._halve(u - smooth, g - part, v, 0, v.size, [SPLITS])
+
+    def all_together(self, v: Array) -> None:
+        """Moves all input elements; the interval at their kinks must hold the gradient."""
+        v = v * scale(self.problem.x)
+        self._compare(self.weights[0], self.analytic[0], v, self.problem.slope(v, self.y, self.eps))
+
+    def _halve(self, u: Array, g: Array, v: Array, a: int, b: int, left: list[int]) -> None:
+        middle = (a + b) // 2
+        for begin, end in ((a, middle), (middle, b)) if b - a > 1 else ():
+            left[0] -= 1
+            part = np.zeros(v.size)
+            part[begin:end] = v[begin:end]
+            slope = self.problem.slope(part, self.y, self.eps)
+            self._compare(u, g, part, slope)
+            if slope.kinks and left[0] > 0:
+                self._halve(u, g, v, begin, end, left)
+
+    def _compare(self, u: Array, g: Array, v: Array, slope: Slope) -> None:
+        outside, low, high, noise = self._outside(u, dot(g, v), slope)
         # A typical element's share: one wrong element among many is still seen.
-        size = float(np.sqrt(np.mean(np.square(g * v))))
+        moving = v != 0
+        size = float(np.sqrt(np.mean(np.square((g * v)[moving])))) if moving.any() else 0.0
         tolerance = self.atol + self.rtol * size + noise
         bad = self._count(outside, size, tolerance)
         if bad > self.worst:
@@ -349,8 +243,10 @@ class _Run:
             for a, b in ((left, middle), (middle, right)) if right - left > 1 else ((left, right),):
                 part = np.zeros(v.size)
                 part[a:b] = v[a:b]
+                if not part.any():
+                    continue
                 slope = self.problem.slope(part, self.y, self.eps)
-                found = self._outside(u, _dot(g[a:b], v[a:b]), slope)
+                found = self._outside(u, dot(g[a:b], v[a:b]), slope)
                 off = np.inf if np.isnan(found[0]) else abs(found[0])
                 if off > best:
                     best, outside, low, high = off, *found[:3]
@@ -358,17 +254,11 @@ class _Run:
             left, right = keep
             if right - left == 1:
                 break
-        self.worst_text = self._text(
-            self.problem.locate(left),
-            g[left],
-            low / v[left],
-            high / v[left],
-            outside / abs(v[left]),
-            tolerance,
-        )
+        step = v[left]
+        self._book(0, left, low / step, high / step, outside / abs(step), tolerance)
 
     def _outside(
-        self, u: Array, analytic: float, slope: _Slope
+        self, u: Array, analytic: float, slope: Slope
     ) -> tuple[float, float, float, float]:
         """How far the analytic value is from the interval that the sides span."""
         with np.errstate(invalid="ignore", over="ignore"):
@@ -400,40 +290,112 @@ class _Run:
             else (float("inf"))
         )
 
-    @staticmethod
-    def _text(
-        place: str, analytic: float, low: float, high: float, off: float, tolerance: float
-    ) -> str:
+    def _book(self, o: int, j: int, low: float, high: float, off: float, tolerance: float) -> None:
+        """The worst element so far: element j, weights o."""
+        analytic = float(self.analytic[o][j])
+        place = self.problem.locate(j)
+        if len(self.weights) > 1:
+            place += f" for output element {o}"
         low, high = min(low, high), max(low, high)
         numeric = f"{low:.10g}" if low == high else f"between {low:.10g} and {high:.10g} (a kink)"
-        return (
+        self.place = (o, j)
+        variable, index = self.problem.position(j)
+        self.worst_at = {
+            "variable": self.problem.names[variable],
+            "index": index,
+            "analytic": analytic,
+            "numeric": (low, high),
+        }
+        self.worst_text = (
             f"worst at {place}: analytic {analytic:.10g}, numeric {numeric} "
             f"(off by {off:.3g}, tolerance {tolerance:.3g})"
         )
 
+    def remainder(self, rng: np.random.Generator) -> None:
+        """The order of the Taylor remainder along one direction."""
+        u, g = self.weights[0], self.analytic[0]
+        if self.kinks or not np.isfinite(g).all() or not self.y.size:
+            return
+        size = self.problem.x.size
+        v = rng.uniform(0.5, 1.5, size) * rng.choice([-1.0, 1.0], size) / np.sqrt(size)
+        found = taylor(self.problem, self.y, u, g, v)
+        self.slope = found.slope
+        if self.wrong or found.slope is None or found.slope >= LEAST_ORDER:
+            return
+        if found.last > 10 * (self.atol + self.rtol * abs(dot(g, v))):
+            self.wrong += 1
+            self.diagnosis = f"the Taylor remainder is of order {found.slope:.2f}, not 2"
+            self.unsafe_text = f"along a random direction it is {found.last:.3g} per unit step"
+
+    def safety(self, layouts: bool, nondet_tol: float, rng: np.random.Generator) -> None:
+        """The same gradient when other calls come between, and for every layout."""
+        found = unsafe(
+            self.problem,
+            self.y,
+            self.weights[0],
+            self.analytic[0],
+            layouts=layouts,
+            tolerance=nondet_tol,
+            atol=self.atol,
+            rtol=self.rtol,
+            rng=rng,
+        )
+        if found is not None:
+            self.wrong += 1
+            self.diagnosis, self.unsafe_text = found
+
     def result(self, seed: int) -> GradcheckResult:
+        """All of it; what is wrong is looked at once more, for its kind."""
         message = ""
-        if self.wrong:
+        if self.wrong and self.unsafe_text:
+            message = f"gradcheck: {self.diagnosis}: {self.unsafe_text} (seed {seed})"
+        elif self.wrong:
+            o, j = self.place
+            evidence = Evidence(
+                self.problem,
+                self.y,
+                self.weights[o],
+                self.analytic[o],
+                self.problem.position(j)[0],
+                self.eps,
+            )
+            self.diagnosis = diagnose(evidence, np.random.default_rng(seed + 3))
             message = (
                 f"gradcheck: analytic and numeric gradients must agree; {self.wrong} of "
-                f"{self.checked} differ, {self.worst_text} (seed {seed})"
+                f"{self.checked} differ, {self.worst_text}; {self.diagnosis} (seed {seed})"
             )
-        return GradcheckResult(not self.wrong, self.error, self.checked, self.kinks, message)
+        return GradcheckResult(
+            not self.wrong,
+            self.error,
+            self.checked,
+            self.kinks,
+            message,
+            self.slope,
+            self.diagnosis,
+            self.worst_at if self.wrong else {},
+        )
 
 
 def gradcheck(
     func: Callable[..., Any],
     inputs: Any,
     *,
+    vjp: Callable[..., Any] | None = None,
+    oracle: Callable[..., Any] | None = None,
+    terms: int | None = None,
     eps: float = 1e-6,
     atol: float = 1e-5,
     rtol: float = 1e-3,
     raise_exception: bool = True,
     nondet_tol: float = 0.0,
-    fast_mode: bool = False,
+    fast_mode: bool | None = None,
     directions: int | None = None,
     full_jacobian: bool = False,
-    parameters: Sequence[Tensor] = (),
+    parameters: Sequence[Any] = (),
+    argnums: Sequence[int] | None = None,
+    check_safety: bool = True,
+    check_layouts: bool = True,
+    adapter: Adapter | None = None,
     seed: int = 0,
 ) -> bool:
     """Whether func's gradients agree with finite differences.
@@ -441,40 +403,64 @@ def gradcheck(
     Formula: J^T u against sum_k u_k (f_k(x + eps e_j) - f_k(x - eps e_j)) / (2 eps), u random
 
     Args:
-        func: any callable on tensors (an op, a Module, a Function's apply), deterministic, that
-            returns a tensor or a tuple of them.
-        inputs: a tensor or a sequence; the float64 tensors that require a gradient are checked. At
-            kinks (relu at 0, ties of max) any value between the one-sided derivatives passes.
+        func: any callable on arrays, deterministic, that returns one or a tuple of them: an op, a
+            Module, a Function's apply; a function of PyTorch's tensors or JAX's arrays; a function
+            of NumPy arrays that has a `vjp` method (see gradsmith.backend), or with vjp=.
+        inputs: one or a sequence; float64 tensors that require a gradient are checked (of NumPy
+            and JAX: every floating-point array). At kinks (relu at 0, ties of max) any value
+            between the one-sided derivatives passes. float32, float16 and bfloat16 inputs: see
+            oracle.
+        vjp: for NumPy arrays, vjp(grad_y, *inputs) -> the gradient of each input.
+        oracle: for inputs narrower than float64, or a func that computes in less: the function in
+            float64, which outputs and gradient are compared with; None: func itself on float64
+            inputs. The bound is (8 + 4 sqrt(terms)) u max(|gradient|, |grad_y|), u the unit
+            roundoff of the dtype.
+        terms: the most terms that an element of the gradient sums; None: the size of the largest
+            array.
         eps: step, relative to max(|x|, 1).
         atol, rtol: |analytic - numeric| must be at most atol + rtol * |numeric|, and rounding.
         raise_exception: raise instead of returning False.
         nondet_tol: how much two backward passes may differ.
-        fast_mode: as PyTorch's; the same as directions=6.
+        fast_mode: as PyTorch's. True: along 6 random directions; False: every output against every
+            input; None: element by element, with the outputs contracted by u.
         directions: check along this many random directions instead of element by element; None:
             only for more than 256 input elements.
-        full_jacobian: check every output against every input, one backward pass an output.
+        full_jacobian: the same as fast_mode=False.
         parameters: further leaves that func reads (a Module's parameters), checked too.
+        argnums: which inputs to check; None: all that can be.
+        check_safety: whether another call between forward and backward, and other inputs, must
+            leave the gradient right (what a stale saved tensor does not).
+        check_layouts: whether inputs and gradients with other strides must give the same.
+        adapter: for arrays of another framework, an object with `Adapter`'s methods.
         seed: of u and of the directions.
 
     Returns:
         True if all derivatives agree.
 
     Raises:
-        GradcheckError: if not, with the worst element, its index and both values.
-        ValueError: nothing to check, or not in float64.
+        GradcheckError: if not, with the worst element, its index, both values and what kind of
+            fault it looks like.
+        ValueError: nothing to check.
 
-    PyTorch compares whole Jacobians and knows no kinks; full_jacobian=True compares as it does.
+    PyTorch compares whole Jacobians and knows no kinks; fast_mode=False compares as it does.
     """
     result = check_gradients(
         func,
         inputs,
+        vjp=vjp,
+        oracle=oracle,
+        terms=terms,
         eps=eps,
         atol=atol,
         rtol=rtol,
         nondet_tol=nondet_tol,
         directions=DIRECTIONS if fast_mode and directions is None else directions,
-        full_jacobian=full_jacobian,
+        full_jacobian=full_jacobian or fast_mode is False,
         parameters=parameters,
+        argnums=argnums,
+        check_safety=check_safety,
+        check_layouts=check_layouts,
+        adapter=adapter,
         seed=seed,
     )
     if not result.passed and raise_exception:
@@ -492,10 +478,14 @@ def gradgradcheck(
     rtol: float = 1e-3,
     raise_exception: bool = True,
     nondet_tol: float = 0.0,
-    fast_mode: bool = False,
+    fast_mode: bool | None = None,
     directions: int | None = None,
     full_jacobian: bool = False,
-    parameters: Sequence[Tensor] = (),
+    parameters: Sequence[Any] = (),
+    argnums: Sequence[int] | None = None,
+    check_safety: bool = True,
+    check_layouts: bool = True,
+    adapter: Adapter | None = None,
     seed: int = 0,
 ) -> bool:
     """Whether func's second derivatives agree with finite differences of its gradients.
@@ -504,10 +494,10 @@ def gradgradcheck(
     run on it.
 
     Args:
-        func, inputs: as gradcheck.
+        func, inputs: as gradcheck, in float64; NumPy's arrays record nothing to differentiate.
         grad_outputs: the outputs' gradients, float64; None: random ones.
         eps, atol, rtol, raise_exception, nondet_tol, fast_mode, directions, full_jacobian,
-            parameters, seed: as gradcheck.
+            parameters, argnums, check_safety, check_layouts, adapter, seed: as gradcheck.
 
     Returns:
         True if all derivatives agree.
@@ -516,44 +506,32 @@ def gradgradcheck(
         GradcheckError: if not, with the worst element, its index and both values.
         ValueError: nothing to check, or not in float64.
     """
-    inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
-    problem = _Problem(func, inputs, tuple(parameters))
+    inputs = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
+    chosen = adapter_of(inputs) if adapter is None else adapter
+    problem = Problem(chosen, func, inputs, tuple(parameters), argnums)
+    if problem.narrow():
+        raise ValueError(
+            f"gradgradcheck: what requires a gradient must be float64; got "
+            f"{', '.join(problem.narrow())} (use .double())"
+        )
+    outputs = chosen.outputs(func, problem.inputs)
     rng = np.random.default_rng(seed + 1)
     if grad_outputs is None:
-        with enable_grad():
-            outputs = problem.call(problem.inputs)
-        grad_outputs = []
-        for t in outputs:
-            value = rng.uniform(0.5, 1.5, tuple(t.shape)) * rng.choice([-1.0, 1.0], tuple(t.shape))
-            k = t._table()
-            grad_outputs.append(Tensor._make(k.transfer(np.array(value), k.device)))
-    grad_outputs = [grad_outputs] if isinstance(grad_outputs, Tensor) else list(grad_outputs)
-    grad_outputs = [t.detach().requires_grad_() for t in grad_outputs]
+        shapes = [tuple(t.shape) for t in outputs]
+        values = [rng.uniform(0.5, 1.5, s) * rng.choice([-1.0, 1.0], s) for s in shapes]
+    else:
+        given = grad_outputs if isinstance(grad_outputs, (tuple, list)) else [grad_outputs]
+        values = [chosen.to_numpy(t) for t in given]
+    like = problem.variables[0]  # it requires a gradient, as the outputs' gradients must
+    made = [chosen.make(np.array(v), like) for v in values]
+    gradient = chosen.gradient_function(
+        func, len(problem.inputs), problem.wanted, problem.parameters
+    )
     count = len(problem.inputs)
-    variables = problem.parameters
-
-    def gradient(*args: Any) -> tuple[Tensor, ...]:
-        tensors, weights = args[:count], args[count:]
-        outputs = problem.call(tensors)
-        pairs = [(t, u) for t, u in zip(outputs, weights, strict=True) if t.requires_grad]
-        if not pairs:
-            raise ValueError("gradgradcheck: no output of func requires a gradient")
-        wanted = [tensors[i] for i in problem.wanted] + variables
-        grads = grad(
-            [t for t, _ in pairs],
-            wanted,
-            [u for _, u in pairs],
-            create_graph=True,
-            allow_unused=True,
-        )
-        found = tuple(g for g in grads if g is not None)
-        if not found:
-            raise ValueError("gradgradcheck: func does not depend on what requires a gradient")
-        return found
-
+    numbers = [*problem.wanted, *range(count, count + len(made))]
     return gradcheck(
         gradient,
-        (*problem.inputs, *grad_outputs),
+        (*problem.inputs, *made),
         eps=eps,
         atol=atol,
         rtol=rtol,
@@ -563,5 +541,9 @@ def gradgradcheck(
         directions=directions,
         full_jacobian=full_jacobian,
         parameters=parameters,
+        argnums=numbers,
+        check_safety=check_safety,
+        check_layouts=check_layouts,
+        adapter=adapter,
         seed=seed,
     )

@@ -9,18 +9,48 @@ from what happens that errors would hide below it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from .opdb import OpInfo, Sample
+from .opdb.record import OpInfo, Sample
 
 LAMBDA = 4.0
 
 
+class Limits(NamedTuple):
+    """What a floating-point dtype can hold; `mantissa` is the bits of its fraction."""
+
+    eps: float
+    tiny: float
+    max: float
+    smallest_subnormal: float
+    mantissa: int
+
+
+@lru_cache
+def limits(dtype: Any) -> Limits:
+    """The limits of a floating-point dtype, given by its name or as NumPy's."""
+    name = dtype if isinstance(dtype, str) else np.dtype(dtype).name
+    if name == "bfloat16":  # NumPy's finfo knows no bfloat16
+        return Limits(2.0**-7, 2.0**-126, float.fromhex("0x1.fep127"), 2.0**-133, 7)
+    f = np.finfo(name)
+    return Limits(*map(float, (f.eps, f.tiny, f.max, f.smallest_subnormal)), int(f.nmant))
+
+
+def spacing(dtype: Any, value: Any) -> Any:
+    """One unit of the last place of `dtype` at |value|, as float64; never below a subnormal's."""
+    f = limits(dtype)
+    with np.errstate(all="ignore"):
+        size = np.clip(np.abs(np.asarray(value, np.float64)), f.tiny, f.max)
+        _, exponent = np.frexp(size)
+        return np.ldexp(1.0, exponent - 1 - f.mantissa)
+
+
 def unit(dtype: Any) -> float:
     """The unit roundoff: half the distance from 1 to the next number."""
-    return float(np.finfo(dtype).eps) / 2
+    return limits(dtype).eps / 2
 
 
 def sum_bound(dtype: Any, terms: int, magnitude: Any) -> Any:
@@ -28,7 +58,7 @@ def sum_bound(dtype: Any, terms: int, magnitude: Any) -> Any:
     factor = (2 + LAMBDA * np.sqrt(max(terms, 1))) * unit(dtype)
     with np.errstate(invalid="ignore"):
         bound = factor * np.where(np.isfinite(magnitude), magnitude, 0.0)
-    return bound + terms * float(np.finfo(dtype).smallest_subnormal)
+    return bound + terms * limits(dtype).smallest_subnormal
 
 
 def forward(
@@ -42,8 +72,8 @@ def forward(
         # One unit in the last place is at most eps, relative; below the normal range it is the
         # smallest subnormal.
         ulp = info.ulp * info.widen
-        f = np.finfo(dtype)
-        return [(ulp * float(f.eps), ulp * float(f.smallest_subnormal))] * len(expected)
+        f = limits(dtype)
+        return [(ulp * f.eps, ulp * f.smallest_subnormal)] * len(expected)
     terms = info.terms(*arrays, **sample.options)
     sizes = info.sizes_of_terms(arrays, sample.options)
     # The float64 reference rounds too.
