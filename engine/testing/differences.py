@@ -25,6 +25,8 @@ MACHINE_EPSILON = float(np.finfo(np.float64).eps)
 #: Sides that differ by more than this (relative to the slope) are looked at with a smaller step.
 _SUSPICIOUS = 1e-4
 _SHRINK = 16.0
+#: Slopes above this are looked at with a smaller step too: a jump has one that looks smooth.
+_STEEP = 1e3
 #: Steps of the Taylor remainder: from the first, each a quarter of the one before.
 _FIRST_STEP, _STEPS, _MOST_STEPS = 2.0**-6, 5, 10
 
@@ -36,7 +38,10 @@ def scale(x: Array) -> Array:
 
 @dataclass
 class Slope:
-    """Bounds of the derivative of each output along one direction; equal where it is smooth."""
+    """Bounds of the derivative of each output along one direction; equal where it is smooth.
+
+    Infinite where the output jumps: there every gradient passes.
+    """
 
     low: Array
     high: Array
@@ -171,14 +176,26 @@ class Problem:
         jump = high - low
         slope = np.maximum(np.abs(low), np.abs(high))
         suspicious = ~(jump <= _SUSPICIOUS * np.maximum(1.0, slope) + noise)
+        suspicious |= slope > _STEEP * np.maximum(1.0, np.abs(y))
         middle = (low + high) / 2
         if not suspicious.any():
             return Slope(middle, middle, noise, suspicious)
         fine_low, fine_high, fine_noise = self._sides(v, y, eps / _SHRINK)
         # Curvature's part of the jump shrinks with the step; a kink's stays.
         kink = suspicious & ~(fine_high - fine_low <= jump / 4 + fine_noise)
+        with np.errstate(invalid="ignore"):
+            fine_slope = np.maximum(np.abs(fine_low), np.abs(fine_high))
+            # A jump's difference quotient grows as the step shrinks: no derivative to speak of.
+            broken = suspicious & (fine_slope > 8 * slope) & np.isfinite(fine_slope)
+        broken &= slope * eps > 1e-6 * np.maximum(1.0, np.abs(y))
+        kink |= broken
         smooth = suspicious & ~kink
-        fine_middle = (fine_low + fine_high) / 2
+        fine_low, fine_high = (
+            np.where(broken, -np.inf, fine_low),
+            np.where(broken, np.inf, fine_high),
+        )
+        with np.errstate(invalid="ignore"):
+            fine_middle = np.where(broken, 0.0, (fine_low + fine_high) / 2)
         return Slope(
             np.where(kink, fine_low, np.where(smooth, fine_middle, middle)),
             np.where(kink, fine_high, np.where(smooth, fine_middle, middle)),
