@@ -16,6 +16,7 @@ FOLDERS = {
     "engine": "gradsmith",
     "kernels": "gradsmith/kernels",
     "benchmarks": "gradsmith/benchmarks",
+    "pytest_gradsmith": "pytest_gradsmith",
 }
 #: What of the folders a wheel ships. (kernels/cpu is compiled.)
 SHIPPED = (".py", ".pyi", ".typed", ".cu", ".cuh", ".json", ".npz")

@@ -44,6 +44,8 @@ MODULES = (
     "gradsmith.cuda",
     "gradsmith.profiler",
     "gradsmith.testing",
+    "gradsmith.testing.adapters",
+    "gradsmith.testing.opdb",
     "gradsmith.kernels",
 )
 _LISTS = ("Args", "Attributes", "Raises")

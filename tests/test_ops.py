@@ -21,6 +21,9 @@ CASES = [
 ]
 
 
+EXACT = {"rtol": 0.0, "atol": 0.0}
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("info,sample", CASES)
 def test_forward(info: OpInfo, sample: Sample, dtype: str) -> None:
@@ -42,7 +45,13 @@ def check_conv_exactly(n: int, sample: Sample, dtype: str, device: str) -> None:
     x, w, b = (t.requires_grad_() for t in place_all(arrays, device))
     y = getattr(gs.nn.functional, f"conv{n}d")(x, w, b, **sample.options)
     wide = [a.astype(np.float64) for a in arrays]
-    assert_close(y.detach(), conv_reference.conv(*wide, **sample.options).astype(dtype), name="y")
+    assert_close(
+        y.detach(),
+        conv_reference.conv(*wide, **sample.options).astype(dtype),
+        rtol=0.0,
+        atol=0.0,
+        name="y",
+    )
     seen = np.random.default_rng(n).integers(-2, 3, tuple(y.shape)).astype(dtype)
     y.backward(place(seen, device))
     options = [
@@ -58,7 +67,13 @@ def check_conv_exactly(n: int, sample: Sample, dtype: str, device: str) -> None:
         wide_seen.sum(axis=(0, *range(2, n + 2))),
     )
     for t, expected, name in zip((x, w, b), grads, ("x", "weight", "bias"), strict=True):
-        assert_close(t.grad, expected.astype(dtype), name=f"grad of {name} of {sample.id}")
+        assert_close(
+            t.grad,
+            expected.astype(dtype),
+            rtol=0.0,
+            atol=0.0,
+            name=f"grad of {name} of {sample.id}",
+        )
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
@@ -70,7 +85,7 @@ def test_conv_transpose_grid_is_exact(n: int, dtype: str) -> None:
         y = getattr(gs.nn.functional, f"conv_transpose{n}d")(*tensors, **sample.options)
         wide = [a.astype(np.float64) for a in arrays]
         expected = conv_reference.conv_transpose(*wide, **sample.options).astype(dtype)
-        assert_close(y, expected, name=sample.id)
+        assert_close(y, expected, **EXACT, name=sample.id)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
@@ -83,12 +98,12 @@ def test_max_pool_grid_is_exact(n: int, dtype: str) -> None:
         y, indices = getattr(gs.nn.functional, f"max_pool{n}d")(x, **sample.options)
         options = {k: v for k, v in sample.options.items() if k != "return_indices"}
         expected, places = pool_reference.max_pool(array.astype(np.float64), n=n, **options)
-        assert_close(y.detach(), expected.astype(dtype), name=sample.id)
+        assert_close(y.detach(), expected.astype(dtype), **EXACT, name=sample.id)
         assert_close(indices, places, name=f"indices of {sample.id}")
         seen = np.random.default_rng(n).integers(-2, 3, y.shape).astype(dtype)
         y.backward(place(seen, "cpu"))
         grad = pool_reference.max_pool_bwd(seen.astype(np.float64), places, array.shape)
-        assert_close(x.grad, grad.astype(dtype), name=f"gradient of {sample.id}")
+        assert_close(x.grad, grad.astype(dtype), **EXACT, name=f"gradient of {sample.id}")
 
 
 def test_every_op_is_covered() -> None:

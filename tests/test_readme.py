@@ -5,17 +5,33 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "README.md").read_text()
 
 
 def test_example_runs_and_learns():
-    (code,) = re.findall(r"```python\n(.*?)```", TEXT, flags=re.S)
+    code = re.findall(r"```python\n(.*?)```", TEXT, flags=re.S)[0]
     assert 15 <= len(code.splitlines()) <= 26
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert run.returncode == 0, run.stderr
     accuracy = float(re.search(r"test accuracy ([\d.]+)%", run.stdout)[1])
     assert accuracy > 93
+
+
+def test_ten_lines_validate_a_kernel():
+    """They pass, and name what is missing once a term is left out of the gradient."""
+    code = re.findall(r"```python\n(.*?)```", TEXT, flags=re.S)[1]
+    assert len([line for line in code.splitlines() if line.strip()]) <= 10
+    exec(code, {})
+    wrong = code.replace("(s + x * s * (1 - s))", "(x * s * (1 - s))")
+    assert wrong != code
+    found = (
+        r"worst at input 0 \[\d+\]: analytic .*, numeric .*missing term: .* = grad_y \* y / input 0"
+    )
+    with pytest.raises(RuntimeError, match=found):
+        exec(wrong, {})
 
 
 def test_links_lead_somewhere():

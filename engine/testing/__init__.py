@@ -10,6 +10,7 @@ from .gradcheck import (
 )
 from .opcheck import CHECKS, find_ops, opcheck
 from .report import CheckResult, Failure, OpReport
+from .validate import own_op, validate
 
 __all__ = [
     "CHECKS",
@@ -25,5 +26,7 @@ __all__ = [
     "gradcheck",
     "gradgradcheck",
     "opcheck",
+    "own_op",
     "to_numpy",
+    "validate",
 ]

@@ -103,7 +103,7 @@ def diagnose(evidence: Evidence, rng: np.random.Generator) -> str:
         or _term(evidence, a, n)
         or _constant(evidence, a, rng)
         or _part(a, n)
-        or "no simple relation between the analytic and the numeric gradient"
+        or "no simple relation of the two: a term that is wrong, or one of many that is missing"
     )
 
 
@@ -212,6 +212,11 @@ def _terms(evidence: Evidence, shape: tuple[int, ...]) -> Iterator[tuple[str, Ar
             except ValueError:
                 continue
             yield from _shaped(f"{names[i]} * {names[j]} * {names[k]}", product, shape)
+    for i, j in pairs:
+        for k, value in enumerate(values):
+            if k not in (i, j) and value.size and (value != 0).all():
+                name = f"{names[i]} * {names[j]} / {names[k]}"
+                yield from _shaped(name, _times(_times(values[i], values[j]), 1 / value), shape)
 
 
 def _times(a: Array, b: Array) -> Array:

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["SPECIALS", "Arr", "ErrorSample", "OpInfo", "Sample", "build", "place", "specials"]
+__all__ = ["SPECIALS", "Arr", "ErrorSample", "Given", "OpInfo", "Sample", "build", "given", "place"]
+__all__ += ["specials"]
 
 Array = np.ndarray[Any, Any]
 
@@ -74,6 +75,24 @@ class Arr:
     layout: str = "c"
     dtype: str | None = None
     grad: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Given(Arr):
+    """An array of given values; floating-point ones take the dtype that the sample is built with.
+
+    Attributes:
+        values: the values, of the shape.
+    """
+
+    values: Any = None
+
+
+def given(array: Any, grad: bool = True) -> Given:
+    """A Given of these values."""
+    array = np.array(array)
+    dtype = None if array.dtype.kind == "f" else array.dtype.name
+    return Given(array.shape, dtype=dtype, grad=grad, values=array)
 
 
 def _values(spec: Arr, rng: np.random.Generator, dtype: Any) -> Array:
@@ -154,7 +173,8 @@ def build(spec: Any, rng: np.random.Generator, dtype: Any) -> Any:
     if isinstance(spec, Arr):
         wanted = np.dtype(dtype if spec.dtype is None else spec.dtype)
         with np.errstate(over="ignore"):
-            values = _values(spec, rng, wanted).astype(wanted)
+            held = spec.values if isinstance(spec, Given) else _values(spec, rng, wanted)
+            values = held.astype(wanted)
         array = _lay_out(values, spec.layout)
         return array
     if isinstance(spec, (list, tuple)) and any(isinstance(s, Arr) for s in spec):
