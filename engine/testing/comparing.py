@@ -120,15 +120,15 @@ def assert_close(
     if a.size == 0:
         return
     floating = is_floating(a.dtype) or is_floating(e.dtype)
+    wide_a, wide_e = a.astype(np.float64), e.astype(np.float64)
+    dtype: Any = np.float64
     if not floating:
         good = a == e
         if good.all():
             return
-        difference = tolerance = np.zeros(a.shape)
-        excess = np.where(good, -1.0, np.abs(a.astype(np.float64) - e.astype(np.float64)))
-        apart = ""
+        tolerance = np.zeros(a.shape)
+        excess = np.where(good, -1.0, np.abs(wide_a - wide_e))
     else:
-        wide_a, wide_e = a.astype(np.float64), e.astype(np.float64)
         tolerance, dtype = _tolerance(a, e, rtol, atol, ulp, terms, magnitude)
         with np.errstate(invalid="ignore", over="ignore"):
             difference = np.abs(wide_a - wide_e)
@@ -143,9 +143,11 @@ def assert_close(
             excess = np.where(good, -1.0, np.where(np.isnan(excess), np.inf, excess))
     worst = np.unravel_index(int(np.argmax(excess)), a.shape)
     wrong = int(a.size - np.count_nonzero(good))
+    apart = ""
     if floating:
         one = float(tolerances.spacing(dtype, wide_e[worst]))
-        off = float(difference[worst])
+        with np.errstate(invalid="ignore"):
+            off = float(np.abs(wide_a[worst] - wide_e[worst]))
         apart = f", off by {off:.3g} = {off / one:.3g} ULP" if np.isfinite(off) else ""
     first = tuple(map(int, np.argwhere(~good)[0]))
     at = tuple(map(int, worst))

@@ -21,7 +21,7 @@ def _plain(value: Any) -> Any:
         return str(value)
     if isinstance(value, (tuple, list)):
         return [_plain(v) for v in value]
-    return value.to_dict() if hasattr(value, "to_dict") else value
+    return value.to_dict() if isinstance(value, (Failure, CheckResult)) else value
 
 
 def _number(value: Any) -> Any:

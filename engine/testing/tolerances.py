@@ -36,7 +36,9 @@ def limits(dtype: Any) -> Limits:
     if name == "bfloat16":  # NumPy's finfo knows no bfloat16
         return Limits(2.0**-7, 2.0**-126, float.fromhex("0x1.fep127"), 2.0**-133, 7)
     f = np.finfo(name)
-    return Limits(*map(float, (f.eps, f.tiny, f.max, f.smallest_subnormal)), int(f.nmant))
+    return Limits(
+        float(f.eps), float(f.tiny), float(f.max), float(f.smallest_subnormal), int(f.nmant)
+    )
 
 
 def spacing(dtype: Any, value: Any) -> Any:

@@ -123,7 +123,8 @@ def own_op(
     differentiable: bool = True,
 ) -> OpInfo:
     """An OpInfo of a function of one's own; the arguments are `validate`'s."""
-    found = [_sample(s, i) for i, s in enumerate(samples() if callable(samples) else samples)]
+    listed: Sequence[Any] = samples() if callable(samples) else samples  # type: ignore[assignment]
+    found = [_sample(s, i) for i, s in enumerate(listed)]
     inputs = [a for s in found for a in s.inputs]
     arrays = vjp is not None or hasattr(func, "vjp")
     call, second = func, True
