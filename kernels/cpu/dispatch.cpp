@@ -5,8 +5,10 @@ namespace gradsmith {
 
 #if defined(__x86_64__)
 GS_DECLARE_ISA(v2)
+#if !defined(GS_BASELINE_ONLY)
 GS_DECLARE_ISA(v3)
 GS_DECLARE_ISA(v4)
+#endif
 #else
 GS_DECLARE_ISA(neon)
 #endif
@@ -23,6 +25,9 @@ Status call(const void* args) {
 #define GS_ENTRY(name, Args) call<Args, v2::name>,
 constexpr Kernel kV2[] = {GS_KERNELS(GS_ENTRY)};
 #undef GS_ENTRY
+#if defined(GS_BASELINE_ONLY)
+constexpr Isa kIsas[] = {{"v2", kV2}};
+#else
 #define GS_ENTRY(name, Args) call<Args, v3::name>,
 constexpr Kernel kV3[] = {GS_KERNELS(GS_ENTRY)};
 #undef GS_ENTRY
@@ -30,6 +35,7 @@ constexpr Kernel kV3[] = {GS_KERNELS(GS_ENTRY)};
 constexpr Kernel kV4[] = {GS_KERNELS(GS_ENTRY)};
 #undef GS_ENTRY
 constexpr Isa kIsas[] = {{"v2", kV2}, {"v3", kV3}, {"v4", kV4}};
+#endif
 #else
 #define GS_ENTRY(name, Args) call<Args, neon::name>,
 constexpr Kernel kNeon[] = {GS_KERNELS(GS_ENTRY)};
@@ -40,7 +46,7 @@ constexpr Isa kIsas[] = {{"neon", kNeon}};
 }  // namespace
 
 int isa_count() {
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(GS_BASELINE_ONLY)
   __builtin_cpu_init();
   if (!__builtin_cpu_supports("ssse3") || !__builtin_cpu_supports("sse4.2") ||
       !__builtin_cpu_supports("popcnt")) {
