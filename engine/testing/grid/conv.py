@@ -11,7 +11,7 @@ import numpy as np
 from ...nn import functional as F
 from . import oracle
 from .case import Case
-from .space import Space
+from .space import SCALES, Space
 
 __all__ = ["check", "shape_of", "space"]
 
@@ -28,6 +28,8 @@ _SIZES = {1: (1, 2, 3, 5, 8, 17, 33, 70), 2: (1, 2, 3, 5, 8, 17), 3: (1, 2, 3, 5
 _WORK, _MUCH_WORK, _MANY = 150_000, 600_000, 16_000
 #: Elements that the weight, and that the larger of input and output, may have.
 _WEIGHTS, _ELEMENTS = 300_000, 16_000
+#: How many times as large the large cases may be: those that threads share, in blocks.
+_LARGER = 16
 _X = ("contiguous", "channels_last", "sliced", "strided", "reversed", "expanded", "offset")
 _WEIGHT = ("contiguous", "channels_last", "sliced", "reversed", "transposed", "expanded_last")
 _GRADIENT = ("contiguous", "channels_last", "strided", "expanded", "reversed_last")
@@ -54,6 +56,7 @@ def space(n: int, transposed: bool) -> Space:
     axes["weight_layout"] = _WEIGHT
     axes["gradient_layout"] = _GRADIENT
     axes["leaves"] = ("x weight bias", "weight bias", "x")
+    axes["scale"] = SCALES
     axes["dtype"] = ("float32", "float64")
     return Space(axes)
 
@@ -85,11 +88,16 @@ def shape_of(p: dict[str, Any], n: int, transposed: bool) -> dict[str, Any]:
     if mode == "valid":
         before, behind = [0] * n, [0] * n
     limit = _MUCH_WORK if cg * kg >= _MANY else _WORK
+    elements = _ELEMENTS
+    if p["scale"] == "large":
+        limit, elements = limit * _LARGER, elements * _LARGER
+        # What is asked for is small: more positions.
+        out = [o * 3 for o in out]
     channels = groups * cg * kg * prod(kernel)
 
     def too_much() -> bool:
         planes = groups * max(cg * prod(map(mul, out, stride)), kg * prod(out))
-        return images * channels * prod(out) > limit or images * planes > _ELEMENTS
+        return images * channels * prod(out) > limit or images * planes > elements
 
     while images > 1 and prod(out) < 100 and too_much():
         images -= 1

@@ -12,7 +12,7 @@ from ...nn import functional as F
 from ...ops import epilogue, products
 from ...ops import matmul as ops
 from .case import Case
-from .space import Space
+from .space import SCALES, Space
 
 __all__ = ["check_added", "check_linear", "check_product", "space_of", "work"]
 
@@ -31,8 +31,8 @@ _BATCHES: tuple[tuple[Ints, Ints], ...] = (
 _LAYOUTS = ("contiguous", "turned", "sliced", "strided", "reversed", "expanded", "offset")
 _SHORT = ("contiguous", "strided", "reversed", "expanded_last")
 _GRADIENT = ("contiguous", "turned", "strided", "expanded", "reversed_last")
-#: Multiply-adds that a case may cost.
-_WORK = 250_000
+#: Multiply-adds that a case may cost, and a large one, which threads share.
+_WORK = {"small": 250_000, "large": 5_000_000}
 
 
 def space_of(kind: str) -> Space:
@@ -45,6 +45,7 @@ def space_of(kind: str) -> Space:
         "b_layout": _LAYOUTS,
         "gradient_layout": _GRADIENT,
         "leaves": ("a b", "a", "b"),
+        "scale": SCALES,
     }
     floats = ("float32", "float64")
     if kind == "product":
@@ -70,7 +71,9 @@ def space_of(kind: str) -> Space:
 def _sizes(p: dict[str, Any], batch: int) -> tuple[int, int, int]:
     """rows, depth, columns: as many as the limit of work allows, depth first."""
     m, k, n = p["rows"], p["depth"], p["columns"]
-    while batch * m * k * n > _WORK:
+    if p["scale"] == "large":
+        m, k, n = m * 2, k * 2, n * 2
+    while batch * m * k * n > _WORK[p["scale"]]:
         if m >= n and m > 8:
             m = m * 2 // 3
         elif n > 8:

@@ -10,7 +10,7 @@ import numpy as np
 from ...nn import functional as F
 from . import oracle
 from .case import Case
-from .space import Space
+from .space import SCALES, Space
 
 __all__ = [
     "check_adaptive",
@@ -33,8 +33,10 @@ _X = (
 )
 _GRADIENT = ("contiguous", "channels_last", "strided", "expanded", "reversed_last")
 _SIZES = {1: (1, 2, 3, 5, 8, 16, 17, 33, 70), 2: (1, 2, 3, 5, 8, 17, 34), 3: (1, 2, 3, 5, 9)}
-#: Elements of the input that a case may have.
-_ELEMENTS = 8_000
+#: Elements of the input that a case may have, and a large one, of several blocks.
+_ELEMENTS = {"small": 8_000, "large": 100_000}
+#: Pairs of an input and a window that may contain it.
+_PAIRS = {"small": 200_000, "large": 1_000_000}
 #: Stands for padding and for -inf in the oracle's integers.
 _PADDING, _LEAST = -(2**40), -(2**39)
 
@@ -46,6 +48,7 @@ def _common(n: int) -> dict[str, Any]:
         "batched": (True, True, False),
         "x_layout": _X,
         "gradient_layout": _GRADIENT,
+        "scale": SCALES,
         "dtype": ("float32", "float64"),
     }
 
@@ -119,12 +122,15 @@ def _windows(p: dict[str, Any], n: int, kind: str) -> dict[str, Any]:
     out = [p[f"positions{i}"] for i in range(n)]
     images = p["images"] if p["batched"] else 1
     planes = images * p["channels"]
+    most = _ELEMENTS[p["scale"]]
+    if p["scale"] == "large":
+        out = [o * 4 for o in out]
 
     def size_of(i: int) -> int:
         window = dilation[i] * (kernel[i] - 1) + 1
         return (out[i] - 1) * steps[i] + window - 2 * before[i] + p[f"rest{i}"] % steps[i]
 
-    while max(out) > 1 and planes * prod(max(1, size_of(i)) for i in range(n)) > _ELEMENTS:
+    while max(out) > 1 and planes * prod(max(1, size_of(i)) for i in range(n)) > most:
         at = out.index(max(out))
         out[at] = out[at] * 2 // 3
     size = []
@@ -302,10 +308,19 @@ def check_adaptive(case: Case, p: dict[str, Any], n: int, kind: str) -> None:
         out = [out[0]] * n
     images = p["images"] if p["batched"] else 1
     planes = images * p["channels"]
-    while max(size) > 1 and planes * prod(size) > _ELEMENTS:
+    if p["scale"] == "large":
+        size = [m * 3 for m in size]
+
+    def windows() -> list[int]:
+        return [m if o is None else o for o, m in zip(out, size, strict=True)]
+
+    while max(size) > 1 and (
+        planes * prod(size) > _ELEMENTS[p["scale"]]
+        or planes * prod(size) * prod(windows()) > _PAIRS[p["scale"]]
+    ):
         size[size.index(max(size))] -= 1
     asked = out[0] if n == 1 or p["number"] else tuple(out)
-    out = [m if o is None else o for o, m in zip(out, size, strict=True)]
+    out = windows()
     bounds = [oracle.adaptive_bounds(m, o) for m, o in zip(size, out, strict=True)]
     shape = (images, p["channels"], *size)
     # Windows as rows of a matrix a dim: 1 where the window of output o covers the input.

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
-__all__ = ["Space", "shuffled"]
+__all__ = ["SCALES", "Space", "shuffled"]
 
+#: An axis of most families: one case of 30 is large.
+SCALES = ("small",) * 29 + ("large",)
 _ROUNDS = 4
 
 
@@ -35,6 +37,25 @@ class Space:
             index, digit = divmod(index, len(values))
             found[name] = values[digit]
         return found
+
+    def encode(self, **parameters: Any) -> int:
+        """The index of the case with these parameters, and the first value of every other axis.
+
+        Raises:
+            ValueError: no such axis, or no such value on it.
+        """
+        if unknown := set(parameters) - set(self.axes):
+            raise ValueError(f"Space: no axis is called {sorted(unknown)[0]!r}")
+        index, step = 0, 1
+        for name, values in self.axes.items():
+            if name in parameters:
+                if parameters[name] not in values:
+                    raise ValueError(
+                        f"Space: {name} must be one of {values}; got {parameters[name]!r}"
+                    )
+                index += step * values.index(parameters[name])
+            step *= len(values)
+        return index
 
 
 def _mixed(value: int, key: int) -> int:
