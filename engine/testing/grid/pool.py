@@ -350,9 +350,9 @@ def check_adaptive(case: Case, p: dict[str, Any], n: int, kind: str) -> None:
     tx = case.tensor(x if p["batched"] else x[0], leaf=True)
     found = getattr(F, f"adaptive_max_pool{n}d")(tx, asked, True)
     flat = _integers(x).reshape(*shape[:2], 1, -1)
-    windows = np.where(cover == 1, flat, _PADDING)
-    places = windows.argmax(-1)
-    values = np.take_along_axis(windows, places[..., None], -1)[..., 0]
+    seen = np.where(cover == 1, flat, _PADDING)
+    places = seen.argmax(-1)
+    values = np.take_along_axis(seen, places[..., None], -1)[..., 0]
     where = (*shape[:2], *out)
     _maxima(case, p, x, tx, found, (values.reshape(where), places.reshape(where)))
 
