@@ -493,6 +493,8 @@ def test_strided_views(guarded):
     np.testing.assert_array_equal(memory.to_host(again), host[::-1, ::-1][:2, ::2])
     wide = memory.strided(x[:, 1:2], (3, 5), (16, 0))
     np.testing.assert_array_equal(memory.to_host(wide), np.repeat(host[:, 1:2], 5, 1))
+    inner = memory.strided(memory.strided(x[1:], (2, 4), (16, 4))[:, 1:], (2, 3), (16, 4))
+    np.testing.assert_array_equal(memory.to_host(inner), host[1:, 1:])
     assert memory.strided(x, (0, 4), (16, 4)).size == 0
     with pytest.raises(ValueError):
         memory.strided(x, (100,), (4,))

@@ -242,7 +242,8 @@ class EmulatorMemory:
             self._count(pages, nbytes)
             buffer = (ctypes.c_ubyte * max(nbytes, 1)).from_address(pages.start)
             buffer.owner = pages  # type: ignore[attr-defined]  # lives as long as its views
-            return DeviceArray(np.ndarray(shape, dtype, buffer))
+            # Through bytes that are an array: `strided` looks for them at the end of the bases.
+            return DeviceArray(np.ndarray(shape, dtype, np.frombuffer(buffer, np.uint8)))
         memory = np.empty(nbytes + _ALIGNMENT, np.uint8)
         memory[:_POISONED].fill(_POISON)
         self._count(memory, nbytes)
@@ -281,9 +282,8 @@ class EmulatorMemory:
         root = x._host
         while isinstance(root.base, np.ndarray):
             root = root.base
-        owner = root if root.base is None else root.base
         start = root.__array_interface__["data"][0]
-        return DeviceArray(np.ndarray(shape, x.dtype, owner, x.ptr - start, strides))
+        return DeviceArray(np.ndarray(shape, x.dtype, root, x.ptr - start, strides))
 
 
 class CupyMemory:

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from ... import _cpu
+from ...kernels.cuda import emulator, launch, memory
 from . import conv, matmul, pool
 from .case import Case, Untrusted
 from .space import Space, shuffled
@@ -22,8 +23,9 @@ __all__ = ["FAMILIES", "Failure", "Family", "Result", "plan", "run", "run_case",
 _ATTEMPTS = 8
 #: Failures that are kept word for word.
 _KEPT = 20
-#: The CPU's builds and thread counts take turns, by the case's index.
+#: The CPU's builds and thread counts take turns, by the case's index; so do the emulator's orders.
 _THREADS = (1, 2, 3)
+_ORDERS = ("forward", "reverse", "random", "skewed")
 
 
 @dataclass(frozen=True)
@@ -171,13 +173,41 @@ def plan(count: int, families: Sequence[Family] | None = None) -> list[tuple[str
 
 @contextmanager
 def _settings() -> Iterator[None]:
-    """The CPU's build and thread count, put back afterwards."""
+    """The CPU's build and thread count, put back afterwards; the emulator's memory is guarded."""
     isa, threads = _cpu.isa(), _cpu.num_threads()
+    guarded = _guard(True)
     try:
         yield
     finally:
         _cpu.set_isa(isa)
         _cpu.set_num_threads(threads)
+        _guard(guarded)
+
+
+def _guard(on: bool) -> bool:
+    """Whether arrays lie between guard pages from now on; returns whether they did."""
+    if launch._backend != "emulator":
+        return False
+    before = getattr(memory._memory, "guarded", False)
+    memory.guard(on)
+    return before
+
+
+@contextmanager
+def _algorithm(index: int, device: str) -> Iterator[str]:
+    """What else may differ between runs of a case: which build of the kernels, in which order."""
+    isas = _cpu.isas()
+    isa, threads = isas[index % len(isas)], _THREADS[index // len(isas) % len(_THREADS)]
+    _cpu.set_isa(isa)
+    _cpu.set_num_threads(threads)
+    if device == "cpu":
+        yield f"{isa}, {threads} threads"
+    elif launch._backend == "emulator":
+        order, copies = _ORDERS[index % 4], emulator.COPIES[index // 4 % 2]
+        with emulator.schedule(order, copies, 1 + index % 3):
+            yield f"threads in {order} order, {copies} copies"
+    else:
+        yield "GPU"
 
 
 def _failure(family: Family, index: int, device: str, message: str) -> Failure:
@@ -192,26 +222,21 @@ def _failure(family: Family, index: int, device: str, message: str) -> Failure:
 
 def _run(family: Family, index: int, device: str) -> tuple[list[str], Failure | None]:
     parameters = family.space.decode(index)
-    isas = _cpu.isas()
-    isa, threads = isas[index % len(isas)], _THREADS[index // len(isas) % len(_THREADS)]
-    _cpu.set_isa(isa)
-    _cpu.set_num_threads(threads)
     message = ""
-    for attempt in range(_ATTEMPTS):
-        case = Case(index, parameters["dtype"], device, attempt)
-        try:
-            family.check(case, parameters)
-            case.finish()
-            return case.passes, None
-        except Untrusted as error:
-            message = f"not to be trusted: {error}"
-        except Exception as error:
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            kind = type(error).__name__
-            message = (
-                f"{kind}: {error} ({where.name}, line {where.lineno}; {isa}, {threads} threads)"
-            )
-            break
+    with _algorithm(index, device) as how:
+        for attempt in range(_ATTEMPTS):
+            case = Case(index, parameters["dtype"], device, attempt)
+            try:
+                family.check(case, parameters)
+                case.finish()
+                return case.passes, None
+            except Untrusted as error:
+                message = f"not to be trusted: {error}"
+            except Exception as error:
+                where = traceback.extract_tb(error.__traceback__)[-1]
+                place = f"{where.name}, line {where.lineno}; {how}"
+                message = f"{type(error).__name__}: {error} ({place})"
+                break
     return [], _failure(family, index, device, message)
 
 
