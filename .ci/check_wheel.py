@@ -54,7 +54,16 @@ def main() -> int:
         problems.append("wheel: no LICENSE")
     with tarfile.open(sdist) as archive:
         names = {n.split("/", 1)[1] for n in archive.getnames() if "/" in n}
-    for folder in ("engine", "kernels", "bindings", "benchmarks", "tests", ".ci", "docs"):
+    for folder in (
+        "engine",
+        "kernels",
+        "bindings",
+        "benchmarks",
+        "pytest_gradsmith",
+        "tests",
+        ".ci",
+        "docs",
+    ):
         for path in (ROOT / folder).rglob("*"):
             ignored = path.suffix in (".so", ".pyc", ".o") or "__pycache__" in path.parts
             name = str(path.relative_to(ROOT))

@@ -122,6 +122,33 @@ def soft(x: np.ndarray) -> np.ndarray:
     return e / e.sum(-1, keepdims=True)
 
 
+class TwoOutputs(gs.Function):
+    """exp(x) and sin(x); forgets the second where nothing comes for the first."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        ctx.save_for_backward(x)
+        ctx.set_materialize_grads(False)
+        return gs.exp(x), gs.sin(x)
+
+    @staticmethod
+    def backward(ctx: Any, grad_e: Any, grad_s: Any) -> Any:
+        (x,) = ctx.saved_tensors
+        if grad_e is None:
+            return None
+        grad = grad_e * gs.exp(x)
+        return grad if grad_s is None else grad + grad_s * gs.cos(x)
+
+
+class RaisesOnNone(TwoOutputs):
+    """The same, without a thought of None."""
+
+    @staticmethod
+    def backward(ctx: Any, grad_e: Any, grad_s: Any) -> Any:
+        (x,) = ctx.saved_tensors
+        return grad_e * gs.exp(x) + grad_s * gs.cos(x)
+
+
 SQUARE = lambda x: x * x  # noqa: E731
 
 #: name: (function, inputs, what the diagnosis must say)
@@ -197,6 +224,16 @@ SEEDED: dict[str, tuple[Any, Any, str]] = {
     "last call": (LastCall.apply, [leaf(3, 4)], "stale saved tensor: another call between"),
     "first call": (first_call(), [leaf(3, 4)], "stale saved tensor: at other inputs"),
     "earlier call": (earlier(), [leaf(3, 4)], "stale saved tensor, or a constant"),
+    "nothing for an output": (
+        TwoOutputs.apply,
+        [leaf(3, 4)],
+        "undefined gradients: the gradients that each output",
+    ),
+    "None for an output": (
+        RaisesOnNone.apply,
+        [leaf(3, 4)],
+        "undefined gradients: with a gradient for output 0 alone backward raises",
+    ),
     "strides of grad_y": (op(SQUARE, raw_grad), [leaf(3, 4)], "not contiguous-safe: a gradient"),
     "strides of x": (op(SQUARE, raw_input), [leaf(3, 4)], "not contiguous-safe: inputs"),
     "strides of a given x": (
@@ -219,7 +256,12 @@ def test_a_fault_is_found_and_named(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [n for n in SEEDED if "call" not in n and "strides" not in n and n != "not finite"]
+    "name",
+    [
+        n
+        for n in SEEDED
+        if "call" not in n and "strides" not in n and "output" not in n and n != "not finite"
+    ],
 )
 def test_the_worst_element_is_data(name: str) -> None:
     """Index, analytic and numeric value; the order of the remainder is that of a wrong one."""

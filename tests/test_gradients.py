@@ -24,9 +24,13 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("info,sample", CASES)
-def test_gradient(info: OpInfo, sample: Sample) -> None:
-    check_gradient(info, sample, "cpu")
+@pytest.mark.parametrize(
+    "info,sample,safety",
+    [pytest.param(*c.values, i % 3 == 0, id=c.id) for i, c in enumerate(CASES)],
+)
+def test_gradient(info: OpInfo, sample: Sample, safety: bool) -> None:
+    """Of every third also what other calls, other strides and missing gradients do."""
+    check_gradient(info, sample, "cpu", safety=safety)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ __all__ = ["Adapter", "adapter_of"]
 
 Array = np.ndarray[Any, Any]
 #: Takes the outputs' gradients back to the variables; None where nothing comes back.
-Back = Callable[[Sequence[Array]], "list[Array | None]"]
+Back = Callable[["Sequence[Array | None]"], "list[Array | None]"]
 
 
 class Adapter(Protocol):
@@ -75,7 +75,8 @@ class Adapter(Protocol):
     ) -> tuple[list[Any], Back]:
         """The outputs, and what takes their gradients back to inputs[wanted] and parameters.
 
-        It may be called several times, each output gradient in the output's shape.
+        It may be called several times, each output gradient in the output's shape, None for an
+        output that nothing comes for.
         """
         ...
 
@@ -152,11 +153,11 @@ class _Gradsmith:
         variables = [tensors[i] for i in wanted] + list(parameters)
         outputs = self.outputs(func, tensors)
 
-        def back(weights: Sequence[Array]) -> list[Array | None]:
+        def back(weights: Sequence[Array | None]) -> list[Array | None]:
             pairs = [
                 (t, self.make(u, t.detach()))
                 for t, u in zip(outputs, weights, strict=True)
-                if t.requires_grad
+                if t.requires_grad and u is not None
             ]
             if not pairs:
                 return [None] * len(variables)
@@ -204,6 +205,11 @@ def _found(grads: Sequence[Any]) -> tuple[Any, ...]:
     if not found:
         raise ValueError("gradgradcheck: func does not depend on what requires a gradient")
     return found
+
+
+def _known(u: Array | None, y: Any) -> Array:
+    """An output's gradient, zeros where nothing comes."""
+    return np.zeros(tuple(y.shape)) if u is None else u
 
 
 def _same_kind(i: int, shape: Any, dtype: Any, got_shape: Any, got_dtype: Any) -> None:
@@ -271,11 +277,11 @@ class _Torch:
         variables = [tensors[i] for i in wanted] + list(parameters)
         outputs = self.outputs(func, tensors)
 
-        def back(weights: Sequence[Array]) -> list[Array | None]:
+        def back(weights: Sequence[Array | None]) -> list[Array | None]:
             pairs = [
                 (t, self.make(u, t.detach()))
                 for t, u in zip(outputs, weights, strict=True)
-                if t.requires_grad
+                if t.requires_grad and u is not None
             ]
             if not pairs:
                 return [None] * len(variables)
@@ -373,8 +379,10 @@ class _Jax:
         variables = [inputs[i] for i in wanted]
         outputs, pull = jax.vjp(self._partial(func, inputs, wanted), *variables)
 
-        def back(weights: Sequence[Array]) -> list[Array | None]:
-            seen = tuple([self.make(u, y) for u, y in zip(weights, outputs, strict=True)])
+        def back(weights: Sequence[Array | None]) -> list[Array | None]:
+            seen = tuple(
+                [self.make(_known(u, y), y) for u, y in zip(weights, outputs, strict=True)]
+            )
             return [self.to_numpy(g) for g in pull(seen)]
 
         return list(outputs), back
@@ -451,8 +459,8 @@ class _NumPy:
         several = isinstance(result, (tuple, list))
         outputs = _floating(result, self.owns, self.wanted)
 
-        def back(weights: Sequence[Array]) -> list[Array | None]:
-            seen = [self.make(u, y) for u, y in zip(weights, outputs, strict=True)]
+        def back(weights: Sequence[Array | None]) -> list[Array | None]:
+            seen = [self.make(_known(u, y), y) for u, y in zip(weights, outputs, strict=True)]
             found = pull(tuple(seen) if several else seen[0])
             grads = list(found) if isinstance(found, (tuple, list)) else [found]
             if len(grads) != len(inputs):

@@ -210,7 +210,7 @@ def check_unchanged(info: OpInfo, sample: Sample, dtype: str, device: str) -> Me
     if recorded and leaves:
         seen = [np.ones(tuple(y.shape), to_numpy(y.detach()).dtype) for y in recorded]
         results = [to_numpy(y.detach()).tobytes() for y in recorded]
-        grad(recorded, leaves, place_all(seen, device), allow_unused=True)
+        grad(recorded, leaves, _beside(seen, recorded), allow_unused=True)
         assert all((u == 1).all() for u in seen), "backward changed the gradient that came in"
         for y, b in zip(recorded, results, strict=True):
             assert to_numpy(y.detach()).tobytes() == b, "backward changed an output"
@@ -318,6 +318,11 @@ def _cast(value: Any, dtype: str) -> Any:
     return value
 
 
+def _beside(arrays: Sequence[Array], outputs: Sequence[Any]) -> list[Any]:
+    """The arrays as tensors, each on the device of its output (a transfer's is another one)."""
+    return [place(a, y.device.type) for a, y in zip(arrays, outputs, strict=True)]
+
+
 def gradients(
     info: OpInfo,
     sample: Sample,
@@ -339,8 +344,8 @@ def gradients(
     found: list[Any] = [None] * len(leaves)
     if recorded and leaves:
         kinds = [to_numpy(y).dtype for y in recorded]
-        grads = place_all([u.astype(d) for u, d in zip(seen, kinds, strict=True)], device)
-        found = list(grad(recorded, leaves, grads, allow_unused=True))
+        narrowed = [u.astype(d) for u, d in zip(seen, kinds, strict=True)]
+        found = list(grad(recorded, leaves, _beside(narrowed, recorded), allow_unused=True))
     results = [y.detach() for y in outputs]
     return results, [None if g is None else to_numpy(g) for g in found], list(seen)
 
@@ -462,9 +467,8 @@ def check_inplace(info: OpInfo, sample: Sample, device: str, dtype: str = "float
         recorded = [y for y in outputs if y.requires_grad]
         if not recorded or not leaves:
             return measure
-        grads = place_all(
-            [u.astype(to_numpy(y).dtype) for u, y in zip(seen, recorded, strict=True)], device
-        )
+        narrowed = [u.astype(to_numpy(y).dtype) for u, y in zip(seen, recorded, strict=True)]
+        grads = _beside(narrowed, recorded)
         changed = flat(copies, Tensor) if what == "inputs" else recorded
         try:
             with lib.no_grad():

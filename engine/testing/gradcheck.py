@@ -431,7 +431,8 @@ def gradcheck(
         parameters: further leaves that func reads (a Module's parameters), checked too.
         argnums: which inputs to check; None: all that can be.
         check_safety: whether another call between forward and backward, and other inputs, must
-            leave the gradient right (what a stale saved tensor does not).
+            leave the gradient right (what a stale saved tensor does not), and outputs that nothing
+            comes for (PyTorch's check_undefined_grad).
         check_layouts: whether inputs and gradients with other strides must give the same.
         adapter: for arrays of another framework, an object with `Adapter`'s methods.
         seed: of u and of the directions.
@@ -524,8 +525,8 @@ def gradgradcheck(
     else:
         given = grad_outputs if isinstance(grad_outputs, (tuple, list)) else [grad_outputs]
         values = [chosen.to_numpy(t) for t in given]
-    like = problem.variables[0]  # it requires a gradient, as the outputs' gradients must
-    made = [chosen.make(np.array(v), like) for v in values]
+    # On each output's device, requiring a gradient where the output does.
+    made = [chosen.make(np.array(v), t) for v, t in zip(values, outputs, strict=True)]
     gradient = chosen.gradient_function(
         func, len(problem.inputs), problem.wanted, problem.parameters
     )

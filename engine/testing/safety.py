@@ -15,6 +15,9 @@ __all__ = ["unsafe"]
 Array = np.ndarray[Any, Any]
 STALE = "stale saved tensor"
 LAYOUT = "not contiguous-safe"
+UNDEFINED = "undefined gradients"
+#: Functions of more outputs are not taken apart.
+MOST_OUTPUTS = 8
 
 
 def differs(problem: Problem, found: Array, expected: Array, tolerance: float) -> str:
@@ -43,6 +46,8 @@ def unsafe(
 ) -> tuple[str, str] | None:
     """(diagnosis, details) of the first fault that another call or another layout shows."""
     found = _stale(problem, u, analytic, tolerance, atol, rtol, rng)
+    if found is None:
+        found = _undefined(problem, u, analytic)
     if found is None and layouts and problem.adapter.strides:
         found = _layouts(problem, y, u, analytic, tolerance)
     return found
@@ -129,6 +134,28 @@ def _at(
     return "wrong at other inputs", (
         f"a second point, along a direction: analytic {value:.10g}, numeric {numeric:.10g}"
     )
+
+
+def _undefined(problem: Problem, u: Array, analytic: Array) -> tuple[str, str] | None:
+    """With several outputs: the gradients that come of one output alone add up to all."""
+    outputs, back = problem.pullback()
+    if not 1 < len(outputs) <= MOST_OUTPUTS:
+        return None
+    weights = problem.weights(outputs, u)
+    total = np.zeros(analytic.size)
+    for i in range(len(weights)):
+        try:
+            alone = back([w if k == i else None for k, w in enumerate(weights)])
+        except Exception as error:
+            return UNDEFINED, (
+                f"with a gradient for output {i} alone backward raises "
+                f"{type(error).__name__}: {error}"
+            )
+        total = total + problem.vector(alone)
+    where = differs(problem, total, analytic, 0.0)
+    if where:
+        return UNDEFINED, f"the gradients that each output alone gives do not add up, {where}"
+    return None
 
 
 def _layouts(
