@@ -130,6 +130,7 @@ from ..ops.unpool import (
 )
 from ..ops.window import fold, unfold
 from ..tensor import Tensor
+from .multi_head import multi_head_attention_forward
 
 __all__ = [
     "celu_",
@@ -223,6 +224,7 @@ __all__ = [
     "max_pool2d",
     "max_pool3d",
     "mse_loss",
+    "multi_head_attention_forward",
     "multi_margin_loss",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",

@@ -56,12 +56,6 @@ template <class T>
 struct IntegerAbs {
   GS_INLINE Vec<T> operator()(Vec<T> x) const { return x < T(0) ? (Vec<T>)(-(Wrapping<T>)x) : x; }
 };
-struct Or {
-  GS_INLINE Vec<uint8_t> operator()(Vec<uint8_t> a, Vec<uint8_t> b) const { return a | b; }
-};
-struct And {
-  GS_INLINE Vec<uint8_t> operator()(Vec<uint8_t> a, Vec<uint8_t> b) const { return a & b; }
-};
 
 template <template <class> class Op, int N>
 Status integers(const Array* const (&x)[N], const Array& y) {
@@ -369,7 +363,7 @@ Status divide(const BinaryArgs& args) {
 Status integer_add(const BinaryArgs& args) {
   if (args.y.dtype == DType::kBool) {
     const Array* const x[2] = {&args.a, &args.b};
-    run_rows(row_of<Or, uint8_t, 2>, 2, x, args.y);
+    run_rows(row_of<Or<uint8_t>, uint8_t, 2>, 2, x, args.y);
     return kDone;
   }
   return integers<IntegerAdd, 2>({&args.a, &args.b}, args.y);
@@ -380,7 +374,7 @@ Status integer_sub(const BinaryArgs& args) {
 Status integer_mul(const BinaryArgs& args) {
   if (args.y.dtype == DType::kBool) {
     const Array* const x[2] = {&args.a, &args.b};
-    run_rows(row_of<And, uint8_t, 2>, 2, x, args.y);
+    run_rows(row_of<And<uint8_t>, uint8_t, 2>, 2, x, args.y);
     return kDone;
   }
   return integers<IntegerMul, 2>({&args.a, &args.b}, args.y);

@@ -134,14 +134,6 @@ Status classify(const Array& x, const Array& y) {
 }
 
 template <class T>
-struct And {
-  GS_INLINE Vec<T> operator()(Vec<T> a, Vec<T> b) const { return a & b; }
-};
-template <class T>
-struct Or {
-  GS_INLINE Vec<T> operator()(Vec<T> a, Vec<T> b) const { return a | b; }
-};
-template <class T>
 struct Xor {
   GS_INLINE Vec<T> operator()(Vec<T> a, Vec<T> b) const { return a ^ b; }
 };

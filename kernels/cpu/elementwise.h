@@ -100,6 +100,20 @@ void row_of(const Row& row) {
   if (row.stream) stream_fence();
 }
 
+namespace {  // each file's own: row functions of them are compiled for several
+
+// Bits; of bools in bytes "and" and "or".
+template <class T>
+struct And {
+  GS_INLINE Vec<T> operator()(Vec<T> a, Vec<T> b) const { return a & b; }
+};
+template <class T>
+struct Or {
+  GS_INLINE Vec<T> operator()(Vec<T> a, Vec<T> b) const { return a | b; }
+};
+
+}  // namespace
+
 // y = Op(x..) for float32 and float64 operands, all of y's dtype.
 template <template <class> class Op, int N, int kUnroll = 4>
 Status float_rows(const Array* const (&x)[N], const Array& y, const double* options = nullptr) {

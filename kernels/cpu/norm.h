@@ -2,7 +2,7 @@
 #pragma once
 
 #include "lists/norm.h"
-#include "strided.h"
+#include "rows.h"
 
 namespace gradsmith {
 namespace GS_ISA {
@@ -14,23 +14,9 @@ constexpr int64_t kChunk = 4096;
 
 GS_INLINE double square_root(double x) { return __builtin_sqrt(x); }
 
-template <class T>
-GS_INLINE Vec<T> load_up_to(const T* p, int64_t n) {
-  return n == kLanes<T> ? load<T>(p) : load_n<T>(p, n);
-}
-
-template <class T>
-GS_INLINE void store_up_to(T* p, Vec<T> v, int64_t n) {
-  if (n == kLanes<T>) {
-    store<T>(p, v);
-  } else {
-    store_n<T>(p, v, n);
-  }
-}
-
 // Halves are added to halves: a chain of as many additions as there are lanes costs as much as a row.
 template <class T>
-GS_INLINE double sum_lanes(Vec<T> v) {
+GS_INLINE double sum_by_halves(Vec<T> v) {
   alignas(GS_VECTOR_BYTES) T lanes[kLanes<T>];
   store<T>(lanes, v);
 #pragma GCC unroll 8
@@ -45,7 +31,7 @@ constexpr int kSums = 4;  // accumulators, to hide the latency of additions
 
 template <class T>
 GS_INLINE double sum_all(const Vec<T> (&sums)[kSums]) {
-  return sum_lanes<T>((sums[0] + sums[1]) + (sums[2] + sums[3]));
+  return sum_by_halves<T>((sums[0] + sums[1]) + (sums[2] + sums[3]));
 }
 
 // Calls f(place, lanes, accumulator) for the vectors of a run of n elements.

@@ -28,7 +28,7 @@
 // Cost: about 10 rounds of 2 multiplications a 4 words; uniform writes y once.
 #include "lists/random.h"
 #include "philox.h"
-#include "strided.h"
+#include "rows.h"
 #include "vector_math.h"
 
 namespace gradsmith {
@@ -49,15 +49,6 @@ GS_INLINE void for_batches(uint64_t seed, uint64_t offset, int64_t begin, int64_
     philox(seed, offset + static_cast<uint64_t>(i / per_counter), words,
            (n + per_counter - 1) / per_counter);
     body(words, i, n);
-  }
-}
-
-template <class T>
-GS_INLINE void store_up_to(T* p, Vec<T> v, int64_t n) {
-  if (n == kLanes<T>) {
-    store<T>(p, v);
-  } else {
-    store_n<T>(p, v, n);
   }
 }
 

@@ -1,4 +1,4 @@
-// Contiguous rows as vectors: what softmax and the losses of classification share.
+// Contiguous rows as vectors: what softmax, the losses of classification and normalisation share.
 #pragma once
 
 #include "strided.h"

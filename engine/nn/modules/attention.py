@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from ...dtype import bool_
-from ...ops.creation import empty, zeros
-from ...ops.matmul import matmul
-from ...ops.view import cat
+from ...ops.creation import empty
 from ...tensor import Parameter, Tensor
-from .. import functional as F
 from .. import init
 from ..module import Module
+from ..multi_head import attended, heads, joined, projected
 from .matmul import Linear
 
 __all__ = ["MultiheadAttention"]
@@ -147,37 +143,24 @@ class MultiheadAttention(Module):
             value = key if same_kv else value.unsqueeze(batch_dim)
             if key_padding_mask is not None:
                 key_padding_mask = key_padding_mask.unsqueeze(0)
-        if is_causal and attn_mask is None:
-            raise RuntimeError("MultiheadAttention: is_causal is a hint; attn_mask is needed too")
-        hinted = is_causal and key_padding_mask is None and not need_weights
-        q, k, v = (self._heads(t) for t in self._projected(query, key, value))
-        batch, _, rows, _ = q.shape
-        mask = None if hinted else self._mask(attn_mask, batch, rows, k.shape[2], q)
-        padding = added_mask("key_padding_mask", key_padding_mask, q)
-        if padding is not None:
-            if tuple(padding.shape) != (batch, k.shape[2]):
-                raise RuntimeError(
-                    f"MultiheadAttention: key_padding_mask must have shape {(batch, k.shape[2])}; "
-                    f"got {tuple(padding.shape)}"
-                )
-            padding = padding.reshape((batch, 1, 1, k.shape[2]))
-            mask = padding if mask is None else mask + padding
-        k, v, mask = self._extended(k, v, mask)
-        drop = self.dropout if self.training else 0.0
-        weights = None
-        if need_weights:
-            scores = matmul(q * math.sqrt(1.0 / self.head_dim), k.transpose(-1, -2))
-            if mask is not None:
-                scores = scores + mask
-            weights = F.dropout(F.softmax(scores, -1), drop, drop > 0)
-            y = matmul(weights, v)
-            if average_attn_weights:
-                weights = weights.mean(1)
-        else:
-            y = F.scaled_dot_product_attention(q, k, v, mask, drop, hinted)
-        order = (0, 2, 1, 3) if self.batch_first else (2, 0, 1, 3)
-        y = y.permute(*order)
-        y = self.out_proj(y.reshape((*y.shape[:2], self.embed_dim)))
+        q, k, v = projected(
+            (query, key, value),
+            self.in_proj_weight,  # type: ignore[arg-type]
+            (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight),  # type: ignore[arg-type]
+            self.in_proj_bias,  # type: ignore[arg-type]
+        )
+        y, weights = attended(
+            *(heads(t, self.num_heads, self.batch_first) for t in (q, k, v)),
+            added=(self.bias_k, self.bias_v),
+            add_zero_attn=self.add_zero_attn,
+            dropout=self.dropout if self.training else 0.0,
+            key_padding_mask=key_padding_mask,
+            need_weights=need_weights,
+            attn_mask=attn_mask,
+            average=average_attn_weights,
+            is_causal=is_causal,
+        )
+        y = self.out_proj(joined(y, self.batch_first))
         if alone:
             y = y.squeeze(batch_dim)
             weights = None if weights is None else weights.squeeze(0)
@@ -213,79 +196,3 @@ class MultiheadAttention(Module):
                 f"got {tuple(padding.shape)}"
             )
         return alone
-
-    def _projected(self, query: Tensor, key: Tensor, value: Tensor) -> list[Tensor]:
-        """query W_q^T + b_q, and so on; in one product where the inputs are one."""
-        n = self.embed_dim
-        bias = self.in_proj_bias
-        weight: Any = self.in_proj_weight
-        if weight is not None and query is key and key is value:
-            y = F.linear(query, weight, bias)
-            return [y[..., i * n : (i + 1) * n] for i in range(3)]
-        biases = [None if bias is None else bias[i * n : (i + 1) * n] for i in range(3)]
-        if weight is None:
-            weights = [self.q_proj_weight, self.k_proj_weight, self.v_proj_weight]
-        elif key is value:
-            q = F.linear(query, weight[:n], biases[0])
-            kv = F.linear(key, weight[n:], None if bias is None else bias[n:])
-            return [q, kv[..., :n], kv[..., n:]]
-        else:
-            weights = [weight[i * n : (i + 1) * n] for i in range(3)]
-        inputs = zip((query, key, value), weights, biases, strict=True)
-        return [F.linear(x, w, b) for x, w, b in inputs]  # type: ignore[arg-type]
-
-    def _heads(self, x: Tensor) -> Tensor:
-        """(N, num_heads, rows, head_dim): a view."""
-        x = x.reshape((*x.shape[:2], self.num_heads, self.head_dim))
-        return x.permute(0, 2, 1, 3) if self.batch_first else x.permute(1, 2, 0, 3)
-
-    def _mask(
-        self, mask: Tensor | None, batch: int, rows: int, keys: int, like: Tensor
-    ) -> Tensor | None:
-        """attn_mask, added to the scores (N, num_heads, L, S)."""
-        mask = added_mask("attn_mask", mask, like)
-        if mask is None:
-            return None
-        shape = tuple(mask.shape)
-        if shape == (rows, keys):
-            return mask
-        if shape != (batch * self.num_heads, rows, keys):
-            raise RuntimeError(
-                f"MultiheadAttention: attn_mask must have shape {(rows, keys)} or "
-                f"{(batch * self.num_heads, rows, keys)}; got {shape}"
-            )
-        return mask.reshape((batch, self.num_heads, rows, keys))
-
-    def _extended(
-        self, k: Tensor, v: Tensor, mask: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Keys and values with the learned one and the one of zeros behind them, and their mask."""
-        batch, heads, _, width = k.shape
-        more: list[list[Tensor]] = [[], []]
-        if self.bias_k is not None and self.bias_v is not None:
-            for parts, added in zip(more, (self.bias_k, self.bias_v), strict=True):
-                one = added.reshape((1, heads, 1, width))
-                parts.append(one.expand((batch, heads, 1, width)))
-        if self.add_zero_attn:
-            for parts in more:
-                parts.append(zeros((batch, heads, 1, width), dtype=k.dtype, device=k.device))
-        if not more[0]:
-            return k, v, mask
-        if mask is not None:
-            shape = (*mask.shape[:-1], len(more[0]))
-            mask = cat([mask, zeros(shape, dtype=mask.dtype, device=mask.device)], -1)
-        return cat([k, *more[0]], 2), cat([v, *more[1]], 2), mask
-
-
-def added_mask(name: str, mask: Tensor | None, like: Tensor) -> Tensor | None:
-    """A mask to add to the scores: -inf where a bool one is True."""
-    if mask is None:
-        return None
-    if mask.dtype is bool_:
-        nothing = zeros(tuple(mask.shape), dtype=like.dtype, device=like.device)
-        return nothing.masked_fill(mask, -math.inf)
-    if not mask.dtype.is_floating_point:
-        raise AssertionError(
-            f"MultiheadAttention: {name} must be bool or floating-point; got {mask.dtype.name}"
-        )
-    return mask if mask.dtype is like.dtype else mask.to(like.dtype)
