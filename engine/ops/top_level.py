@@ -13,6 +13,7 @@ from . import dropout as _dropout
 from . import embedding as _embedding
 from . import embedding_bag as _bags
 from . import softmax as _softmax
+from .install import numpy_names
 from .interpolate import channel_shuffle, pixel_shuffle, pixel_unshuffle
 from .norm import rms_norm
 
@@ -97,11 +98,13 @@ def max_pool1d_with_indices(
 # ---- softmax ----
 
 
+@numpy_names
 def softmax(input: Tensor, dim: int, dtype: DType | None = None) -> Tensor:
     """Exponentials that sum to 1 along `dim`; as nn.functional.softmax."""
     return _softmax.softmax(input, dim, dtype=dtype)
 
 
+@numpy_names
 def log_softmax(input: Tensor, dim: int, dtype: DType | None = None) -> Tensor:
     """The logarithms of softmax along `dim`; as nn.functional.log_softmax."""
     return loss.log_softmax(input, dim, dtype=dtype)
