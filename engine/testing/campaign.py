@@ -1,0 +1,488 @@
+"""Many ops checked within a time: what is run first, what it came to, what was not reached.
+
+A campaign is made of units: one sample of one op under some of opcheck's checks. Every op's forward
+and gradient come first, on one plain sample, then the other checks on that sample and what the op
+must refuse, then the exact-integer grid, then the other samples, one of each op in turn. Ops of one
+family lie as far apart as they can. So whatever the budget, what was run is spread over everything;
+`OpOutcome.not_run` and `left` say what the time did not suffice for.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from .. import _cpu
+from ..cuda import is_emulated
+from .checks import samples_of, size_of
+from .opcheck import CHECKS, EMULATOR_LIMIT, opcheck
+from .opdb import OpInfo, Sample, op_infos
+from .report import FAILED, KEPT, PASSED, SKIPPED, CheckResult, Failure, Measure, OpReport
+
+__all__ = ["GRID", "NOT_RUN", "Campaign", "GridOutcome", "OpOutcome", "Plan", "family_of"]
+
+#: The name of the exact-integer grid among the checks.
+GRID = "grid"
+NOT_RUN = "not run"
+#: What comes first of every op.
+FIRST = ("forward", "gradient")
+#: The grid's part of the time, its cases without a limit (or at GRID_SECONDS), and the largest case
+#: for the emulator.
+GRID_SHARE, GRID_CASES, GRID_SECONDS, GRID_EMULATED = 0.1, 20_000, 120.0, 2000
+#: Tags of samples that are no plain first one.
+_SPECIAL = frozenset({"special", "empty", "size1", "large", "slow", "kink"})
+
+
+def family_of(info: OpInfo) -> str:
+    """The family of an op: the part of the sample database that it is in."""
+    return _families().get(info.name, "own")
+
+
+def _families() -> dict[str, str]:
+    from importlib import import_module
+
+    from . import opdb
+
+    if not _FAMILY:
+        for name in opdb.FAMILIES:
+            for info in import_module(f".{name}", opdb.__name__).infos():
+                _FAMILY[info.name] = name
+    return _FAMILY
+
+
+_FAMILY: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to check.
+
+    Attributes:
+        ops: a regex that is looked for in the ops' names; "" for all.
+        device: "cpu" or "cuda".
+        dtypes: only these; none: all that an op has.
+        isa, threads: of the CPU kernels; None: as they are set.
+        checks: names out of `gradsmith.testing.CHECKS` and "grid".
+        samples: only samples with these ids; none: all.
+        budget: seconds; 0: everything, however long it takes.
+        seed: of the order of samples, of directions, of the grid's cases.
+    """
+
+    ops: str = ""
+    device: str = "cpu"
+    dtypes: tuple[str, ...] = ()
+    isa: str | None = None
+    threads: int | None = None
+    checks: tuple[str, ...] = (*CHECKS, GRID)
+    samples: tuple[str, ...] = ()
+    budget: float = 120.0
+    seed: int = 0
+
+
+@dataclass
+class OpOutcome:
+    """One op: its checks over all its samples that were run.
+
+    Attributes:
+        info: the op.
+        family: which family it is of.
+        dtypes: what it is run in.
+        samples: those to run, the first one first.
+        left_out: how many are too large for the emulator.
+        errors: the ids of the calls that must be refused.
+        done: how many samples every check has run on.
+        results: what each check came to; a check that is not in it was not run.
+        wanted: the checks that were asked for.
+        seconds: how long it took.
+    """
+
+    info: OpInfo
+    family: str
+    dtypes: tuple[str, ...]
+    samples: list[Sample]
+    left_out: int
+    errors: tuple[str, ...]
+    wanted: tuple[str, ...]
+    done: int = 0
+    results: dict[str, CheckResult] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def add(self, report: OpReport) -> None:
+        """Counts another sample's report in."""
+        self.seconds += report.seconds
+        for result in report.checks:
+            before = self.results.get(result.check)
+            self.results[result.check] = result if before is None else _both(before, result)
+
+    @property
+    def checks(self) -> tuple[CheckResult, ...]:
+        """One result a check that was asked for, in their order."""
+        return tuple([self.results.get(name) or CheckResult(name, NOT_RUN) for name in self.wanted])
+
+    @property
+    def status(self) -> str:
+        """failed, passed, skipped (there was nothing to run) or not run."""
+        found = {c.status for c in self.checks}
+        return next((s for s in (FAILED, PASSED, NOT_RUN) if s in found), SKIPPED)
+
+    @property
+    def not_run(self) -> tuple[str, ...]:
+        """The checks that the time did not suffice for."""
+        return tuple([c.check for c in self.checks if c.status == NOT_RUN])
+
+    @property
+    def left(self) -> int:
+        """How many samples the time did not suffice for."""
+        return len(self.samples) - self.done
+
+    def report(self, plan: Plan) -> OpReport:
+        """All of it as opcheck reports an op."""
+        return OpReport(
+            op=self.info.name,
+            dtypes=self.dtypes,
+            device=plan.device,
+            isa=(plan.isa or _cpu.isa()) if plan.device == "cpu" else None,
+            threads=plan.threads or _cpu.num_threads(),
+            seed=plan.seed,
+            samples=self.done,
+            checks=self.checks,
+            seconds=self.seconds,
+        )
+
+
+def _both(a: CheckResult, b: CheckResult) -> CheckResult:
+    """Two results of one check as one: a failure counts before a pass, a pass before a skip."""
+    rank = (FAILED, PASSED, SKIPPED)
+    status = min(a.status, b.status, key=rank.index)
+    joined = Measure(a.ulp, a.used, a.slope, a.count).joined(
+        Measure(b.ulp, b.used, b.slope, b.count)
+    )
+    return replace(
+        a,
+        status=status,
+        reason=(a.reason or b.reason) if status == SKIPPED else "",
+        count=joined.count,
+        ulp=joined.ulp,
+        used=joined.used,
+        slope=joined.slope,
+        failures=(a.failures + b.failures)[:KEPT],
+        failed=a.failed + b.failed,
+        seconds=a.seconds + b.seconds,
+    )
+
+
+@dataclass
+class GridOutcome:
+    """The exact-integer grid: tolerance zero.
+
+    Attributes:
+        cases: family -> how many of its cases ran; 0 where the time was over before.
+        failed: how many failed, `failures` are the first of them.
+        space: how many cases there are in all.
+        seconds: how long it took.
+    """
+
+    cases: dict[str, int] = field(default_factory=dict)
+    failed: int = 0
+    failures: tuple[Failure, ...] = ()
+    space: int = 0
+    seconds: float = 0.0
+
+    @property
+    def count(self) -> int:
+        """How many cases ran."""
+        return sum(self.cases.values())
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One op's sample (or refusals), and the checks to run on it."""
+
+    outcome: OpOutcome
+    checks: tuple[str, ...]
+    samples: tuple[Any, ...]
+    last: bool  # whether the sample is done with it
+
+
+class Campaign:
+    """The ops that a plan names, checked until the time is over.
+
+    Args:
+        plan: what to check.
+        infos: the ops to choose from; None: the sample database.
+
+    Raises:
+        ValueError: the plan names no op, no sample, or a dtype that no op of it has.
+        re.error: its regex is none.
+
+    Attributes:
+        ops: one outcome an op, in the database's order.
+        grid: what the grid came to; None where it was not asked for, or nothing in it is meant.
+        complete: whether everything was run.
+        seconds: how long it took.
+    """
+
+    def __init__(self, plan: Plan, infos: Sequence[OpInfo] | None = None) -> None:
+        self.plan = plan
+        infos = op_infos() if infos is None else infos
+        pattern = re.compile(plan.ops)
+        found = [i for i in infos if pattern.search(i.name)]
+        self._grids = self._families_of_grid(pattern)
+        if not found and not self._grids:
+            raise ValueError(f"no op has a name that {plan.ops!r} is found in")
+        self.without_dtype = [
+            i.name for i in found if plan.dtypes and not set(plan.dtypes) & set(i.dtypes)
+        ]
+        found = [i for i in found if i.name not in self.without_dtype]
+        if self.without_dtype and not found:
+            raise ValueError(f"none of these ops runs in {', '.join(plan.dtypes)}")
+        self.ops = [self._outcome(i) for i in found]
+        if plan.samples:
+            self.ops = [o for o in self.ops if o.samples or o.errors]
+            if not self.ops:
+                raise ValueError(f"no op that is asked for has a sample {plan.samples[0]!r}")
+        self.grid: GridOutcome | None = None
+        if self._grids:
+            space = sum(f.space.size for f in self._grids)
+            self.grid = GridOutcome({f.name: 0 for f in self._grids}, space=space)
+        self.seconds = 0.0
+        self.interrupted = False
+        self._work = {"all": 1, "done": 0}
+
+    def _families_of_grid(self, pattern: re.Pattern[str]) -> list[Any]:
+        """The grid's families that are asked for."""
+        plan = self.plan
+        if GRID not in plan.checks or plan.samples:
+            return []
+        if plan.isa is not None or plan.threads is not None or plan.dtypes:
+            return []  # a case of the grid has its own
+        from .grid import FAMILIES
+
+        return [f for f in FAMILIES.values() if pattern.search(f.name)]
+
+    def _outcome(self, info: OpInfo) -> OpOutcome:
+        plan = self.plan
+        limit = EMULATOR_LIMIT if plan.device == "cuda" and is_emulated() else None
+        every = list(info.samples())
+        usable = samples_of(info, None, limit=limit)
+        if plan.samples:
+            every = usable = [s for s in every if s.id in plan.samples]
+        errors = [e.id for e in info.errors if not plan.samples or e.id in plan.samples]
+        rng = np.random.default_rng(plan.seed)
+        shuffled = [usable[i] for i in rng.permutation(len(usable))]
+        # Plain ones first, then at random; what takes long comes last.
+        order = sorted(
+            shuffled,
+            key=lambda s: (
+                bool(s.tags & {"large", "slow"}),
+                not (s is _plainest(usable)),
+                size_of(s) > 100_000,
+            ),
+        )
+        return OpOutcome(
+            info=info,
+            family=family_of(info),
+            dtypes=tuple([d for d in info.dtypes if not plan.dtypes or d in plan.dtypes]),
+            samples=order,
+            left_out=len(every) - len(usable),
+            errors=tuple(errors),
+            wanted=tuple([c for c in plan.checks if c != GRID]),
+        )
+
+    # ---- the order of things ----
+
+    def spread(self) -> list[OpOutcome]:
+        """The ops, those of one family as far apart as they can be."""
+        families: dict[str, list[OpOutcome]] = {}
+        for outcome in self.ops:
+            families.setdefault(outcome.family, []).append(outcome)
+        placed = [
+            ((i + 0.5) / len(members), number, outcome)
+            for number, members in enumerate(families.values())
+            for i, outcome in enumerate(members)
+        ]
+        return [outcome for _, _, outcome in sorted(placed, key=lambda p: p[:2])]
+
+    def units(self) -> tuple[list[Unit], list[Unit]]:
+        """(what comes before the grid, what comes behind it)."""
+        wanted = [c for c in self.plan.checks if c != GRID]
+        first = tuple([c for c in wanted if c in FIRST])
+        others = tuple([c for c in wanted if c not in (*FIRST, "errors")])
+        on_samples = tuple([c for c in wanted if c != "errors"])
+        ops = self.spread()
+        before: list[Unit] = []
+        if first:
+            before += [Unit(o, first, (o.samples[0],), not others) for o in ops if o.samples]
+        for o in ops:
+            if others and o.samples:
+                before.append(Unit(o, others, (o.samples[0],), True))
+            if "errors" in wanted:
+                before.append(Unit(o, ("errors",), o.errors, False))
+        behind = [
+            Unit(o, on_samples, (o.samples[i],), True)
+            for i in range(1, max([len(o.samples) for o in ops], default=0))
+            for o in ops
+            if on_samples and i < len(o.samples)
+        ]
+        return before, behind
+
+    # ---- running ----
+
+    def run(self, progress: Callable[[Campaign, str, OpReport | None], None] | None = None) -> None:
+        """Runs it all, or what the budget allows: no unit begins when the time is over.
+
+        Args:
+            progress: called behind each unit with the campaign, what was run, and its report (None
+                for cases of the grid).
+
+        A Ctrl-C ends it as the budget does; `interrupted` says so.
+        """
+        self._began = time.perf_counter()
+        before, behind = self.units()
+        self._work = {"all": len(before) + len(behind) + 1, "done": 0}
+        share = GRID_SHARE * self.plan.budget if self.grid else 0.0
+        try:
+            self._run(before, share, progress)
+            self._run_grid(share, progress)
+            self._run(behind, 0.0, progress)
+        except KeyboardInterrupt:
+            self.interrupted = True
+        self.seconds = self.elapsed
+
+    def _run(self, units: Sequence[Unit], kept: float, progress: Any) -> None:
+        for unit in units:
+            if self._over(kept):
+                return
+            outcome = unit.outcome
+            report = self._check(unit)
+            outcome.add(report)
+            outcome.done += unit.last
+            self._work["done"] += 1
+            if progress is not None:
+                progress(self, outcome.info.name, report)
+
+    def _check(self, unit: Unit) -> OpReport:
+        plan, info = self.plan, unit.outcome.info
+        return opcheck(
+            info,
+            dtype=unit.outcome.dtypes,
+            device=plan.device,
+            isa=plan.isa,
+            threads=plan.threads,
+            checks=unit.checks,
+            samples=list(unit.samples) if unit.samples else 0,
+            seed=plan.seed,
+            raise_exception=False,
+        )
+
+    def _run_grid(self, share: float, progress: Any) -> None:
+        grid, plan = self.grid, self.plan
+        if grid is None:
+            return
+        from .grid import plan as shares
+        from .grid import run_case
+
+        small = plan.device == "cuda" and is_emulated()
+        began = time.perf_counter()
+        total = GRID_CASES * (plan.budget or GRID_SECONDS) / GRID_SECONDS
+        wanted = dict(shares(max(1, round(total)), self._grids))
+        streams = {f.name: self._cases(f, GRID_EMULATED if small else None) for f in self._grids}
+        turns = sorted(
+            ((i + 0.5) / count, name) for name, count in wanted.items() for i in range(count)
+        )
+        for _, name in turns:
+            if plan.budget and (self._over() or time.perf_counter() - began > share):
+                break
+            index = next(streams[name], None)
+            if index is None:
+                continue
+            result = run_case(name, index, plan.device)
+            grid.cases[name] += 1
+            grid.failed += result.failed
+            if len(grid.failures) < KEPT:
+                grid.failures += tuple([self._grid_failure(f) for f in result.failures])
+            grid.seconds = time.perf_counter() - began
+            if progress is not None and (result.failed or grid.count % 100 == 0):
+                progress(self, GRID, None)
+        self._work["done"] += 1
+
+    def _cases(self, family: Any, largest: int | None) -> Iterator[int]:
+        """Indices of a family, in the order that the seed says."""
+        from .grid import shuffled
+
+        for position in range(family.space.size):
+            index = shuffled(position, family.space.size, self.plan.seed)
+            if largest is None or family.work(family.space.decode(index)) <= largest:
+                yield index
+
+    def _grid_failure(self, found: Any) -> Failure:
+        command = found.command
+        if self.plan.device == "cuda" and is_emulated() and "--emulator" not in command:
+            command += " --emulator"
+        where = self.plan.device
+        dtype = found.parameters.get("dtype")
+        case = f"case {found.index}"
+        return Failure(found.family, GRID, case, dtype, where, None, None, found.message, command)
+
+    def _over(self, kept: float = 0.0) -> bool:
+        return bool(self.plan.budget) and self.elapsed >= self.plan.budget - kept
+
+    # ---- what it came to ----
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since it began."""
+        return time.perf_counter() - self._began
+
+    @property
+    def part(self) -> float:
+        """How much of it is done, 0 to 1: of the work, or of the time, whichever is nearer."""
+        work = self._work["done"] / self._work["all"]
+        return min(1.0, max(work, self.elapsed / self.plan.budget if self.plan.budget else 0.0))
+
+    @property
+    def failures(self) -> list[Failure]:
+        """The failures of the ops and of the grid, the first ones of each check."""
+        found = [f for o in self.ops for c in o.checks for f in c.failures]
+        return found + list(self.grid.failures if self.grid else ())
+
+    @property
+    def failed(self) -> int:
+        """How many comparisons and cases failed."""
+        return sum(c.failed for o in self.ops for c in o.checks) + (
+            self.grid.failed if self.grid else 0
+        )
+
+    @property
+    def comparisons(self) -> int:
+        """How many comparisons and cases there were."""
+        return sum(c.count for o in self.ops for c in o.checks) + (
+            self.grid.count if self.grid else 0
+        )
+
+    @property
+    def complete(self) -> bool:
+        """Whether every op had every check on every sample, and the grid ran."""
+        return not (
+            self.interrupted
+            or any(o.not_run or o.left for o in self.ops)
+            or (self.grid is not None and not self.grid.count)
+        )
+
+
+def _plainest(samples: Sequence[Sample]) -> Sample | None:
+    """The first sample that has a gradient and nothing special about it, if there is one."""
+    for test in (
+        lambda s: s.has_gradient and not s.tags & _SPECIAL,
+        lambda s: not s.tags & _SPECIAL,
+        lambda s: not s.tags & {"large", "slow", "empty"},
+    ):
+        for sample in samples:
+            if test(sample):
+                return sample
+    return None
