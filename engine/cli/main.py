@@ -11,14 +11,19 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from . import demo, info, train
+from . import demo, info, train, validate
 from .errors import CommandError
 
 __all__ = ["main"]
 
 #: name -> module with SUMMARY, add_arguments(parser) and run(options) -> exit status. What a
 #: command needs beyond NumPy is imported when it runs.
-COMMANDS: dict[str, ModuleType] = {"demo": demo, "train": train, "info": info}
+COMMANDS: dict[str, ModuleType] = {
+    "demo": demo,
+    "train": train,
+    "validate": validate,
+    "info": info,
+}
 
 
 def parser() -> argparse.ArgumentParser:

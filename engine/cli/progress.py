@@ -1,14 +1,27 @@
-"""What is seen while the demo trains: a live bar on a terminal, a line an epoch elsewhere."""
+"""What is seen while a command works: a live bar on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..train import Epoch
 
-__all__ = ["LiveProgress", "NoProgress", "PlainProgress", "epoch_line", "live_terminal"]
+if TYPE_CHECKING:
+    from ..testing import Failure, OpReport
+    from ..testing.campaign import Campaign
+
+__all__ = [
+    "LiveChecks",
+    "LiveProgress",
+    "NoChecks",
+    "NoProgress",
+    "PlainChecks",
+    "PlainProgress",
+    "epoch_line",
+    "live_terminal",
+]
 
 
 def live_terminal() -> bool:
@@ -92,5 +105,91 @@ class LiveProgress(NoProgress):
 
     def close(self) -> None:
         """Leave the finished bar on the terminal."""
+        if hasattr(self, "bar"):
+            self.bar.stop()
+
+
+class NoChecks:
+    """Says nothing while ops are checked."""
+
+    def started(self, campaign: Campaign) -> None:
+        """Nothing."""
+
+    def ran(self, campaign: Campaign, what: str, report: OpReport | None) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Gives the terminal back."""
+
+
+class PlainChecks(NoChecks):
+    """A line for each tenth of the way, and each failure as it is found."""
+
+    def started(self, campaign: Campaign) -> None:
+        """Nothing was shown yet."""
+        self.tenth = self.of_grid = 0
+
+    def ran(self, campaign: Campaign, what: str, report: OpReport | None) -> None:
+        """Print what is new."""
+        for failure in self.new(campaign, report):
+            self.failed(failure)
+        tenth = int(10 * campaign.part)
+        if tenth > self.tenth:
+            self.tenth = tenth
+            print(f"{10 * tenth:3d} %   {self.numbers(campaign)}", flush=True)
+
+    def new(self, campaign: Campaign, report: OpReport | None) -> list[Failure]:
+        """The failures of what has just been run."""
+        if report is not None:
+            return list(report.failures)
+        before, found = self.of_grid, campaign.grid.failures if campaign.grid else ()
+        self.of_grid = len(found)
+        return list(found[before:])
+
+    def failed(self, failure: Failure) -> None:
+        """Print a failure."""
+        print(f"FAILED {failure}", flush=True)
+
+    @staticmethod
+    def numbers(campaign: Campaign) -> str:
+        """How far it is, in words."""
+        begun = sum(bool(o.done) for o in campaign.ops)
+        return (
+            f"{begun} of {len(campaign.ops)} ops, {campaign.comparisons:,} comparisons, "
+            f"{campaign.failed} failed, {campaign.elapsed:.0f} s"
+        )
+
+
+class LiveChecks(PlainChecks):
+    """A bar with the op that is being checked, the counts and the time (rich)."""
+
+    def started(self, campaign: Campaign) -> None:
+        """Show the bar."""
+        from rich import progress
+
+        super().started(campaign)
+        columns: list[Any] = [
+            progress.TextColumn("{task.description}", justify="left"),
+            progress.BarColumn(bar_width=None),
+            progress.TaskProgressColumn(),
+            progress.TextColumn("{task.fields[numbers]}"),
+        ]
+        self.bar = progress.Progress(*columns, expand=True, refresh_per_second=8)
+        self.task = self.bar.add_task("starting", total=1.0, numbers="")
+        self.bar.start()
+
+    def ran(self, campaign: Campaign, what: str, report: OpReport | None) -> None:
+        """Move the bar on; failures stay above it."""
+        for failure in self.new(campaign, report):
+            self.bar.console.print(f"FAILED {failure}", markup=False, highlight=False)
+        self.bar.update(
+            self.task,
+            completed=campaign.part,
+            description=f"{what:<24.24}",
+            numbers=self.numbers(campaign),
+        )
+
+    def close(self) -> None:
+        """Leave the bar on the terminal."""
         if hasattr(self, "bar"):
             self.bar.stop()

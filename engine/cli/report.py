@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..train import Evaluation
+from .page import document, facts
+from .page import tiles as tiles_of
 from .result import DemoResult
 
 __all__ = ["render"]
@@ -20,33 +22,10 @@ BLUE, ORANGE, GREEN, PURPLE, GREY = "#2158c9", "#c2570c", "#1d7f5c", "#7a3fb0", 
 PARTS = (("data", GREY), ("forward", BLUE), ("backward", ORANGE), ("step", GREEN))
 
 CSS = """
-:root { --ink: #1b2330; --soft: #5b6472; --line: #dfe3ea; --card: #ffffff; --page: #f3f5f8;
-  --accent: #2158c9; --good: #1d7f5c; --bad: #b3261e; }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--page); color: var(--ink);
-  font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, Arial, sans-serif; }
-main { max-width: 1080px; margin: 0 auto; padding: 32px 20px 48px; }
-h1 { font-size: 28px; line-height: 1.2; margin: 0 0 6px; }
-h2 { font-size: 19px; margin: 0 0 4px; }
-p { margin: 0 0 12px; max-width: 96ch; }
-.soft, figcaption, .note { color: var(--soft); font-size: 14px; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(180px, 1fr)); gap: 14px;
-  margin: 22px 0; }
-.tile, section { background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
-.tile { padding: 14px 18px; }
-.tile b { display: block; font-size: 27px; line-height: 1.25; font-variant-numeric: tabular-nums; }
-.tile.good b { color: var(--good); } .tile.bad b { color: var(--bad); }
-section { padding: 20px 22px; margin: 0 0 18px; overflow-x: auto; }
 .two { display: grid; grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)); gap: 18px; }
 .two > section { margin: 0; } .two { margin: 0 0 18px; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(380px, 1fr)); gap: 18px; }
 img.plot { display: block; width: 100%; height: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 14px; }
-th, td { padding: 5px 12px 5px 0; text-align: right; border-bottom: 1px solid var(--line); }
-th { font-weight: 600; color: var(--soft); }
-th:first-child, td:first-child, .left { text-align: left; }
-.wide { width: 100%; }
-.passed { color: var(--good); font-weight: 600; } .failed { color: var(--bad); font-weight: 700; }
 .confusion { border-spacing: 2px; border-collapse: separate; width: 100%; table-layout: fixed; }
 .confusion th, .confusion td { text-align: center; padding: 0; height: 34px; border: 0;
   border-radius: 4px; }
@@ -59,10 +38,7 @@ th:first-child, td:first-child, .left { text-align: left; }
 .gallery figcaption b { color: var(--ink); }
 .filters { display: grid; grid-template-columns: repeat(8, minmax(0, 1fr)); gap: 8px;
   margin: 12px 0 8px; }
-details { margin-top: 10px; } summary { cursor: pointer; color: var(--accent); font-size: 14px; }
-footer { color: var(--soft); font-size: 13px; margin-top: 26px; }
 @media (max-width: 520px) { .two, .plots { grid-template-columns: 1fr; } }
-@media print { body { background: #fff; } section, .tile { break-inside: avoid; } }
 """
 
 
@@ -97,14 +73,7 @@ def render(result: DemoResult) -> str:
         "</div>",
         _run(result),
     ]
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>gradsmith demo: {escape(accuracy)} on handwritten digits</title>\n"
-        f"<style>{CSS}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(parts)
-        + "\n</main>\n</body>\n</html>\n"
-    )
+    return document(f"gradsmith demo: {accuracy} on handwritten digits", parts, CSS)
 
 
 def _head(result: DemoResult, accuracy: str) -> str:
@@ -144,12 +113,7 @@ def _tiles(result: DemoResult, test: Evaluation, accuracy: str) -> str:
             (kind, f"{passed} of {len(result.gradients)}", "gradient checks",
              "ops of the net passed")
         )  # fmt: skip
-    cells = "".join(
-        f'<div class="tile {kind}"><span class="soft">{escape(label)}</span>'
-        f'<b>{escape(value)}</b><span class="soft">{escape(more)}</span></div>'
-        for kind, value, label, more in tiles
-    )
-    return f'<div class="tiles">{cells}</div>'
+    return tiles_of(tiles)
 
 
 class _Epoch(NamedTuple):
@@ -450,12 +414,8 @@ def _run(result: DemoResult) -> str:
         ("split", f"fixed, stratified: {result.sizes['train']} train, "
          f"{result.sizes['validation']} validation, {result.sizes['test']} test"),
     ]  # fmt: skip
-    body = "".join(
-        f"<tr><th scope=row class=left>{escape(name)}</th><td class=left>{escape(text)}</td></tr>"
-        for name, text in rows
-    )
     return (
-        f"<section><h2>How it was run</h2><table class=wide><tbody>{body}</tbody></table></section>"
+        f"{facts('How it was run', rows)}"
         "<footer>Images: E. Alpaydin, C. Kaynak (1998), Optical Recognition of Handwritten Digits, "
         "UCI Machine Learning Repository, doi 10.24432/C50P49, licensed CC BY 4.0; the test part, "
         "its values unchanged. Pictures drawn with matplotlib.</footer>"

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -20,15 +20,16 @@ import numpy as np
 from .. import _cpu
 from ..cuda import is_emulated
 from .checks import samples_of, size_of
-from .opcheck import CHECKS, EMULATOR_LIMIT, opcheck
+from .opcheck import CHECKS, EMULATOR_LIMIT, KEPT, opcheck
 from .opdb import OpInfo, Sample, op_infos
-from .report import FAILED, KEPT, PASSED, SKIPPED, CheckResult, Failure, Measure, OpReport
+from .report import FAILED, PASSED, SKIPPED, CheckResult, Failure, Measure, OpReport
 
 __all__ = ["GRID", "NOT_RUN", "Campaign", "GridOutcome", "OpOutcome", "Plan", "family_of"]
 
 #: The name of the exact-integer grid among the checks.
 GRID = "grid"
 NOT_RUN = "not run"
+_STATUSES = (PASSED, FAILED, SKIPPED, NOT_RUN)
 #: What comes first of every op.
 FIRST = ("forward", "gradient")
 #: The grid's part of the time, its cases without a limit (or at GRID_SECONDS), and the largest case
@@ -138,7 +139,7 @@ class OpOutcome:
     @property
     def left(self) -> int:
         """How many samples the time did not suffice for."""
-        return len(self.samples) - self.done
+        return len(self.samples) - self.done if set(self.wanted) - {"errors"} else 0
 
     def report(self, plan: Plan) -> OpReport:
         """All of it as opcheck reports an op."""
@@ -275,24 +276,32 @@ class Campaign:
         errors = [e.id for e in info.errors if not plan.samples or e.id in plan.samples]
         rng = np.random.default_rng(plan.seed)
         shuffled = [usable[i] for i in rng.permutation(len(usable))]
+        plainest = _plainest(usable)
         # Plain ones first, then at random; what takes long comes last.
         order = sorted(
             shuffled,
             key=lambda s: (
                 bool(s.tags & {"large", "slow"}),
-                not (s is _plainest(usable)),
+                s is not plainest,
                 size_of(s) > 100_000,
             ),
         )
-        return OpOutcome(
+        wanted = tuple([c for c in plan.checks if c != GRID])
+        nothing = {c: order for c in wanted if c != "errors"} | {"errors": errors}
+        outcome = OpOutcome(
             info=info,
             family=family_of(info),
             dtypes=tuple([d for d in info.dtypes if not plan.dtypes or d in plan.dtypes]),
             samples=order,
             left_out=len(every) - len(usable),
             errors=tuple(errors),
-            wanted=tuple([c for c in plan.checks if c != GRID]),
+            wanted=wanted,
         )
+        for name in wanted:
+            if not nothing[name]:
+                reason = "no error samples" if name == "errors" else "no sample for it"
+                outcome.results[name] = CheckResult(name, SKIPPED, reason)
+        return outcome
 
     # ---- the order of things ----
 
@@ -321,7 +330,7 @@ class Campaign:
         for o in ops:
             if others and o.samples:
                 before.append(Unit(o, others, (o.samples[0],), True))
-            if "errors" in wanted:
+            if "errors" in wanted and o.errors:
                 before.append(Unit(o, ("errors",), o.errors, False))
         behind = [
             Unit(o, on_samples, (o.samples[i],), True)
@@ -375,7 +384,7 @@ class Campaign:
             isa=plan.isa,
             threads=plan.threads,
             checks=unit.checks,
-            samples=list(unit.samples) if unit.samples else 0,
+            samples=list(unit.samples),
             seed=plan.seed,
             raise_exception=False,
         )
@@ -473,6 +482,68 @@ class Campaign:
             or any(o.not_run or o.left for o in self.ops)
             or (self.grid is not None and not self.grid.count)
         )
+
+    @property
+    def verdict(self) -> str:
+        """failed; passed; or nothing: not one comparison was made."""
+        if self.failed:
+            return FAILED
+        return PASSED if self.comparisons else "nothing"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data for JSON: the plan, the counts, every op's report, the grid, the failures.
+
+        An op's entry is `OpReport.to_dict()` with `family`, `samples_of` (how many there are to
+        run), `samples_left_out` (too large for the emulator) and `not_run` (checks).
+        """
+        statuses = [o.status for o in self.ops]
+        grid = self.grid
+        return {
+            "format": 1,
+            "verdict": self.verdict,
+            "complete": self.complete,
+            "interrupted": self.interrupted,
+            "seconds": self.seconds,
+            "plan": {f.name: _listed(getattr(self.plan, f.name)) for f in fields(self.plan)},
+            "emulated": self.plan.device == "cuda" and is_emulated(),
+            "counts": {
+                "ops": len(self.ops),
+                **{f"ops_{s.replace(' ', '_')}": statuses.count(s) for s in _STATUSES},
+                "ops_complete": sum(not (o.not_run or o.left) for o in self.ops),
+                "samples": sum(len(o.samples) for o in self.ops),
+                "samples_run": sum(o.done for o in self.ops),
+                "samples_left_out": sum(o.left_out for o in self.ops),
+                "comparisons": self.comparisons,
+                "failed": self.failed,
+            },
+            "ops": [
+                {
+                    **o.report(self.plan).to_dict(),
+                    "status": o.status,
+                    "family": o.family,
+                    "samples_of": len(o.samples),
+                    "samples_left_out": o.left_out,
+                    "not_run": list(o.not_run),
+                }
+                for o in self.ops
+            ],
+            "grid": None
+            if grid is None
+            else {
+                "cases": grid.cases,
+                "count": grid.count,
+                "failed": grid.failed,
+                "space": grid.space,
+                "seconds": grid.seconds,
+                "failures": [f.to_dict() for f in grid.failures],
+            },
+            "failures": [f.to_dict() for f in self.failures],
+            "without_dtype": self.without_dtype,
+        }
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _plainest(samples: Sequence[Sample]) -> Sample | None:

@@ -283,6 +283,7 @@ class _Checker:
                 device=self.device,
                 isa=isa,
                 threads=threads,
+                seed=self.seed,
             )
         return Failure(info.name, name, sample.id, dtype, self.device, isa, threads, message, words)
 

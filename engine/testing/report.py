@@ -70,6 +70,7 @@ def reproduce_command(
     device: str,
     isa: str | None,
     threads: int | None,
+    seed: int = 0,
 ) -> str:
     """The shell command that repeats one sample of an op of the database."""
     words = ["gradsmith", "validate", "--ops", f"^{op}$", "--sample", sample, "--checks", check]
@@ -78,6 +79,7 @@ def reproduce_command(
         ("--device", device),
         ("--isa", isa),
         ("--threads", threads),
+        ("--seed", seed or None),
     ):
         if value is not None:
             words += [option, str(value)]

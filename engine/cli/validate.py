@@ -1,0 +1,371 @@
+"""Prove on this machine that every op computes what it should: forward, gradients, layouts, bits.
+
+Exit status: 0 nothing failed; 1 something failed, or nothing could be checked; 2 wrong arguments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import CommandError
+from .packages import OPTIONAL, found
+from .progress import LiveChecks, NoChecks, PlainChecks, live_terminal
+
+if TYPE_CHECKING:
+    from ..testing.campaign import Campaign, Plan
+
+__all__ = ["SUMMARY", "add_arguments", "run", "summary"]
+
+SUMMARY = "check every op on this machine: errors, gradients, layouts, same bits"
+BUDGET = 120.0
+#: So many names are printed; the files have all.
+SHOWN = 12
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (value >= 0 and math.isfinite(value)):
+        raise argparse.ArgumentTypeError(f"must be a number of seconds >= 0; got {text!r}")
+    return value
+
+
+def _whole(low: int, high: int) -> Any:
+    def convert(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(
+                f"must be a whole number from {low} to {high}; got {text!r}"
+            )
+        return value
+
+    return convert
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple([word for word in text.split(",") if word])
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `gradsmith validate`."""
+    add = parser.add_argument
+    add("--ops", default="", metavar="REGEX", help="ops in whose name this is found; default: all")
+    add(
+        "--device",
+        choices=("cpu", "cuda"),
+        default="cpu",
+        help="cuda: the GPU; where there is none, the same kernels in the emulator on the CPU",
+    )
+    add("--dtype", type=_words, default=(), metavar="DTYPE", help="one or several: a,b")
+    add("--isa", metavar="ISA", help="build of the CPU kernels; default: the one in use")
+    add("--threads", type=_whole(1, 1024), metavar="N", help="of the CPU kernels")
+    add("--checks", type=_words, default=(), metavar="CHECK", help="one or several: a,b")
+    add(
+        "--budget",
+        type=_seconds,
+        metavar="SECONDS",
+        help=f"how long; 0: everything; default {BUDGET:g}, with --sample 0",
+    )
+    add("--sample", action="append", default=[], metavar="ID", help="this sample alone")
+    add("--seed", type=_whole(0, 2**31 - 1), default=0, metavar="N", help="default 0")
+    add("--json", metavar="FILE", help="the results as JSON; -: print them and nothing else")
+    add("--html", type=Path, metavar="FILE", help="the results as a page")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check the ops; returns the exit status."""
+    quiet = options.json == "-"
+    for name, path in (("--json", options.json), ("--html", options.html)):
+        if path is not None and str(path) != "-":
+            _writable(name, Path(path))
+    with _device(options.device):
+        campaign = _campaign(options)
+        here = _machine(options)
+        if not quiet:
+            print(_head(campaign, here), flush=True)
+        progress = _progress(quiet)
+        progress.started(campaign)
+        try:
+            campaign.run(progress.ran)
+        finally:
+            progress.close()
+        data = {**campaign.to_dict(), "machine": here}
+    _write(options, data)
+    if not quiet:
+        print("\n".join(summary(data)))
+        for path in (options.json, options.html):
+            if path is not None:
+                print(f"written: {path}")
+    if data["interrupted"]:
+        return 130
+    return 0 if data["verdict"] == "passed" else 1
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    """The options as a plan; the wrong ones are refused."""
+    from ..backends import cpu
+    from ..testing import CHECKS
+    from ..testing.campaign import GRID, Plan
+    from ..testing.opdb import op_infos
+
+    known = (*CHECKS, GRID)
+    for name in options.checks:
+        if name not in known:
+            raise CommandError(f"--checks: must be of {', '.join(known)}; got {name!r}", status=2)
+    dtypes = dict.fromkeys(d for info in op_infos() for d in info.dtypes)
+    for name in options.dtype:
+        if name not in dtypes:
+            raise CommandError(f"--dtype: must be of {', '.join(dtypes)}; got {name!r}", status=2)
+    if options.device != "cpu" and (options.isa is not None or options.threads is not None):
+        raise CommandError("--isa and --threads are of the CPU kernels: --device cpu", status=2)
+    if options.isa is not None and options.isa not in cpu.isas():
+        raise CommandError(
+            f"--isa: this processor runs {', '.join(cpu.isas())}; got {options.isa!r}", status=2
+        )
+    budget = options.budget
+    if budget is None:
+        budget = 0.0 if options.sample else BUDGET
+    return Plan(
+        ops=options.ops,
+        device=options.device,
+        dtypes=options.dtype,
+        isa=options.isa,
+        threads=options.threads,
+        checks=tuple([c for c in known if c in options.checks]) if options.checks else known,
+        samples=tuple(options.sample),
+        budget=budget,
+        seed=options.seed,
+    )
+
+
+def _campaign(options: argparse.Namespace) -> Campaign:
+    from ..testing.campaign import Campaign
+
+    try:
+        return Campaign(_plan(options))
+    except re.error as error:
+        raise CommandError(
+            f"--ops: {options.ops!r} is no regular expression: {error}", status=2
+        ) from None
+    except ValueError as error:
+        raise CommandError(str(error), status=2) from None
+
+
+@contextmanager
+def _device(device: str) -> Iterator[None]:
+    """With the emulator, if cuda is asked for and there is no GPU."""
+    from .. import cuda
+
+    if device == "cpu" or cuda.is_available():
+        yield
+        return
+    compiler = os.environ.get("CXX", "g++")
+    if shutil.which(compiler) is None:
+        raise CommandError(
+            f"--device cuda: there is no GPU that gradsmith can use, and the emulator needs a C++ "
+            f"compiler; {compiler} was not found"
+        )
+    cuda.use_emulator()
+    try:
+        yield
+    finally:
+        cuda.use_emulator(False)
+
+
+def _machine(options: argparse.Namespace) -> dict[str, Any]:
+    """Where it runs, and what runs it."""
+    from .info import collect, machine
+
+    facts, here = collect(), asdict(machine(options.device))
+    if options.isa is not None:
+        here["isa"] = options.isa
+    if options.threads is not None:
+        here["threads"] = options.threads
+    return {
+        **here,
+        "isas": facts["isa"]["available"],
+        "python": facts["python"],
+        "numpy": facts["numpy"],
+        "system": facts["system"],
+    }
+
+
+def _writable(name: str, path: Path) -> None:
+    """Refuses a file that cannot be made: before the work, not after."""
+    if path.is_dir():
+        raise CommandError(f"{name}: must be a file; {path} is a folder", status=2)
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise CommandError(f"{name}: the folder {folder} does not exist", status=2)
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise CommandError(f"{name}: {path} cannot be written: permission denied", status=2)
+
+
+def _write(options: argparse.Namespace, data: dict[str, Any]) -> None:
+    try:
+        if options.json is not None:
+            text = json.dumps(data, allow_nan=False)
+            if options.json == "-":
+                print(text)
+            else:
+                Path(options.json).write_text(text + "\n", encoding="utf-8")
+        if options.html is not None:
+            from .validate_page import render
+
+            options.html.write_text(render(data), encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"the results could not be written: {error}") from error
+
+
+def _progress(quiet: bool) -> NoChecks:
+    """How the work is shown here."""
+    if quiet:
+        return NoChecks()
+    if not live_terminal() or found(OPTIONAL[0]) is None:
+        return PlainChecks()
+    return LiveChecks()
+
+
+# ---- in words ----
+
+
+def _head(campaign: Campaign, here: dict[str, Any]) -> str:
+    plan = campaign.plan
+    samples = sum(len(o.samples) for o in campaign.ops)
+    time = f"{plan.budget:g} s" if plan.budget else "no limit of time"
+    return (
+        f"gradsmith {here['version']}: {len(campaign.ops)} ops, {samples:,} samples on "
+        f"{here['device']}\n{here['cpu']}, ISA {here['isa']}, {here['threads']} threads; "
+        f"{time}, seed {plan.seed}\n"
+    )
+
+
+def summary(data: dict[str, Any]) -> list[str]:
+    """The results as lines for the terminal."""
+    counts, grid = data["counts"], data["grid"]
+    lines = ["", *_table(data)]
+    if grid is not None:
+        lines.append(
+            f"\nexact-integer grid: {grid['count']:,} of {grid['space']:.2g} cases in "
+            f"{len(grid['cases'])} families, {grid['failed']} failed"
+        )
+    if data["failures"]:
+        shown = len(data["failures"])
+        of = f" (the first {shown} of {counts['failed']})" if shown < counts["failed"] else ""
+        lines.append(f"\nfailures{of}:")
+        for f in data["failures"]:
+            lines.append(
+                f"  {f['op']}: {f['check']} [{f['sample']}] {f['dtype']}: {f['message']}\n"
+                f"      {f['reproduce']}"
+            )
+    lines += _left(data)
+    lines.append("\n" + verdict(data))
+    return lines
+
+
+def _table(data: dict[str, Any]) -> list[str]:
+    """How many ops passed each check."""
+    rows = by_check(data)
+    lines = [
+        f"{'check':<10} {'passed':>7} {'failed':>7} {'skipped':>8} {'not run':>8} "
+        f"{'comparisons':>12}   worst"
+    ]
+    for name, row in rows.items():
+        lines.append(
+            f"{name:<10} {row['passed']:>7} {row['failed']:>7} {row['skipped']:>8} "
+            f"{row['not run']:>8} {row['count']:>12,}   {row['worst']}".rstrip()
+        )
+    return lines
+
+
+def by_check(data: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """For each check how many ops passed, failed, were skipped or not reached, and the worst."""
+    rows: dict[str, dict[str, Any]] = {}
+    for op in data["ops"]:
+        for c in op["checks"]:
+            row = rows.setdefault(
+                c["check"],
+                {"passed": 0, "failed": 0, "skipped": 0, "not run": 0, "count": 0, "worst": "",
+                 "seconds": 0.0, "_used": -1.0, "_slope": math.inf},
+            )  # fmt: skip
+            row[c["status"]] += 1
+            row["count"] += c["count"]
+            row["seconds"] += c["seconds"]
+            if c["check"] in ("forward", "precision", "isas") and c["used"] is not None:
+                used = float(c["used"])
+                if not used <= row["_used"]:
+                    row["_used"] = used
+                    row["worst"] = f"{100 * used:.0f} % of the tolerance ({op['op']})"
+            if c["check"] == "gradient" and c["slope"] is not None:
+                slope = float(c["slope"])
+                if not slope >= row["_slope"]:
+                    row["_slope"] = slope
+                    row["worst"] = f"slope {slope:.2f} ({op['op']})"
+    return rows
+
+
+def names(found: Sequence[str], most: int = SHOWN) -> str:
+    """The first of some names, and how many more."""
+    more = f" and {len(found) - most} more" if len(found) > most else ""
+    return ", ".join(found[:most]) + more
+
+
+def _left(data: dict[str, Any]) -> list[str]:
+    """What was not run, and why."""
+    counts, ops = data["counts"], data["ops"]
+    lines = []
+    never = [op["op"] for op in ops if op["status"] == "not run"]
+    partly = [op for op in ops if op["not_run"] and op["status"] != "not run"]
+    missing = counts["samples"] - counts["samples_run"]
+    if never:
+        lines.append(f"  {len(never)} ops not at all: {names(never)}")
+    if partly:
+        some = [f"{op['op']} ({len(op['not_run'])})" for op in partly]
+        lines.append(f"  {len(partly)} ops without some of their checks: {names(some)}")
+    if missing and not data["complete"]:
+        lines.append(f"  {missing:,} of {counts['samples']:,} samples")
+    if data["grid"] is not None and not data["grid"]["count"]:
+        lines.append("  the exact-integer grid")
+    if lines:
+        why = "stopped by Ctrl-C" if data["interrupted"] else "the budget was over"
+        lines.insert(0, f"\nnot run, as {why} (--budget 0 runs everything):")
+    if counts["samples_left_out"]:
+        lines.append(f"\n{counts['samples_left_out']} samples are too large for the emulator")
+    if data["without_dtype"]:
+        lines.append(
+            f"\nnot run in {', '.join(data['plan']['dtypes'])}: {names(data['without_dtype'])}"
+        )
+    return lines
+
+
+def verdict(data: dict[str, Any]) -> str:
+    """The result in one sentence."""
+    counts = data["counts"]
+    what = (
+        f"{counts['comparisons']:,} comparisons, {counts['ops_passed']} ops passed, "
+        f"{counts['ops_failed']} failed, in {data['seconds']:.1f} s"
+    )
+    if data["verdict"] == "nothing":
+        return "NOTHING WAS CHECKED: no sample is meant, or all that is meant was skipped"
+    if data["verdict"] == "failed":
+        return f"FAILED: {what}"
+    if data["complete"]:
+        return f"PASSED, everything: {what}"
+    return (
+        f"PASSED what was run: {what}; {counts['samples_run']:,} of {counts['samples']:,} samples"
+    )
