@@ -11,6 +11,7 @@ import math
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -30,6 +31,8 @@ SUMMARY = "check every op on this machine: errors, gradients, layouts, same bits
 BUDGET = 120.0
 #: So many names are printed; the files have all.
 SHOWN = 12
+#: The CUDA kernels of so few ops are compiled when they are met, those of more before the budget.
+FEW = 20
 
 
 def _seconds(text: str) -> float:
@@ -98,6 +101,8 @@ def run(options: argparse.Namespace) -> int:
         here = _machine(options)
         if not quiet:
             print(_head(campaign, here), flush=True)
+        if options.device == "cuda" and len(campaign.ops) > FEW:
+            _prepare(quiet)
         progress = _progress(quiet)
         progress.started(campaign)
         try:
@@ -187,6 +192,21 @@ def _device(device: str) -> Iterator[None]:
         cuda.use_emulator(False)
 
 
+def _prepare(quiet: bool) -> None:
+    """Compile the CUDA kernels before the time runs; the cache has them from then on."""
+    from ..testing.campaign import prepare
+
+    began, said = time.perf_counter(), [0]
+
+    def report(done: int, total: int) -> None:
+        quarter = 4 * done // total
+        if not quiet and time.perf_counter() - began > 1 and quarter > said[0]:
+            said[0] = quarter
+            print(f"compiling the CUDA kernels (kept for later): {done} of {total}", flush=True)
+
+    prepare(report)
+
+
 def _machine(options: argparse.Namespace) -> dict[str, Any]:
     """Where it runs, and what runs it."""
     from .info import collect, machine
@@ -244,13 +264,19 @@ def _progress(quiet: bool) -> NoChecks:
 # ---- in words ----
 
 
+def several(count: int, what: str) -> str:
+    """`1 op`, `2 ops`."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def _head(campaign: Campaign, here: dict[str, Any]) -> str:
     plan = campaign.plan
     samples = sum(len(o.samples) for o in campaign.ops)
     time = f"{plan.budget:g} s" if plan.budget else "no limit of time"
     return (
-        f"gradsmith {here['version']}: {len(campaign.ops)} ops, {samples:,} samples on "
-        f"{here['device']}\n{here['cpu']}, ISA {here['isa']}, {here['threads']} threads; "
+        f"gradsmith {here['version']}: {several(len(campaign.ops), 'op')}, "
+        f"{several(samples, 'sample')} on {here['device']}\n"
+        f"{here['cpu']}, ISA {here['isa']}, {several(here['threads'], 'thread')}; "
         f"{time}, seed {plan.seed}\n"
     )
 
@@ -281,6 +307,8 @@ def summary(data: dict[str, Any]) -> list[str]:
 def _table(data: dict[str, Any]) -> list[str]:
     """How many ops passed each check."""
     rows = by_check(data)
+    if not rows:
+        return []
     lines = [
         f"{'check':<10} {'passed':>7} {'failed':>7} {'skipped':>8} {'not run':>8} "
         f"{'comparisons':>12}   worst"

@@ -22,12 +22,12 @@ CSS = """
 main { max-width: 1320px; }
 .verdict { font-size: 17px; font-weight: 650; } .verdict.bad { color: var(--bad); }
 .verdict.good { color: var(--good); }
-td.left, th.left { overflow-wrap: anywhere; }
 td.none { color: #a3abb8; }
 .checks td { padding-right: 0; text-align: center; } .checks th { padding-right: 0; }
 .checks td.number, .checks th.number { text-align: right; padding-right: 14px;
   white-space: nowrap; }
 .checks td.left, .checks th.left { text-align: left; padding-right: 10px; }
+.checks td.status { white-space: nowrap; }
 .checks th { font-size: 12px; font-weight: 600; text-align: center; vertical-align: bottom;
   line-height: 1.25; padding-left: 3px; padding-right: 3px; }
 .checks td.name small { color: var(--soft); display: block; line-height: 1.2; }
@@ -292,8 +292,9 @@ def _row(op: dict[str, Any]) -> str:
     return (
         f'<tr{" class=bad" if op["status"] == "failed" else ""} data-text="{escape(text)}" '
         f'data-kind="{" ".join(kinds)}"><td class="left name"><code>{escape(op["op"])}</code>'
-        f'<small>{escape(op["family"])}</small></td><td class="left '
-        f'{op["status"].split()[0]}">{op["status"]}</td>{numbers}{marks}</tr>'
+        f"<small>{escape(op['family'])}</small></td>"
+        f'<td class="left status {op["status"].split()[0]}">{op["status"]}</td>'
+        f"{numbers}{marks}</tr>"
     )
 
 

@@ -9,9 +9,11 @@ family lie as far apart as they can. So whatever the budget, what was run is spr
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -24,7 +26,16 @@ from .opcheck import CHECKS, EMULATOR_LIMIT, KEPT, opcheck
 from .opdb import OpInfo, Sample, op_infos
 from .report import FAILED, PASSED, SKIPPED, CheckResult, Failure, Measure, OpReport
 
-__all__ = ["GRID", "NOT_RUN", "Campaign", "GridOutcome", "OpOutcome", "Plan", "family_of"]
+__all__ = [
+    "GRID",
+    "NOT_RUN",
+    "Campaign",
+    "GridOutcome",
+    "OpOutcome",
+    "Plan",
+    "family_of",
+    "prepare",
+]
 
 #: The name of the exact-integer grid among the checks.
 GRID = "grid"
@@ -200,6 +211,31 @@ class GridOutcome:
         return sum(self.cases.values())
 
 
+def prepare(report: Callable[[int, int], None] | None = None) -> None:
+    """Compiles every CUDA kernel for the device in use, or finds it in the cache.
+
+    Args:
+        report: called with (how many source files are ready, how many there are) behind each.
+    """
+    from ..kernels import table
+    from ..kernels.cuda import launch
+    from ..kernels.cuda.emulator import build
+
+    table("cuda")
+
+    def one(module: launch.Module) -> None:
+        if is_emulated():  # the compiler is a process of its own: as many as there are processors
+            build.kernel_library(module.source, module.names, module.defines)
+        else:
+            module.load(module.names[0])
+
+    found = list(launch.modules)
+    with ThreadPoolExecutor(max(1, os.cpu_count() or 1)) as pool:
+        for done, _ in enumerate(pool.map(one, found), start=1):
+            if report is not None:
+                report(done, len(found))
+
+
 @dataclass(frozen=True)
 class Unit:
     """One op's sample (or refusals), and the checks to run on it."""
@@ -242,7 +278,7 @@ class Campaign:
         found = [i for i in found if i.name not in self.without_dtype]
         if self.without_dtype and not found:
             raise ValueError(f"none of these ops runs in {', '.join(plan.dtypes)}")
-        self.ops = [self._outcome(i) for i in found]
+        self.ops = [self._outcome(i) for i in found] if set(plan.checks) - {GRID} else []
         if plan.samples:
             self.ops = [o for o in self.ops if o.samples or o.errors]
             if not self.ops:
@@ -301,6 +337,8 @@ class Campaign:
             if not nothing[name]:
                 reason = "no error samples" if name == "errors" else "no sample for it"
                 outcome.results[name] = CheckResult(name, SKIPPED, reason)
+            elif plan.device != "cpu" and name in ("threads", "isas"):
+                outcome.results[name] = CheckResult(name, SKIPPED, "a property of the CPU kernels")
         return outcome
 
     # ---- the order of things ----
@@ -353,7 +391,7 @@ class Campaign:
         """
         self._began = time.perf_counter()
         before, behind = self.units()
-        self._work = {"all": len(before) + len(behind) + 1, "done": 0}
+        self._work = {"all": len(before) + len(behind) + bool(self.grid), "done": 0}
         share = GRID_SHARE * self.plan.budget if self.grid else 0.0
         try:
             self._run(before, share, progress)
@@ -419,6 +457,8 @@ class Campaign:
             if progress is not None and (result.failed or grid.count % 100 == 0):
                 progress(self, GRID, None)
         self._work["done"] += 1
+        if progress is not None:
+            progress(self, GRID, None)
 
     def _cases(self, family: Any, largest: int | None) -> Iterator[int]:
         """Indices of a family, in the order that the seed says."""
