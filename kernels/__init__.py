@@ -141,6 +141,11 @@ KERNELS: dict[str, tuple[str, str]] = {
     "nonzero_count": ("x", "count"),
     "nonzero": ("x out_shape", "indices"),  # (count, x.ndim), in C order
     "triangle": ("x diagonal upper", "y"),  # columns >= row + diagonal (upper), or <=; else 0
+    # embedding_bag: bag b is index[offsets[b] : offsets[b + 1]] but `skip`; sums, or means, of
+    # factor times the rows of weight; bag_dot: grad_y[b] . weight[index[j]] for each place j
+    "bag_sum": ("weight index offsets factor? skip mean out_shape", "y"),
+    "bag_sum_bwd": ("grad_y index offsets factor? skip mean weight_shape", "grad_weight"),
+    "bag_dot": ("grad_y weight index offsets skip out_shape", "y"),
     # pad: the last dims, by mode 1 mirrored, 2 the edge repeated, 3 going round
     "pad": ("x before mode out_shape", "y"),
     "pad_bwd": ("grad_y before mode x_shape", "grad_x"),
@@ -220,6 +225,10 @@ KERNELS: dict[str, tuple[str, str]] = {
     "uniform": ("shape low high seed offset dtype", "y"),
     "normal": ("shape mean std seed offset dtype", "y"),
     "bernoulli": ("p seed offset", "y"),  # 1 with probability p, else 0
+    "permutation": (
+        "shape seed offset",
+        "y",
+    ),  # of 0 to n - 1, int64; any counters up to offset + n
     "randint": ("shape low high seed offset", "y"),  # int64 in [low, high)
     # recurrent: one layer in one direction. Time steps lie one after another, step t being the
     # first batch_sizes[t] rows of the batch (int64, on the host, never growing); x and y are (rows

@@ -133,6 +133,7 @@ def test_the_same_numbers_on_both_devices(cuda: str) -> None:
                 gs.randint(3, (5,), dtype=gs.float32, device=device),
                 gs.randint_like(gs.zeros(3, device=device), 2, 8),
                 gs.randperm(11, device=device),
+                gs.randperm(1500, device=device),
                 gs.normal(gs.ones(5, device=device), 2.0),
                 gs.zeros(5, device=device).bernoulli_(0.5),
                 gs.zeros(5, device=device).random_(3, 9),
@@ -159,8 +160,16 @@ def test_distributions() -> None:
     assert abs(z.mean() - 3) < 0.03 and abs(z.std() - 2) < 0.03
     z = gs.normal(gs.zeros(n), gs.full((n,), 3.0)).numpy()
     assert abs(z.std() - 3) < 0.05
-    p = gs.randperm(1000).numpy()
-    assert np.array_equal(np.sort(p), np.arange(1000)) and not np.array_equal(p, np.arange(1000))
+    for n in (0, 1, 2, 512, 513, 40000):
+        assert np.array_equal(np.sort(gs.randperm(n).numpy()), np.arange(n))
+    # Every element is as often at every place: chi-squared of 7 x 7 counts, 36 degrees of freedom.
+    orders = np.stack([gs.randperm(7).numpy() for _ in range(5000)])
+    places = np.stack([np.bincount(column, minlength=7) for column in orders.T])
+    assert ((places - 5000 / 7) ** 2).sum() / (5000 / 7) < 90
+    # Where 20000 elements go, by tenths.
+    p = gs.randperm(20000).numpy()
+    table = np.histogram2d(np.arange(20000), p, 10)[0]
+    assert ((table - 200) ** 2).sum() / 200 < 150
     assert gs.zeros(1000, dtype=gs.int64).random_().numpy().max() > 2**60
     assert gs.zeros(1000).random_().numpy().max() <= 2**24
 

@@ -5,15 +5,86 @@ from __future__ import annotations
 from typing import Any
 
 from ..autograd.dispatch import apply
+from ..autograd.op import op
+from ..dtype import float32, float64
 from ..tensor import Tensor
-from . import creation, shapes
+from . import creation, ranges, shapes
 from .embedding import _limit_norms, embedding_
 from .index import index_sum_, index_tensor, take_
 from .operands import need_tensors, own_index_errors
+from .view import cat
 
 __all__ = ["embedding_bag"]
 
 _MODES = ("sum", "mean", "max")
+
+
+@op(
+    inputs="weight index offsets factor?",
+    kernel="bag_sum",
+    formula="y[b] = sum or mean over bag b of factor[j] weight[index[j]]",
+)
+def bag_sum_(k, weight, index, offsets, factor, skip, mean, out_shape):
+    y = k.bag_sum(weight, index, offsets, factor, skip, mean, out_shape)
+    return y, (weight, index, offsets, factor)
+
+
+@bag_sum_.gradient
+def _(k, saved, grad_y, need, skip, mean, out_shape):
+    weight, index, offsets, factor = saved
+    shape = tuple(weight.shape)
+    return (
+        k.bag_sum_bwd(grad_y, index, offsets, factor, skip, mean, shape) if need[0] else None,
+        None,
+        None,
+        k.bag_dot(grad_y, weight, index, offsets, skip, index.shape) if need[3] else None,
+    )
+
+
+@op(
+    inputs="grad_y index offsets factor?",
+    kernel="bag_sum_bwd",
+    formula="grad_weight[v] = sum over index[j] = v of factor[j] grad_y[b]",
+)
+def bag_sum_bwd_(k, grad_y, index, offsets, factor, skip, mean, weight_shape):
+    y = k.bag_sum_bwd(grad_y, index, offsets, factor, skip, mean, weight_shape)
+    return y, (grad_y, index, offsets, factor)
+
+
+@bag_sum_bwd_.gradient
+def _(k, saved, grad, need, skip, mean, weight_shape):
+    grad_y, index, offsets, factor = saved
+    shape = tuple(grad_y.shape)
+    return (
+        k.bag_sum(grad, index, offsets, factor, skip, mean, shape) if need[0] else None,
+        None,
+        None,
+        k.bag_dot(grad_y, grad, index, offsets, skip, index.shape) if need[3] else None,
+    )
+
+
+@op(
+    inputs="grad_y weight index offsets",
+    kernel="bag_dot",
+    formula="y[j] = grad_y[b] . weight[index[j]] for j of bag b",
+)
+def bag_dot_(k, grad_y, weight, index, offsets, skip, out_shape):
+    return k.bag_dot(grad_y, weight, index, offsets, skip, out_shape), (
+        *(grad_y, weight),
+        *(index, offsets),
+    )
+
+
+@bag_dot_.gradient
+def _(k, saved, grad, need, skip, out_shape):
+    grad_y, weight, index, offsets = saved
+    per_bag, rows = tuple(grad_y.shape), tuple(weight.shape)
+    return (
+        k.bag_sum(weight, index, offsets, grad, skip, False, per_bag) if need[0] else None,
+        k.bag_sum_bwd(grad_y, index, offsets, grad, skip, False, rows) if need[1] else None,
+        None,
+        None,
+    )
 
 
 @own_index_errors
@@ -73,7 +144,9 @@ def embedding_bag(
         raise RuntimeError("embedding_bag: scale_grad_by_freq does not go with mode='max'")
     if len(weight._data.shape) != 2:
         raise RuntimeError(f"embedding_bag: weight must have 2 dims; got {tuple(weight.shape)}")
-    sizes = _bags(shape, offsets, include_last_offset)
+    fused = mode != "max" and not scale_grad_by_freq and weight.dtype in (float32, float64)
+    edges = _edges(shape, offsets, include_last_offset, weight.device) if fused else None
+    sizes = _bags(shape, offsets, include_last_offset) if edges is None else []
     rows, width = weight._data.shape
     skip = -1
     if padding_idx is not None:
@@ -87,6 +160,15 @@ def embedding_bag(
     if max_norm is not None:
         _limit_norms(weight, flat, float(max_norm), norm_type)
     n = flat.numel()
+    if edges is not None:
+        factor = per_sample_weights
+        factor = factor.reshape((n,)) if factor is not None and len(shape) == 2 else factor
+        options = (skip, mode == "mean", (edges._data.shape[0] - 1, width))
+        try:
+            return apply(bag_sum_, (weight, flat, edges, factor), options)
+        except (RuntimeError, IndexError):
+            _bags(shape, offsets, include_last_offset)  # words what is wrong with the offsets
+            raise
     if n == 0:
         return weight[:0].sum() + creation.zeros(
             len(sizes), width, dtype=weight.dtype, device=weight.device
@@ -115,6 +197,28 @@ def embedding_bag(
     else:
         counts = _sums(kept.reshape((n, 1)), sizes, bags).clamp(min=1.0)
     return total / counts.reshape((len(sizes), 1))
+
+
+def _edges(
+    shape: tuple[int, ...], offsets: Tensor | None, last: bool, device: Any
+) -> Tensor | None:
+    """Where each bag begins, and where the last one ends; None: _bags says what is wrong."""
+    if len(shape) == 2:
+        if offsets is not None:
+            return None
+        n = shape[1]
+        if not n:
+            return creation.zeros(shape[0] + 1, dtype=creation.int64, device=device)
+        return ranges.arange(0, shape[0] * n + 1, n, device=device)
+    if len(shape) != 1 or offsets is None:
+        return None
+    begins = index_tensor("embedding_bag", offsets, "offsets")
+    if len(begins._data.shape) != 1 or not begins._data.shape[0]:
+        return None
+    if last:
+        return begins
+    end = creation.full((1,), shape[0], dtype=creation.int64, device=device)
+    return cat((begins, end))
 
 
 def _bags(shape: tuple[int, ...], offsets: Tensor | None, last: bool) -> list[int]:

@@ -316,6 +316,8 @@ def randperm(
 ) -> Tensor:
     """The whole numbers from 0 to n - 1 in random order, the same on every device.
 
+    Each order is as probable as the others, to 2^-64 a number: buckets are drawn, then shuffled.
+
     Args:
         n: how many.
         generator: default: the default generator.
@@ -323,11 +325,14 @@ def randperm(
 
     Raises:
         RuntimeError: n < 0.
+
+    Source: Rao 1961; Sandelius 1962; Fisher & Yates 1938.
     """
-    (n,) = creation.size_of("randperm", (n,))
-    seed, offset = (generator or default_generator).reserve(2 * n)
-    stream = np.random.Generator(np.random.Philox(key=seed, counter=offset))
-    return creation.from_numpy(stream.permutation(n)).to(dtype=dtype or int64, device=device)
+    shape = creation.size_of("randperm", (n,))
+    seed, offset = (generator or default_generator).reserve(2 * shape[0] + 4)
+    k = creation.device_table(device)
+    y = call("randperm", k.permutation, (), shape, seed, offset)
+    return Tensor._make(y).to(dtype or int64)
 
 
 @method("multinomial")

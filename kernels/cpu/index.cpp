@@ -14,6 +14,7 @@
 // Cost: reads the index once, each row that it names once.
 // Limits: an index out of range answers kIndex and changes nothing.
 #include "lists/index.h"
+#include "indices.h"
 #include "strided.h"
 
 namespace gradsmith {
@@ -34,29 +35,6 @@ Along along(int ndim, const int64_t* shape, int64_t dim) {
     (d < dim ? a.outer : d == dim ? a.extent : a.inner) *= shape[d];
   }
   return a;
-}
-
-const int64_t* as_index(const Array& array) { return reinterpret_cast<const int64_t*>(array.data); }
-
-// Whether all indices lie in [0, limit); the first that does not, otherwise.
-Status check_indices(const Array& indices, int64_t limit) {
-  const int64_t* const p = as_index(indices);
-  bool good = true;
-  parallel_for(indices.size, kBlock, [&](int64_t begin, int64_t end) {
-    IVec<double> bad{};
-    int64_t i = begin;
-    for (; i + kLanes<double> <= end; i += kLanes<double>) {
-      const IVec<double> v = bit_cast<IVec<double>>(load<int64_t>(p + i));
-      bad |= (v < 0) | (v >= limit);
-    }
-    bool seen = any_lane<double>(bad);
-    for (; i < end; ++i) seen = seen || p[i] < 0 || p[i] >= limit;
-    if (seen) __atomic_store_n(&good, false, __ATOMIC_RELAXED);
-  });
-  if (good) return kDone;
-  for (int64_t i = 0;; ++i) {
-    if (p[i] < 0 || p[i] >= limit) return {Code::kIndex, {p[i], limit}};
-  }
 }
 
 // body(T{}) for the unsigned integer of an element's size.

@@ -12,6 +12,7 @@
 #include "lists/conv.h"
 #include "lists/copy.h"
 #include "lists/elementwise.h"
+#include "lists/embedding_bag.h"
 #include "lists/index.h"
 #include "lists/interpolate.h"
 #include "lists/loss.h"
@@ -42,6 +43,7 @@ namespace gradsmith {
   GS_ARITHMETIC_KERNELS(X) \
   GS_REDUCE_KERNELS(X) \
   GS_INDEX_KERNELS(X) \
+  GS_EMBEDDING_BAG_KERNELS(X) \
   GS_PAD_KERNELS(X) \
   GS_SORT_KERNELS(X) \
   GS_SCAN_KERNELS(X) \

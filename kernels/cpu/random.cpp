@@ -1,4 +1,4 @@
-// Random kernels: dropout uniform normal bernoulli randint.
+// Random kernels: dropout uniform normal bernoulli randint permutation.
 //
 // Generator: Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2,
 //   3", SC 2011). Every device must give the same numbers; this is the recipe:
@@ -24,8 +24,15 @@
 //   bernoulli: u as dropout's; 1 where u < p, in float64, else 0.
 //   randint: n = offset + i / 2, words a = w[2 * (i % 2)] and b the one after it; low + the upper 64
 //     bits of the 128-bit product of (b * 2^32 + a) and high - low.
+//   permutation of n: bits = 0 for n <= 512, else the least (12 at most) with n / 2^bits <= 256. Place i
+//     goes to bucket word >> (32 - bits), n = offset + i / 4, word w[i % 4]; the buckets one after another,
+//     each in the order of i. Then within a bucket that begins at s, for p = s + 1, s + 2, ..: y[p] and
+//     y[s + r] change places, r = the upper 64 bits of the product of p - s + 1 and b * 2^32 + a, of
+//     the counter offset + (n + 3) / 4 + p / 2, a = w[2 * (p % 2)] (Rao 1961, Sandelius 1962, then Fisher &
+//     Yates): uniform but for r's 2^-64.
 // Split: a block is kBlock elements. Working set: kBatch counters' words (4 KB).
-// Cost: about 10 rounds of 2 multiplications a 4 words; uniform writes y once.
+// Cost: about 10 rounds of 2 multiplications a 4 words; uniform writes y once; permutation writes y
+//   twice, a bucket of it staying in cache the second time.
 #include "lists/random.h"
 #include "philox.h"
 #include "rows.h"
@@ -201,7 +208,95 @@ void normal_typed(const RandomArgs& args) {
   });
 }
 
+// ---- permutation ----
+
+constexpr int64_t kOneBucket = 512, kBucket = 256;
+constexpr int kMostBits = 12;
+
+int bucket_bits(int64_t n) {
+  int bits = 0;
+  while (n > kOneBucket && bits < kMostBits && (n >> bits) > kBucket) ++bits;
+  return bits;
+}
+
+// Shuffles y[s .. s + n); `base`: the counter of position 0.
+void shuffle_bucket(int64_t* y, int64_t s, int64_t n, uint64_t seed, uint64_t base) {
+  uint32_t words[4 * kBatch];
+  const int64_t end = s + n;
+  for (int64_t first = s / 2 * 2; first < end; first += 2 * kBatch) {
+    const int64_t last = min64(first + 2 * kBatch, end);
+    philox(seed, base + static_cast<uint64_t>(first / 2), words, (last - first + 1) / 2);
+    for (int64_t p = max64(first, s + 1); p < last; ++p) {
+      const uint32_t* const w = words + 2 * (p - first);
+      const uint64_t word = static_cast<uint64_t>(w[1]) << 32 | w[0];
+      const auto product = static_cast<unsigned __int128>(word) * static_cast<uint64_t>(p - s + 1);
+      const int64_t r = s + static_cast<int64_t>(product >> 64), kept = y[p];
+      y[p] = y[r];
+      y[r] = kept;
+    }
+  }
+}
+
 }  // namespace
+
+Status permutation(const PermutationArgs& args) {
+  const int64_t n = args.y.size;
+  int64_t* const y = reinterpret_cast<int64_t*>(args.y.data);
+  const int bits = bucket_bits(n);
+  const uint64_t base = args.offset + (static_cast<uint64_t>(n) + 3) / 4;
+  if (bits == 0) {
+    for (int64_t i = 0; i < n; ++i) y[i] = i;
+    if (n) shuffle_bucket(y, 0, n, args.seed, base);
+    return kDone;
+  }
+  // Where each block's elements of each bucket begin: counted, then added up bucket by bucket.
+  const int64_t buckets = int64_t{1} << bits;
+  const int64_t block = max64(kBlock, 16 * buckets), blocks = (n + block - 1) / block;
+  const auto count_bytes = static_cast<size_t>(blocks * buckets + 1) * sizeof(int64_t);
+  const auto digit_bytes = static_cast<size_t>(n) * sizeof(uint16_t);
+  int64_t* const counts = static_cast<int64_t*>(allocate(count_bytes));
+  uint16_t* const digits = static_cast<uint16_t*>(allocate(digit_bytes));
+  if (counts && digits) {
+    parallel_for(n, block, [&](int64_t begin, int64_t end) {
+      int64_t* const count = counts + begin / block * buckets;
+      __builtin_memset(count, 0, static_cast<size_t>(buckets) * sizeof(int64_t));
+      for_batches(args.seed, args.offset, begin, end, 4,
+                  [&](const uint32_t* words, int64_t at, int64_t m) {
+                    for (int64_t i = 0; i < m; ++i) {
+                      const auto digit = static_cast<uint16_t>(words[i] >> (32 - bits));
+                      digits[at + i] = digit;
+                      ++count[digit];
+                    }
+                  });
+    });
+    int64_t before = 0;
+    for (int64_t b = 0; b < buckets; ++b) {
+      for (int64_t k = 0; k < blocks; ++k) {
+        int64_t& count = counts[k * buckets + b];
+        const int64_t here = count;
+        count = before;
+        before += here;
+      }
+    }
+    parallel_for(n, block, [&](int64_t begin, int64_t end) {
+      int64_t* const next = counts + begin / block * buckets;
+      for (int64_t i = begin; i < end; ++i) y[next[digits[i]]++] = i;
+    });
+    // A bucket's place in the last block is where it ends by now.
+    const int64_t* const ends = counts + (blocks - 1) * buckets;
+    parallel_for(buckets, max64(kBlock / (n / buckets), 1), [&](int64_t begin, int64_t end) {
+      for (int64_t b = begin; b < end; ++b) {
+        const int64_t s = b ? ends[b - 1] : 0;
+        if (ends[b] > s) shuffle_bucket(y, s, ends[b] - s, args.seed, base);
+      }
+    });
+  }
+  const bool done = counts && digits;
+  if (counts) release(counts, count_bytes);
+  if (digits) release(digits, digit_bytes);
+  if (!done) return {Code::kOutOfMemory, {static_cast<int64_t>(count_bytes + digit_bytes), 0}};
+  return kDone;
+}
 
 Status dropout(const DropoutArgs& args) {
   if (!(args.p >= 0 && args.p <= 1)) return {Code::kShape, {1, 0}};

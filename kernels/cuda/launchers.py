@@ -23,6 +23,7 @@ FAMILIES: tuple[str, ...] = (
     "conv",
     "reduce",
     "index",
+    "embedding_bag",
     "pad",
     "sort",
     "scan",

@@ -1,4 +1,4 @@
-// Random kernels: dropout uniform normal bernoulli randint.
+// Random kernels: dropout uniform normal bernoulli randint permutation.
 //
 // Formula   Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3",
 //           SC 2011) with key = seed and counter = (offset + k, 0): four 32-bit words w[0..3] of
@@ -10,6 +10,8 @@
 //           y = u * range + low, rounded twice.
 //           bernoulli: 1 where (word >> 8) * 2^-24 < p. randint: low + the upper half of two words
 //           times the range.
+//           permutation: every place draws a bucket, the places are sorted by it (sort.cu), then a
+//           bucket is shuffled by one thread.
 //           normal: Box-Muller in float64 on pairs of elements, rounded once.
 // Layout    contiguous. A counter gives four elements; two of float64 in uniform and normal.
 // Split     grid-stride; a thread takes one counter and stores its elements as 16-byte vectors where
@@ -176,5 +178,55 @@ __global__ void randint(int64* __restrict__ y, int64 low, uint64 range, uint64 s
       values[k] = static_cast<int64>(static_cast<uint64>(low) + __umul64hi(word, range));
     }
     store(y, 2 * c, n, values, 1);
+  }
+}
+
+// ---- permutation --------------------------------------------------------------------------------------------
+
+// keys[i] = the bucket that place i draws, of 2^bits.
+__global__ void permutation_keys(int64* __restrict__ keys, int bits, uint64 seed, uint64 offset,
+                                 int64 n) {
+  for (int64 c = gs::grid_thread(); 4 * c < n; c += gs::grid_threads()) {
+    const Words words = philox(seed, offset + static_cast<uint64>(c));
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      if (4 * c + k < n) keys[4 * c + k] = bits ? words.w[k] >> (32 - bits) : 0;
+    }
+  }
+}
+
+// edges[b] = how many of y, the places sorted by their buckets, lie in buckets before b.
+__global__ void permutation_edges(const int64* __restrict__ keys, const int64* __restrict__ y,
+                                  int64* __restrict__ edges, int64 buckets, int64 n) {
+  for (int64 b = gs::grid_thread(); b <= buckets; b += gs::grid_threads()) {
+    int64 low = 0, high = n;
+    while (low < high) {
+      const int64 middle = (low + high) / 2;
+      if (keys[y[middle]] < b) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    edges[b] = low;
+  }
+}
+
+// A thread shuffles a bucket.
+__global__ void permutation_shuffle(const int64* __restrict__ edges, int64* __restrict__ y,
+                                    uint64 seed, uint64 base, int64 buckets) {
+  for (int64 b = gs::grid_thread(); b < buckets; b += gs::grid_threads()) {
+    const int64 s = edges[b], end = edges[b + 1];
+    Words words = {};
+    for (int64 p = s; p < end; ++p) {
+      if (p == s || p % 2 == 0) words = philox(seed, base + static_cast<uint64>(p / 2));
+      const uint64 word = p % 2 != 0 ? static_cast<uint64>(words.w[3]) << 32 | words.w[2]
+                                     : static_cast<uint64>(words.w[1]) << 32 | words.w[0];
+      const int64 r = s + static_cast<int64>(__umul64hi(word, static_cast<uint64>(p - s + 1)));
+      if (p == s) continue;
+      const int64 kept = y[p];
+      y[p] = y[r];
+      y[r] = kept;
+    }
   }
 }

@@ -1,4 +1,4 @@
-"""Launchers of random.cu: dropout, uniform, normal, bernoulli, randint."""
+"""Launchers of random.cu: dropout, uniform, normal, bernoulli, randint, permutation."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ from .arguments import (
     blocks_for,
     check_floats,
     contiguous,
+    grid_for,
     size_of,
 )
 from .launch import Module, launch
+from .sort import order_of
 
 __all__ = ["ENTRIES"]
 
 _TYPES = ("float", "double")
+_ONE_BUCKET, _BUCKET, _MOST_BITS = 512, 256, 12  # as in kernels/cpu/random.cpp
 _FILLS = (
     "random_fill<Uniform, float, float>",
     "random_fill<Uniform, double, double>",
@@ -36,6 +39,9 @@ MODULE = Module(
         *(f"{kernel}<{t}>" for kernel in ("dropout", "bernoulli") for t in _TYPES),
         *_FILLS,
         "randint",
+        "permutation_keys",
+        "permutation_edges",
+        "permutation_shuffle",
     ],
 )
 
@@ -136,7 +142,31 @@ def randint(shape: tuple[int, ...], low: int, high: int, seed: int, offset: int)
     return y
 
 
+def permutation(shape: tuple[int, ...], seed: int, offset: int) -> Any:
+    """The whole numbers from 0 to n - 1 in random order."""
+    n = size_of("permutation", shape)
+    if n == 0:
+        return memory.empty(tuple(shape), np.dtype(np.int64))
+    bits = 0  # as the CPU's bucket_bits
+    while n > _ONE_BUCKET and bits < _MOST_BITS and n >> bits > _BUCKET:
+        bits += 1
+    keys = memory.empty((n,), np.dtype(np.int64))
+    state = (np.uint64(seed), np.uint64(offset))
+    args = (keys, np.int32(bits), *state, np.int64(n))
+    launch(MODULE, "permutation_keys", *grid_for(-(-n // 4)), 0, args)
+    y = order_of("permutation", keys, n, False)
+    base = np.uint64((offset + (n + 3) // 4) % 2**64)
+    buckets = np.int64(1 << bits)
+    edges = memory.empty((int(buckets) + 1,), np.dtype(np.int64))
+    args = (keys, y, edges, buckets, np.int64(n))
+    launch(MODULE, "permutation_edges", *grid_for(edges.size), 0, args)
+    args = (edges, y, np.uint64(seed), base, buckets)
+    launch(MODULE, "permutation_shuffle", *grid_for(int(buckets)), 0, args)
+    return y.reshape(tuple(shape))
+
+
 ENTRIES = {
+    "permutation": permutation,
     "dropout": dropout,
     "uniform": uniform,
     "normal": normal,

@@ -16,7 +16,7 @@ from source_tree import ROOT, files, tree
 NO_OPS = {"ramp", "copy_into", "put_into", "full", "uniform", "normal", "total_norm"}
 NO_OPS |= {name for name in KERNELS if name.endswith("_step")}
 NO_OPS |= {"batch_norm_update"}  # running statistics
-NO_OPS |= {"bernoulli", "randint"}
+NO_OPS |= {"bernoulli", "randint", "permutation"}
 #: Ops that are not differentiable by nature, with the reason.
 NOT_DIFFERENTIABLE: dict[str, str] = {
     "index_flat": "indices",

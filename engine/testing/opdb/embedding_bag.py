@@ -48,8 +48,11 @@ def _samples() -> list[Sample]:
             ),
         ]
     summed = {"mode": "sum"}
+    long = Arr((40,), ("classes", 7), dtype="int64")
     samples += [
         Sample((square, table, None, Arr((4, 5))), summed),
+        Sample((long, Arr((7, 83)), _places(0, 1, 30), Arr((40,))), summed),
+        Sample((long, Arr((7, 197)), _places(0, 33)), {"padding_idx": 0}),
         Sample((line, table, _places(0, 2), Arr((9,))), {**summed, "padding_idx": 1}),
         Sample((line, Arr((7, 3), "distinct", "f"), _places(0, 2)), {}, frozenset({"strided"})),
         Sample((Arr((1, 1), ("values", 0.0), dtype="int64"), Arr((1, 1)))),
@@ -83,7 +86,7 @@ def infos() -> list[OpInfo]:
     return [
         OpInfo(
             name="embedding_bag",
-            covers=("take", "index_sum"),
+            covers=("take", "index_sum", "bag_sum", "bag_sum_bwd", "bag_dot"),
             call=_call,
             reference=_reference,
             samples=_samples,

@@ -79,7 +79,23 @@ struct RandintArgs {
   }
 };
 
+struct PermutationArgs {
+  Ints shape;
+  uint64_t seed, offset;
+  Array y;
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(PermutationArgs, shape, kInts),
+        GS_FIELD(PermutationArgs, seed, kUInt),
+        GS_FIELD(PermutationArgs, offset, kUInt),
+        GS_OUT(PermutationArgs, y, "shape", "int64"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
+};
+
 #define GS_RANDOM_KERNELS(X) \
+  X(permutation, PermutationArgs) \
   X(dropout, DropoutArgs) \
   X(uniform, RandomArgs) \
   X(normal, RandomArgs) \
