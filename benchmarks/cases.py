@@ -24,6 +24,8 @@ class Input:
         grad: whether the training pass wants its gradient.
         positive: absolute values, away from 0. unit: in (0, 1).
         scale: what the floats are multiplied by.
+        double: float64.
+        places: 0, places, 2 places ..: where bags of that size begin.
     """
 
     shape: tuple[int, ...]
@@ -32,15 +34,20 @@ class Input:
     positive: bool = False
     unit: bool = False
     scale: float = 1.0
+    double: bool = False
+    places: int = 0
 
     def build(self, rng: np.random.Generator) -> np.ndarray[Any, Any]:
-        """The values, float32 or int64."""
+        """The values: float32, float64 or int64."""
+        if self.places:
+            return np.arange(self.shape[0]) * self.places
         if self.high:
             return rng.integers(0, self.high, self.shape)
         if self.unit:
             return (rng.random(self.shape) * 0.98 + 0.01).astype(np.float32)
         x = rng.standard_normal(self.shape, dtype=np.float32) * np.float32(self.scale)
-        return np.abs(x) + np.float32(0.1) if self.positive else x
+        x = np.abs(x) + np.float32(0.1) if self.positive else x
+        return x.astype(np.float64) if self.double else x
 
 
 @dataclass(frozen=True)
@@ -97,6 +104,8 @@ def _elementwise() -> list[Case]:
         found.append(Case("elementwise", name, (Input(b.shape), b), _top(name), trains))
     power = Input((1000, 1000), positive=True), Input((1000, 1000))
     found.append(Case("elementwise", "pow of tensors", power, _top("pow")))
+    double = Input((1000, 1000), positive=True, double=True), Input((1000, 1000), double=True)
+    found.append(Case("elementwise", "pow of float64 tensors", double, _top("pow")))
     found.append(Case("elementwise", "pow 3", (IMAGES,), _top("pow", 3)))
     found.append(
         Case(
@@ -165,6 +174,22 @@ def _shape() -> list[Case]:
         Case("shape", "transpose copy", (ROWS,), lambda lib, x: x.t().contiguous()),
         Case("shape", "index_select", (table, index), lambda lib, x, i: lib.index_select(x, 0, i)),
         Case("shape", "embedding", (index, table), _functional("embedding")),
+        Case(
+            "shape",
+            "embedding_bag mean",
+            (Input((1024, 16), high=10000, grad=False), Input((10000, 64))),
+            _functional("embedding_bag"),
+        ),
+        Case(
+            "shape",
+            "embedding_bag sum with offsets",
+            (
+                Input((20000,), high=10000, grad=False),
+                Input((10000, 128)),
+                Input((1000,), places=20, grad=False),
+            ),
+            _functional("embedding_bag", mode="sum"),
+        ),
         Case("shape", "x[mask]", (ROWS,), lambda lib, x: x[x > 0]),
         Case("shape", "pad", (IMAGES,), _functional("pad", pad=(1, 1, 1, 1))),
         Case("shape", "pad reflect", (IMAGES,), _functional("pad", pad=(1,) * 4, mode="reflect")),

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..autograd.dispatch import apply
 from ..autograd.op import op
+from ..dtype import bool_
 from ..tensor import Tensor
 from . import creation, shapes
 from .choose import sign, where
@@ -244,13 +245,10 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
         raise RuntimeError(f"pdist: input must be 2-D; got shape {tuple(input.shape)}")
     if p < 0:
         raise RuntimeError(f"pdist: p must be >= 0; got {p}")
-    from .index import index_select
+    from .index import index_select, nonzero, triu
 
     n = input._data.shape[0]
-    first = [i for i in range(n) for _ in range(i + 1, n)]
-    second = [j for i in range(n) for j in range(i + 1, n)]
-    rows = []
-    for chosen in (first, second):
-        index = creation.tensor(chosen, device=input.device).long()
-        rows.append(index_select(input, 0, index))
+    above = triu(creation.ones(n, n, dtype=bool_, device=input.device), 1)
+    pairs = nonzero(above)
+    rows = [index_select(input, 0, pairs[:, i]) for i in (0, 1)]
     return norm_over("pdist", rows[0] - rows[1], p, (1,), False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from math import prod
 from typing import Any
 
 from ..tensor import Tensor
@@ -34,6 +36,11 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
             operands = tuple(operands[0])
         terms, output = _parse(equation)
         tensors = list(operands)
+        if len(terms) == 2 and isinstance(tensors[0], Tensor) and isinstance(tensors[1], Tensor):
+            x, y = tensors
+            plan = _plan(equation, tuple(x._data.shape), tuple(y._data.shape))
+            if plan is not None:
+                return _follow(plan, x, y)
     for i, t in enumerate(tensors):
         need_tensors("einsum", **{f"operands[{i}]": t})
     if len(terms) != len(tensors):
@@ -41,6 +48,55 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
             f"einsum: the equation has {len(terms)} operands; got {len(tensors)} tensors"
         )
     return _contract(terms, output, tensors)
+
+
+@lru_cache(maxsize=256)
+def _plan(equation: str, a: tuple[int, ...], b: tuple[int, ...]) -> tuple[Any, ...] | None:
+    """How two operands become one product, without sums, diagonals or broadcasting; None: not so.
+
+    Found once for each equation and shapes: it takes longer than a small product.
+    """
+    (in_x, in_y), output = _parse(equation)
+    if len(in_x) != len(a) or len(in_y) != len(b) or _REST in (*in_x, *in_y):
+        return None
+    if len(set(in_x)) != len(in_x) or len(set(in_y)) != len(in_y):
+        return None
+    sizes = dict(zip(in_x, a, strict=True))
+    if any(sizes.setdefault(v, n) != n for v, n in zip(in_y, b, strict=True)):
+        return None
+    result = _result([in_x, in_y], output, [in_x, in_y], 0, sizes)
+    batch = [v for v in in_x if v in in_y and v in result]
+    inner = [v for v in in_x if v in in_y and v not in result]
+    rows = [v for v in in_x if v not in in_y]
+    columns = [v for v in in_y if v not in in_x]
+    if any(v not in result for v in (*rows, *columns)):
+        return None
+    m, k, n = (prod([sizes[v] for v in labels]) for labels in (rows, inner, columns))
+    lead = (prod([sizes[v] for v in batch]),) if batch else ()
+    labels = [*batch, *rows, *columns]
+    return (
+        tuple([in_x.index(v) for v in (*batch, *rows, *inner)]),
+        (*lead, m, k if inner else 1),
+        tuple([in_y.index(v) for v in (*batch, *inner, *columns)]),
+        (*lead, k if inner else 1, n),
+        bool(inner),
+        tuple([sizes[v] for v in labels]),
+        tuple([labels.index(v) for v in result]),
+    )
+
+
+def _follow(plan: tuple[Any, ...], x: Tensor, y: Tensor) -> Tensor:
+    order_x, shape_x, order_y, shape_y, inner, shape, order = plan
+    x, y = _arranged(x, order_x, shape_x), _arranged(y, order_y, shape_y)
+    z = matmul(x, y) if inner else x * y
+    z = z if z._data.shape == shape else z.reshape(shape)
+    return z if order == tuple(range(len(order))) else z.permute(*order)
+
+
+def _arranged(t: Tensor, order: tuple[int, ...], shape: tuple[int, ...]) -> Tensor:
+    if order != tuple(range(len(order))):
+        t = t.permute(*order)
+    return t if t._data.shape == shape else t.reshape(shape)
 
 
 def _parse(equation: str) -> tuple[list[list[int]], list[int] | None]:

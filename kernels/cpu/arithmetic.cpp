@@ -6,12 +6,13 @@
 // Working set: the block's operands and result, as the driver says.
 // Dtypes: int64 int32 int16 int8 uint8, results being the low bits; float32 float64 where there is no
 //   elementwise kernel; bool in add ("or") and mul ("and").
-// Cost: reads each operand once, writes y once; integers' divisions and powers, and float64's power, one
-//   element at a time. fmod of floats by vectors, and by libm where a quotient is beyond 2^27 (float64:
-//   2^52, and all without multiply-add): for 1e6 elements, one Zen 5 core, AVX-512, GCC 12, ms with libm
-//   and now: remainder 18.8, 1.3 (float64 19.1, 0.6); floor_divide 19.6, 1.6; fmod 13.6, 0.9.
+// Cost: reads each operand once, writes y once; integers' divisions and powers one element at a time,
+//   and float64's powers without multiply-add. fmod of floats by vectors, and by libm where a quotient
+//   is beyond 2^27 (float64: 2^52, and all without multiply-add): for 1e6 elements, one Zen 5 core,
+//   AVX-512, GCC 12, ms with libm and now: remainder 18.8, 1.3 (float64 19.1, 0.6); floor_divide 19.6,
+//   1.6; fmod 13.6, 0.9; pow of float64 15, 3.7.
 // Accuracy: integers exact; remainder, fmod exact; floor_divide as PyTorch's: the quotient less the
-//   remainder's part, rounded; pow at most 1 ULP.
+//   remainder's part, rounded; pow at most 1.2 ULP (0.65 but near sqrt(2) to high powers).
 // Limits: 16 dimensions. A division of an integer by 0 is refused.
 #include "arithmetic.h"
 
@@ -262,20 +263,116 @@ GS_INLINE Vec<double> float_exp(Vec<double> x) {
   return (p * r + 1.0) * power_of_two<double>(n);
 }
 
-// a^b of float32 by way of float64, whose error is far below float32's rounding.
-GS_INLINE Vec<double> power_of(Vec<double> a, Vec<double> b) {
-  const auto negative = bit_cast<IVec<double>>(a) < 0;
-  const Vec<double> magnitude = vabs<double>(a);
-  Vec<double> y = float_exp(b * float_log(magnitude));
-  // Whether b is an integer, and odd.
-  const Vec<double> size = vabs<double>(b), half = b * 0.5;
+// What a^b is beside |a|^b: its sign, NaN of a negative number's broken powers, and 1.
+template <class T>
+GS_INLINE Vec<T> power_limits(Vec<T> a, Vec<T> b, Vec<T> y) {
+  const auto negative = bit_cast<IVec<T>>(a) < 0;
+  const Vec<T> magnitude = vabs<T>(a), size = vabs<T>(b), half = b * T(0.5);
   const auto whole = vtrunc(b) == b, even = vtrunc(half) == half;
   y = negative & whole & ~even ? -y : y;
-  const Vec<double> nan = Vec<double>{} / Vec<double>{};
-  y = (a < 0.0) & ~whole & (magnitude < __builtin_inf()) ? nan : y;
-  const auto one = (b == 0.0) | (a == 1.0) | ((magnitude == 1.0) & (size == __builtin_inf()));
-  return one ? splat<double>(1.0) : y;
+  const Vec<T> nan = Vec<T>{} / Vec<T>{};
+  y = (a < T(0)) & ~whole & (magnitude < T(__builtin_inf())) ? nan : y;
+  const auto one = (b == T(0)) | (a == T(1)) | ((magnitude == T(1)) & (size == T(__builtin_inf())));
+  return one ? splat<T>(T(1)) : y;
 }
+
+// a^b of float32 by way of float64, whose error is far below float32's rounding.
+GS_INLINE Vec<double> power_of(Vec<double> a, Vec<double> b) {
+  return power_limits<double>(a, b, float_exp(b * float_log(vabs<double>(a))));
+}
+
+#if defined(__FMA__) || defined(__aarch64__)
+// a b + c, rounded once.
+GS_INLINE Vec<double> fused(Vec<double> a, Vec<double> b, Vec<double> c) {
+#if defined(__AVX512F__)
+  return (Vec<double>)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#elif defined(__FMA__)
+  return (Vec<double>)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#else
+  Vec<double> y;
+  for (int i = 0; i < kLanes<double>; ++i) y[i] = __builtin_fma(a[i], b[i], c[i]);
+  return y;
+#endif
+}
+
+// A number as the sum of two: high is the sum rounded.
+struct Pair {
+  Vec<double> high, low;
+};
+GS_INLINE Pair add_ordered(Vec<double> a, Vec<double> b) {  // |a| >= |b|
+  const Vec<double> sum = a + b;
+  return {sum, b - (sum - a)};
+}
+GS_INLINE Pair multiply(Pair a, Pair b) {
+  const Vec<double> high = a.high * b.high;
+  return {high, fused(a.high, b.high, -high) + (a.high * b.low + a.low * b.high)};
+}
+
+// ln x of x > 0 to about 2^-66 of itself: x = 2^k m, ln m = 2 atanh(s) = 2 s + 2/3 s^3 + ..,
+// s = f / (2 + f), f = m - 1. The first two terms and all that goes into them as pairs: the others are
+// 2^-12 of the first at most.
+GS_INLINE Pair log_pair(Vec<double> x) {
+  using C = MathConstants<double>;
+  constexpr int64_t kMantissaMask = (int64_t{1} << C::kMantissaBits) - 1;
+  const IVec<double> small = x < C::kSmallestNormal;
+  const Vec<double> normal = small ? x * C::kTwoToMantissa : x;
+  const IVec<double> bits =
+      bit_cast<IVec<double>>(normal) + ((C::kBias << C::kMantissaBits) - C::kSqrtHalfBits);
+  IVec<double> n = (bits >> C::kMantissaBits) - C::kBias;
+  n = small ? n - C::kMantissaBits : n;
+  const Vec<double> k = __builtin_convertvector(n, Vec<double>);
+  const Vec<double> f = bit_cast<Vec<double>>((bits & kMantissaMask) + C::kSqrtHalfBits) - 1.0;
+  const Pair divisor = add_ordered(splat<double>(2.0), f);
+  const Vec<double> inverse = 1.0 / divisor.high;
+  Pair s;
+  s.high = f * inverse;
+  s.low = (fused(-s.high, divisor.high, f) - s.high * divisor.low) * inverse;
+  const Pair z = multiply(s, s);
+  const Vec<double> w = z.high, w2 = w * w, w4 = w2 * w2;
+  const Vec<double> low = (w * (2.0 / 7) + 2.0 / 5) + (w * (2.0 / 11) + 2.0 / 9) * w2;
+  const Vec<double> middle = (w * (2.0 / 15) + 2.0 / 13) + (w * (2.0 / 19) + 2.0 / 17) * w2;
+  const Vec<double> high = (w * (2.0 / 23) + 2.0 / 21) + (w * (2.0 / 27) + 2.0 / 25) * w2;
+  const Vec<double> tail = low + (middle + high * w4) * w4;  // times s^5
+  const Pair third{splat<double>(0x1.5555555555555p-1), splat<double>(0x1.5555555555555p-55)};
+  // 2 s + s z (2/3 + z tail), the sum in the brackets rounded twice
+  Pair factor = add_ordered(third.high, w * tail);
+  factor.low += third.low;
+  const Pair cubic = multiply(multiply(s, z), factor);
+  const Pair first = add_ordered(s.high * 2.0, cubic.high);
+  const Vec<double> rest = first.low + (s.low * 2.0 + cubic.low);
+  const Pair whole = add_ordered(k * C::kLogLn2Hi, first.high);  // k = 0 leaves the other
+  const Vec<double> lost = n == 0 ? Vec<double>{} : whole.low;
+  const Pair y = add_ordered(whole.high, lost + (rest + k * C::kLogLn2Lo));
+  const Vec<double> infinity = splat<double>(__builtin_inf());
+  const auto zero = x == 0.0, beyond = x == infinity;
+  return {zero ? -infinity : beyond ? infinity : y.high, zero | beyond ? Vec<double>{} : y.low};
+}
+
+// a^b = e^(b ln |a|), the exponent as a pair.
+GS_INLINE Vec<double> power_of_pair(Vec<double> a, Vec<double> b) {
+  using C = MathConstants<double>;
+  const Pair log = log_pair(vabs<double>(a));
+  const Vec<double> product = b * log.high;
+  const Vec<double> inside = vabs<double>(product) < 1000.0 ? product : Vec<double>{};
+  const Vec<double> lost = fused(b, log.high, -inside) + b * log.low;
+  Vec<double> x = lesser(splat<double>(C::kExpMax), product);  // a NaN stays
+  x = greater(splat<double>(C::kExpMin), x);
+  Vec<double> r, r_low;
+  const Exponent<double> n = reduce_ln2<double>(x, r, r_low);
+  r_low = vabs<double>(product) < 1000.0 ? r_low + lost : r_low;
+  const Vec<double> sum = r + 1.0;
+  const Vec<double> tail = exp_tail(r) * (r * r);
+  const Vec<double> rest = ((1.0 - sum) + r) + (tail + r_low * (sum + tail));
+  const Vec<double> nan = a != a ? a : b;
+  const Vec<double> y = (a != a) | (b != b) ? nan : scale<double>(sum + rest, n);
+  return power_limits<double>(a, b, y);
+}
+struct PowerOfPair {
+  GS_INLINE Vec<double> operator()(Vec<double> a, Vec<double> b) const {
+    return power_of_pair(a, b);
+  }
+};
+#endif
 
 template <class T>
 struct Square {
@@ -394,7 +491,11 @@ Status pow(const BinaryArgs& args) {
     if (b == 2) return float_rows<Square, 1>({&args.a}, args.y);
     if (b == 3) return float_rows<Cube, 1>({&args.a}, args.y);
   }
+#if defined(__FMA__) || defined(__aarch64__)
+  return scalars<Power, false>(args, float_power_row, row_of<PowerOfPair, double, 2>);
+#else
   return scalars<Power, false>(args, float_power_row, scalar_row<Power, double, false>);
+#endif
 }
 
 Status ramp(const RampArgs& args) {
