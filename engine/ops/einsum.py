@@ -36,7 +36,7 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
             operands = tuple(operands[0])
         terms, output = _parse(equation)
         tensors = list(operands)
-        if len(terms) == 2 and isinstance(tensors[0], Tensor) and isinstance(tensors[1], Tensor):
+        if len(terms) == len(tensors) == 2 and all(isinstance(t, Tensor) for t in tensors):
             x, y = tensors
             plan = _plan(equation, tuple(x._data.shape), tuple(y._data.shape))
             if plan is not None:
