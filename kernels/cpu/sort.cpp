@@ -7,9 +7,9 @@
 // Split: by rows.
 // Working set: two buffers of a row's (key, index) pairs: 8 bytes each for float32, else 16.
 // Cost: radix sort, a pass of 8 bits at a time, those in which all keys agree left out; insertion sort
-//   of short rows. topk of few reads a row once and keeps them sorted (10 of 1000 float32:
-//   1.7 us a row on one Zen 5 core, formerly 4.8); of more, or where the row rises or falls against it, the candidates are narrowed digit by
-//   digit from the highest, then the k are sorted.
+//   of short rows. topk of few reads a row once and keeps them sorted (10 of 1000 float32: 1.7 us a
+//   row on one Zen 5 core, formerly 4.8); of more, or where the row runs against it, the candidates are
+//   narrowed digit by digit from the highest, then the k are sorted.
 // Limits: float32 rows of less than 2^32 elements.
 #include "lists/sort.h"
 #include "strided.h"
