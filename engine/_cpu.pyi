@@ -164,6 +164,35 @@ def scatter_sum(src: Array, indices: Array, x_shape: tuple[int, ...], dim: int, 
 def nonzero_count(x: Array, /) -> Array: ...
 def nonzero(x: Array, out_shape: tuple[int, ...], /) -> Array: ...
 def triangle(x: Array, diagonal: int, upper: bool, /) -> Array: ...
+def bag_sum(
+    weight: Array,
+    index: Array,
+    offsets: Array,
+    factor: Array | None,
+    skip: int,
+    mean: bool,
+    out_shape: tuple[int, ...],
+    /,
+) -> Array: ...
+def bag_sum_bwd(
+    grad_y: Array,
+    index: Array,
+    offsets: Array,
+    factor: Array | None,
+    skip: int,
+    mean: bool,
+    weight_shape: tuple[int, ...],
+    /,
+) -> Array: ...
+def bag_dot(
+    grad_y: Array,
+    weight: Array,
+    index: Array,
+    offsets: Array,
+    skip: int,
+    out_shape: tuple[int, ...],
+    /,
+) -> Array: ...
 def pad(x: Array, before: tuple[int, ...], mode: int, out_shape: tuple[int, ...], /) -> Array: ...
 def pad_bwd(
     grad_y: Array,
@@ -427,6 +456,7 @@ def resample_bwd(
     scale: float,
     /,
 ) -> Array: ...
+def permutation(shape: tuple[int, ...], seed: int, offset: int, /) -> Array: ...
 def dropout(x: Array, p: float, seed: int, offset: int, /) -> Array: ...
 def uniform(
     shape: tuple[int, ...],
