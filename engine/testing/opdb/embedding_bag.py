@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..reference import embedding_bag as reference
+from .calls import by_record
 from .record import Arr, ErrorSample, OpInfo, Sample
 
 __all__ = ["infos"]
@@ -60,6 +61,32 @@ def _samples() -> list[Sample]:
     return samples
 
 
+def _spread_samples() -> list[Sample]:
+    """bag_sum_bwd: the last places of the index are in no bag."""
+    index = Arr((9,), ("classes", 5), dtype="int64")
+    edges = _places(0, 3, 3, 8)
+    options = {"skip": -1, "mean": False, "weight_shape": (5, 4)}
+    return [
+        Sample((Arr((3, 4)), index, edges, None), options),
+        Sample((Arr((3, 4), "normal", "f"), index, edges, Arr((9,))), {**options, "skip": 2}),
+        Sample((Arr((3, 4)), index, edges, None), {**options, "mean": True, "skip": 1}),
+        Sample(
+            (Arr((1, 37)), index, _places(0, 9), Arr((9,), "normal", "strided")),
+            {**options, "weight_shape": (6, 37)},
+        ),
+    ]
+
+
+def _dot_samples() -> list[Sample]:
+    index = Arr((9,), ("classes", 5), dtype="int64")
+    edges = _places(0, 3, 3, 8)
+    options = {"skip": -1, "out_shape": (9,)}
+    return [
+        Sample((Arr((3, 4)), Arr((5, 4)), index, edges), options),
+        Sample((Arr((3, 35)), Arr((5, 35), "normal", "f"), index, edges), {**options, "skip": 2}),
+    ]
+
+
 def _errors() -> tuple[ErrorSample, ...]:
     table = Arr((7, 3))
     line = Arr((4,), ("classes", 7), dtype="int64")
@@ -86,12 +113,31 @@ def infos() -> list[OpInfo]:
     return [
         OpInfo(
             name="embedding_bag",
-            covers=("take", "index_sum", "bag_sum", "bag_sum_bwd", "bag_dot"),
+            covers=("take", "index_sum", "bag_sum"),
             call=_call,
             reference=_reference,
             samples=_samples,
             errors=_errors(),
             terms=lambda input, *rest, **options: max(int(input.size), 1),
             magnitude=lambda input, weight, *rest, **options: np.full(1, 10 * np.abs(weight).max()),
-        )
+        ),
+        OpInfo(
+            name="bag_sum_bwd",
+            covers=("bag_sum_bwd",),
+            call=by_record("bag_sum_bwd"),
+            reference=reference.bag_sum_bwd,
+            samples=_spread_samples,
+            terms=lambda grad_y, index, *rest, **options: index.size,
+            torch=False,
+        ),
+        OpInfo(
+            name="bag_dot",
+            covers=("bag_dot",),
+            call=by_record("bag_dot"),
+            reference=reference.bag_dot,
+            samples=_dot_samples,
+            terms=lambda grad_y, *rest, **options: max(grad_y.shape[1], 1),
+            magnitude=lambda *inputs, **options: np.full(1, 30.0),
+            torch=False,
+        ),
     ]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["embedding_bag"]
+__all__ = ["bag_dot", "bag_sum_bwd", "embedding_bag"]
 
 
 def embedding_bag(
@@ -34,4 +34,27 @@ def embedding_bag(
         if kept.any():
             rows = weight[indices[kept]] * scale[kept][:, None]
             y[b] = getattr(np, mode)(rows, axis=0)
+    return y
+
+
+def bag_sum_bwd(
+    grad_y: Any, index: Any, offsets: Any, factor: Any, skip: int, mean: bool, weight_shape: Any
+) -> Any:
+    """Zeros, with each bag's row of grad_y added to the rows that it names, one by one."""
+    grad = np.zeros(weight_shape)
+    for b, row in enumerate(grad_y):
+        places = [j for j in range(offsets[b], offsets[b + 1]) if index[j] != skip]
+        for j in places:
+            scale = (1 if factor is None else factor[j]) / (len(places) if mean else 1)
+            grad[index[j]] += row * scale
+    return grad
+
+
+def bag_dot(grad_y: Any, weight: Any, index: Any, offsets: Any, skip: int, out_shape: Any) -> Any:
+    """The dot product of each named row with its bag's; 0 outside of bags, or where skipped."""
+    y = np.zeros(out_shape)
+    for b, row in enumerate(grad_y):
+        for j in range(offsets[b], offsets[b + 1]):
+            if index[j] != skip:
+                y[j] = row @ weight[index[j]]
     return y
