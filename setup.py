@@ -22,7 +22,7 @@ FOLDERS = {
     "gradsmith": "engine",
     "gradsmith.kernels": "kernels",
     "gradsmith.benchmarks": "benchmarks",
-    "pytest_gradsmith": "pytest_gradsmith",
+    "pytest_gradsmith": "bindings/pytest_gradsmith",
 }
 
 # Compiled once, for the baseline: no kernels in them.

@@ -16,7 +16,7 @@ FOLDERS = {
     "engine": "gradsmith",
     "kernels": "gradsmith/kernels",
     "benchmarks": "gradsmith/benchmarks",
-    "pytest_gradsmith": "pytest_gradsmith",
+    "bindings/pytest_gradsmith": "pytest_gradsmith",
 }
 #: What of the folders a wheel ships. (kernels/cpu is compiled.)
 SHIPPED = (".py", ".pyi", ".typed", ".cu", ".cuh", ".json", ".npz")
@@ -59,7 +59,6 @@ def main() -> int:
         "kernels",
         "bindings",
         "benchmarks",
-        "pytest_gradsmith",
         "tests",
         ".ci",
         "docs",

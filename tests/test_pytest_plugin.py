@@ -22,7 +22,8 @@ EXAMPLE = ROOT / "docs/examples/own_kernel"
 
 def run_pytest(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """A pytest of its own, with the plugin as an installed wheel has it."""
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import pytest; sys.exit(pytest.main())"
+    place = f"import sys; sys.path.insert(0, {str(ROOT / 'bindings')!r})"
+    code = f"{place}; import pytest; sys.exit(pytest.main())"
     command = [sys.executable, "-c", code, "-p", "pytest_gradsmith", "-p", "no:cacheprovider"]
     return subprocess.run(
         [*command, *options],
