@@ -77,7 +77,7 @@ class Page(HTMLParser):
         self.references += [v for k, v in found.items() if k in ("src", "href", "srcset")]
         if "data-kind" in found:
             self.rows.append(found)
-        if tag not in ("meta", "input", "br"):
+        if tag not in ("meta", "input", "br", "wbr"):
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -230,6 +230,16 @@ def test_cuda_without_a_gpu_is_the_emulator(capsys: Any) -> None:
     assert status == 0, text
     assert "cuda (emulated on the CPU)" in text or "cuda (NVIDIA" in text
     assert gs.cuda.is_emulated() == before
+
+
+@pytest.mark.parametrize("name", ["sum", "mean"])
+def test_sums_whose_absolute_values_overflow(capsys: Any, name: str) -> None:
+    """1 - max + max + tiny is 0 or tiny, by the order: both are right."""
+    status, text = run(
+        capsys, "--ops", f"^{name}$", "--sample", "4x79.specials.3-dim=0", "--checks", "layouts",
+        "--dtype", "float64", "--device", "cuda",
+    )  # fmt: skip
+    assert status == 0, text
 
 
 def test_a_live_bar_and_without_rich(

@@ -15,6 +15,8 @@ __all__ = ["render"]
 
 MARKS = {"passed": "✓", "failed": "✗", "skipped": "–", "not run": "·"}
 LABELS = {"inplace": "in place", "isas": "ISAs", "unchanged": "inputs kept", "errors": "refusals"}
+#: Checks whose heading is narrower than their name.
+NARROW = {"gradient": "grad.", "precision": "prec.", "second": "2nd", "threads": "thr."}
 #: Failing ops first, then those that the time did not suffice for.
 ORDER = {"failed": 0, "passed": 1, "skipped": 2, "not run": 3}
 
@@ -24,7 +26,7 @@ main { max-width: 1320px; }
 .verdict.good { color: var(--good); }
 td.none { color: #a3abb8; }
 .checks td { padding-right: 0; text-align: center; } .checks th { padding-right: 0; }
-.checks td.number, .checks th.number { text-align: right; padding-right: 14px;
+.checks td.number, .checks th.number { text-align: right; padding-right: 12px;
   white-space: nowrap; }
 .checks td.left, .checks th.left { text-align: left; padding-right: 10px; }
 .checks td.status { white-space: nowrap; }
@@ -42,6 +44,7 @@ td.none { color: #a3abb8; }
 .failure p { margin: 2px 0 6px; overflow-wrap: anywhere; }
 pre { background: #f3f5f8; border-radius: 6px; padding: 9px 12px; margin: 0; font-size: 13px;
   white-space: pre-wrap; overflow-wrap: anywhere; user-select: all; }
+.full { max-width: none; }
 .names { font-size: 14px; overflow-wrap: anywhere; }
 @media (max-width: 760px) {
   main { padding: 20px 12px 32px; } section { padding: 16px 14px; }
@@ -234,7 +237,15 @@ def _figure(value: Any, form: str) -> str:
 
 
 def _ulp(value: Any) -> str:
-    return _figure(value, "{:,.0f}" if value is not None and float(value) >= 100 else "{:.3g}")
+    if value is None:
+        return ""
+    size = float(value)
+    return _figure(size, "{:.3g}" if size < 100 or size >= 1e6 else "{:,.0f}")
+
+
+def _slope(value: Any) -> str:
+    """The order of the remainder; a function without a second derivative has no more to show."""
+    return "> 3" if value is not None and 3 < float(value) < math.inf else _figure(value, "{:.2f}")
 
 
 def _ops(data: dict[str, Any]) -> str:
@@ -242,7 +253,11 @@ def _ops(data: dict[str, Any]) -> str:
     if not ops:
         return ""
     wanted = [c["check"] for c in ops[0]["checks"]]
-    heads = "".join(f"<th scope=col>{escape(LABELS.get(name, name))}</th>" for name in wanted)
+    heads = "".join(
+        f'<th scope=col title="{escape(CHECKS[name])}">'
+        f"{escape(NARROW.get(name, LABELS.get(name, name)))}</th>"
+        for name in wanted
+    )
     kinds = [
         f"<option value={value}>{text}</option>"
         for value, text in (
@@ -255,7 +270,8 @@ def _ops(data: dict[str, Any]) -> str:
     ]
     return (
         "<section><h2>By op</h2>"
-        "<p class=soft>✓ passed, ✗ failed, – skipped (the reason is its tooltip), · not reached. "
+        "<p class='soft full'>✓ passed, ✗ failed, – skipped (the reason is its tooltip), · not "
+        "reached. "
         "Error: the largest of the forward results against float64, in units of the last place of "
         "the element it is at (sums that cancel have large ones), and as a part of the tolerance "
         "that the op's sums allow. Slope: the least order of the Taylor remainder; 2 is a right "
@@ -281,7 +297,7 @@ def _row(op: dict[str, Any]) -> str:
         ("samples", f"{op['samples']}/{op['samples_of']}"),
         ("ULP", _ulp(op["ulp"])),
         ("of tolerance", _figure(None if used is None else 100 * float(used), "{:.0f} %")),
-        ("slope", _figure(op["slope"], "{:.2f}")),
+        ("slope", _slope(op["slope"])),
     )
     numbers = "".join(
         f'<td data-label="{label}" class="number{"" if text else " none"}">{escape(text)}</td>'
@@ -291,11 +307,16 @@ def _row(op: dict[str, Any]) -> str:
     text = f"{op['op']} {op['family']} {op['status']}".lower()
     return (
         f'<tr{" class=bad" if op["status"] == "failed" else ""} data-text="{escape(text)}" '
-        f'data-kind="{" ".join(kinds)}"><td class="left name"><code>{escape(op["op"])}</code>'
+        f'data-kind="{" ".join(kinds)}"><td class="left name"><code>{_breakable(op["op"])}</code>'
         f"<small>{escape(op['family'])}</small></td>"
         f'<td class="left status {op["status"].split()[0]}">{op["status"]}</td>'
         f"{numbers}{marks}</tr>"
     )
+
+
+def _breakable(name: str) -> str:
+    """A name that may be broken behind its underscores."""
+    return escape(name).replace("_", "_<wbr>")
 
 
 def _mark(c: dict[str, Any]) -> str:

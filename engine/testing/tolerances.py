@@ -58,8 +58,9 @@ def unit(dtype: Any) -> float:
 def sum_bound(dtype: Any, terms: int, magnitude: Any) -> Any:
     """Bound of a sum's error: `terms` terms whose absolute values add up to `magnitude`."""
     factor = (2 + LAMBDA * np.sqrt(max(terms, 1))) * unit(dtype)
+    # Terms of opposite signs may be finite in sum where their absolute values are not.
     with np.errstate(invalid="ignore"):
-        bound = factor * np.where(np.isfinite(magnitude), magnitude, 0.0)
+        bound = factor * np.where(np.isfinite(magnitude), magnitude, limits(dtype).max)
     return bound + terms * limits(dtype).smallest_subnormal
 
 

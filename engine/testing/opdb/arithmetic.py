@@ -226,7 +226,7 @@ def _wrapping() -> list[OpInfo]:
             more = (*more, Sample(bools))
         errors: tuple[ErrorSample, ...] = ()
         if name == "sub":
-            errors = (ErrorSample(bools, {}, NotImplementedError, "sub has no version for bool"),)
+            errors = (ErrorSample(bools, {}, RuntimeError, "sub: bool tensors have no difference"),)
         found.append(
             _no_gradient(
                 f"integer_{name}",

@@ -286,7 +286,7 @@ def _records() -> list[OpInfo]:
                     ([_classes((2,), 1, 5)],),
                     {"sizes": (5,), "out_shape": (2,)},
                     IndexError,
-                    r"index: index out of range: must be in \[0, 5\); got 5",
+                    r"index_flat: index out of range: must be in \[0, 5\); got 5",
                 ),
             ),
             torch=False,
