@@ -1,0 +1,1 @@
+"""Mutation testing of the kernels and gradients: `python -m tests.mutation` (docs/proof.md)."""

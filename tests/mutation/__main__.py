@@ -1,0 +1,187 @@
+"""The command: draws mutants, builds them, runs their tests, writes the kill table.
+
+    python -m tests.mutation --count 340 --seed 1 --jobs 2 --write docs/proof.md
+    python -m tests.mutation --files kernels/cuda/scan.cu engine/ops/softmax.py --count 20
+    python -m tests.mutation --key 1a2b3c4d5e        one mutant again, with all its tests
+    python -m tests.mutation --ci                    the fixed small sample of CI
+
+Results are kept (build/mutation/results.json) by the mutant's key and the source's text: a run that
+was ended goes on where it was, and after a change only what it touches runs again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from . import table
+from .mutant import ROOT, Mutant, every_mutant, sample
+from .schemata import Build, by_file
+
+#: Tests that reach no kernel but by training for long, or that look at something else.
+NOT_RUN = {
+    "test_allocator",
+    "test_cli",
+    "test_compile_gate",
+    "test_concurrency",
+    "test_course_program",
+    "test_data",
+    "test_data_sets",
+    "test_dataset_files",
+    "test_datasets",
+    "test_interop",
+    "test_lr_scheduler",
+    "test_models",
+    "test_mutation",
+    "test_packaging",
+    "test_profiler",
+    "test_readme",
+    "test_report",
+    "test_serialization",
+    "test_torch_parity",
+    "test_train",
+    "test_train_run",
+    "test_transforms",
+    "test_transforms_images",
+}
+
+
+def test_files() -> list[str]:
+    """The tests that are run on mutants."""
+    return [
+        str(p.relative_to(ROOT))
+        for p in sorted((ROOT / "tests").glob("test_*.py"))
+        if p.stem not in NOT_RUN
+    ]
+
+
+def digest(*paths: Path) -> str:
+    """Of the files' contents."""
+    found = hashlib.sha256()
+    for path in paths:
+        found.update(path.read_bytes())
+    return found.hexdigest()[:16]
+
+
+def run_plan(
+    folder: Path,
+    mutants: Sequence[Mutant],
+    jobs: int,
+    budget: float,
+    tests: Sequence[str],
+    arguments: Sequence[str] = (),
+) -> dict[str, dict[str, Any]]:
+    """Builds the mutants, runs their tests; key -> result."""
+    folder.mkdir(parents=True, exist_ok=True)
+    numbered = list(enumerate(mutants, 1))
+    began = time.monotonic()
+    build = Build(folder, numbered, jobs)
+    build.build()
+    print(
+        f"{len(mutants)} mutants, {len(build.invalid)} do not compile; "
+        f"built in {time.monotonic() - began:.0f} s",
+        flush=True,
+    )
+    kept = [(n, m) for n, m in numbered if n not in build.invalid]
+    python = {
+        path: {m.site: n for n, m in found}
+        for path, found in by_file([(n, m) for n, m in kept if m.site >= 0]).items()
+    }
+    sources = sorted(
+        p
+        for folder_ in ("engine", "kernels", "tests")
+        for p in (ROOT / folder_).rglob("*")
+        if p.suffix in (".py", ".cpp", ".h", ".cu", ".cuh") and "mutation" not in p.parts
+    )
+    plan = {
+        "folder": str(folder),
+        "jobs": jobs,
+        "budget": budget,
+        "switch": str(build.switch),
+        "module": str(build.module) if build.has_cpu else "",
+        "tree": str(build.tree),
+        "python": python,
+        "cuda": [path.name for path in build.emulated()],
+        "numbers": [n for n, _ in kept],
+        "tests": list(tests),
+        "arguments": list(arguments),
+        "key": digest(*sources) + hashlib.sha256(repr(kept).encode()).hexdigest()[:16],
+    }
+    (folder / "plan.json").write_text(json.dumps(plan))
+    out = folder / "results.jsonl"
+    done: set[int] = set()
+    stamp = folder / "results.key"
+    if out.exists() and stamp.exists() and stamp.read_text() == plan["key"]:
+        done = {json.loads(line)["number"] for line in out.read_text().splitlines()}
+        plan["numbers"] = [n for n in plan["numbers"] if n not in done]
+        (folder / "plan.json").write_text(json.dumps(plan))
+    else:
+        out.unlink(missing_ok=True)
+        stamp.write_text(plan["key"])
+    if plan["numbers"]:
+        command = [sys.executable, "-m", "tests.mutation.session", str(folder / "plan.json")]
+        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+        began = time.monotonic()
+        run = subprocess.run(command, cwd=ROOT, env=environment, preexec_fn=lambda: os.nice(5))
+        print(f"tests ran for {time.monotonic() - began:.0f} s", flush=True)
+        if run.returncode not in (0, 1, 5):
+            raise SystemExit(f"the tests' process ended with {run.returncode}")
+    results: dict[str, dict[str, Any]] = {
+        numbered[n - 1][1].key: {"state": "invalid", "message": why}
+        for n, why in build.invalid.items()
+    }
+    if out.exists():
+        for line in out.read_text().splitlines():
+            result = json.loads(line)
+            results[numbered[result.pop("number") - 1][1].key] = result
+    return results
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--count", type=int, default=340, help="about how many mutants")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--files", nargs="*", default=[], help="parts of paths to mutate")
+    parser.add_argument("--key", nargs="*", default=[], help="these mutants only")
+    parser.add_argument("--tests", nargs="*", default=[], help="test files; default: all that fit")
+    parser.add_argument("-k", default="", help="pytest's -k")
+    parser.add_argument("--budget", type=float, default=60.0, help="seconds of tests a mutant")
+    parser.add_argument("--folder", type=Path, default=ROOT / "build/mutation")
+    parser.add_argument("--list", action="store_true", help="only list the sample")
+    parser.add_argument("--write", type=Path, help="put the table into this page")
+    options = parser.parse_args(arguments)
+    mutants = every_mutant(options.files)
+    print(f"{len(mutants)} places and changes in all", flush=True)
+    if options.key:
+        chosen = [m for m in mutants if m.key in options.key]
+    else:
+        chosen = sample(mutants, options.count, options.seed)
+    if options.list:
+        for m in chosen:
+            print(f"{m.key} {m.path}:{m.line} {m.function}: {m.kind}: {m.change}")
+        return 0
+    tests = options.tests or test_files()
+    extra = ["-k", options.k] if options.k else []
+    results = run_plan(
+        options.folder.resolve(), chosen, options.jobs, options.budget, tests, extra
+    )
+    report = table.Report(chosen, results)
+    print(report.text())
+    if options.write:
+        report.write(options.write, options)
+    return 0 if report.good() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

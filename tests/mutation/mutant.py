@@ -1,0 +1,187 @@
+"""The record of a mutant, which files are mutated, and how a sample of them is drawn."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+#: What no kernel is in: the runtime, and what only declares.
+NOT_KERNELS = {"allocator", "threads", "dispatch", "runtime", "args", "kernels", "aligned"}
+#: Whose family is not the first word of its name.
+FAMILY = {
+    "cross_entropy": "loss",
+    "epilogue": "matmul",
+    "gemm": "matmul",
+    "half": "copy",
+    "linalg_norms": "linalg",
+    "lp_pool": "pool",
+    "margin_loss": "margin_loss",
+    "optim_rules": "optim",
+    "packed": "recurrent",
+    "pair_loss": "pair_loss",
+    "philox": "random",
+    "ptx": "matmul",
+    "recurrent_layers": "recurrent",
+    "rows": "elementwise",
+    "simd": "vectors",
+    "strided": "elementwise",
+    "common": "elementwise",
+    "unpool": "pool",
+    "vector_math": "vectors",
+    "vector_trig": "vectors",
+    "embedding_bag": "index",
+    "embedding": "index",
+    "loss_options": "loss",
+}
+#: Of Python: gradients and op bodies stand here; the rest makes arguments, views and words.
+NOT_GRADIENTS = {
+    "__init__",
+    "convert",
+    "creation",
+    "in_place_names",
+    "install",
+    "interop",
+    "like",
+    "operands",
+    "operators",
+    "promote",
+    "ranges",
+    "view",
+}
+
+
+@dataclass(frozen=True)
+class Edit:
+    """`text` in the place of source[start:end], as an expression or as statements."""
+
+    start: int
+    end: int
+    text: str
+    form: str  # "expression", "void" (an expression whose value nobody reads), "statement"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change of one place; the key stays the same as long as the line and its function do."""
+
+    key: str
+    layer: str  # cpu, cuda, gradients (Python given the kernel table), functions (other Python)
+    family: str
+    path: str  # from the root
+    line: int
+    function: str
+    kind: str
+    before: str
+    after: str
+    edit: Edit | None = None  # of C++
+    site: int = -1  # of Python: its number in the walk
+
+    @property
+    def change(self) -> str:
+        """Both sides, as the table shows them."""
+        return f"{self.before} -> {self.after}"
+
+
+def key_of(path: str, function: str, line: str, kind: str, change: str, ordinal: int) -> str:
+    """A mutant's name that outlives changes elsewhere in the file."""
+    text = "|".join([path, function, line, kind, change, str(ordinal)])
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def family_of(path: Path) -> str:
+    """The family that a file belongs to."""
+    stem = path.stem
+    return FAMILY.get(stem) or stem.split("_")[0]
+
+
+def sources() -> list[tuple[str, Path]]:
+    """(layer, file) of everything that is mutated."""
+    found = [
+        ("cpu", p)
+        for pattern in ("*.cpp", "*.h")
+        for p in (ROOT / "kernels/cpu").glob(pattern)
+        if p.stem not in NOT_KERNELS
+    ]
+    found += [
+        ("cuda", p) for pattern in ("*.cu", "*.cuh") for p in (ROOT / "kernels/cuda").glob(pattern)
+    ]
+    found += [
+        ("python", p) for p in (ROOT / "engine/ops").glob("*.py") if p.stem not in NOT_GRADIENTS
+    ]
+    return sorted(found, key=lambda pair: (pair[0], str(pair[1])))
+
+
+def every_mutant(patterns: Sequence[str] = ()) -> list[Mutant]:
+    """All mutants of all sources, or of those whose path has one of the patterns in it."""
+    from . import cpp_sites, python_sites
+
+    mutants: list[Mutant] = []
+    for layer, path in sources():
+        name = str(path.relative_to(ROOT))
+        if patterns and not any(p in name for p in patterns):
+            continue
+        text, family = path.read_text(encoding="utf-8"), family_of(path)
+        if layer == "python":
+            mutants += python_sites.mutants_of(text, name, family)
+        else:
+            mutants += cpp_sites.mutants_of(text, name, layer, family)
+    return mutants
+
+
+#: The part of a sample that a layer has, and the least that a family of it has.
+SHARE = {"cpu": 0.36, "cuda": 0.32, "gradients": 0.22, "functions": 0.10}
+LEAST = {"cpu": 3, "cuda": 3, "gradients": 2, "functions": 1}
+
+
+def sample(mutants: Sequence[Mutant], count: int, seed: int) -> list[Mutant]:
+    """About `count` of them: every family of every layer, and every kind of change in turn."""
+    chosen: list[Mutant] = []
+    present = {m.layer for m in mutants}
+    total = sum(SHARE[layer] for layer in present)
+    for layer in sorted(present):
+        families: dict[str, list[Mutant]] = {}
+        for m in mutants:
+            if m.layer == layer:
+                families.setdefault(m.family, []).append(m)
+        queues = {
+            name: _by_kind(found, random.Random(f"{seed} {layer} {name}"))
+            for name, found in families.items()
+        }
+        # A family's part grows with the root of its size.
+        weight = {name: len(found) ** 0.5 for name, found in families.items()}
+        wanted = count * SHARE[layer] / total
+        for name, queue in sorted(queues.items()):
+            share = wanted * weight[name] / sum(weight.values())
+            chosen += queue[: max(LEAST[layer], round(share))]
+    return chosen
+
+
+def _by_kind(mutants: Sequence[Mutant], rng: random.Random) -> list[Mutant]:
+    """The mutants in a drawn order in which the kinds take turns, no two of one place near."""
+    kinds: dict[str, list[Mutant]] = {}
+    for m in mutants:
+        kinds.setdefault(m.kind, []).append(m)
+    for queue in kinds.values():
+        rng.shuffle(queue)
+    order = sorted(kinds)
+    rng.shuffle(order)
+    # What the issue is about most comes first: barriers are few.
+    order.sort(key=lambda kind: kind != "barrier")
+    result, lines = [], set()
+    late = []
+    while any(kinds.values()):
+        for kind in order:
+            if not kinds[kind]:
+                continue
+            m = kinds[kind].pop()
+            if (m.path, m.line) in lines:
+                late.append(m)
+                continue
+            lines.add((m.path, m.line))
+            result.append(m)
+    return result + late
