@@ -79,28 +79,45 @@ def run_plan(
     tests: Sequence[str],
     arguments: Sequence[str] = (),
 ) -> dict[str, dict[str, Any]]:
-    """Builds the mutants, runs their tests; key -> result."""
+    """Builds the mutants, runs their tests; key -> result.
+
+    A mutant that was killed is not run again while its source stays as it is; one that survived is,
+    for there may be new tests.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    out, store = folder / "results.jsonl", folder / "results.json"
+    texts = {m.path: digest(ROOT / m.path) for m in mutants}
+    results: dict[str, dict[str, Any]] = json.loads(store.read_text()) if store.exists() else {}
+
+    def gather() -> None:
+        """What a run wrote, one that was ended too, becomes part of the store."""
+        if out.exists():
+            for line in out.read_text().splitlines():
+                result = json.loads(line)
+                results[result.pop("key")] = result
+            out.unlink()
+        store.write_text(json.dumps(results, indent=1))
+
+    gather()
     numbered = list(enumerate(mutants, 1))
     began = time.monotonic()
     build = Build(folder, numbered, jobs)
     build.build()
+    for n, m in numbered:
+        if n in build.invalid:
+            results[m.key] = {"state": "invalid", "message": build.invalid[n]}
     print(
         f"{len(mutants)} mutants, {len(build.invalid)} do not compile; "
         f"built in {time.monotonic() - began:.0f} s",
         flush=True,
     )
     kept = [(n, m) for n, m in numbered if n not in build.invalid]
-    python = {
-        path: {m.site: n for n, m in found}
-        for path, found in by_file([(n, m) for n, m in kept if m.site >= 0]).items()
-    }
-    sources = sorted(
-        p
-        for folder_ in ("engine", "kernels", "tests")
-        for p in (ROOT / folder_).rglob("*")
-        if p.suffix in (".py", ".cpp", ".h", ".cu", ".cuh") and "mutation" not in p.parts
-    )
+
+    def is_done(m: Mutant) -> bool:
+        found = results.get(m.key, {})
+        return found.get("state") == "killed" and found.get("source") == texts[m.path]
+
+    waiting = [n for n, m in kept if not is_done(m)]
     plan = {
         "folder": str(folder),
         "jobs": jobs,
@@ -108,25 +125,21 @@ def run_plan(
         "switch": str(build.switch),
         "module": str(build.module) if build.has_cpu else "",
         "tree": str(build.tree),
-        "python": python,
+        "python": {
+            path: {m.site: n for n, m in found}
+            for path, found in by_file([(n, m) for n, m in kept if m.site >= 0]).items()
+        },
         "cuda": [path.name for path in build.emulated()],
-        "numbers": [n for n, _ in kept],
+        "keys": {n: m.key for n, m in kept},
+        "sources": {m.key: texts[m.path] for _, m in kept},
+        "numbers": waiting,
         "tests": list(tests),
         "arguments": list(arguments),
-        "key": digest(*sources) + hashlib.sha256(repr(kept).encode()).hexdigest()[:16],
+        "coverage": str(folder / "coverage.json"),
+        "results": str(out),
     }
     (folder / "plan.json").write_text(json.dumps(plan))
-    out = folder / "results.jsonl"
-    done: set[int] = set()
-    stamp = folder / "results.key"
-    if out.exists() and stamp.exists() and stamp.read_text() == plan["key"]:
-        done = {json.loads(line)["number"] for line in out.read_text().splitlines()}
-        plan["numbers"] = [n for n in plan["numbers"] if n not in done]
-        (folder / "plan.json").write_text(json.dumps(plan))
-    else:
-        out.unlink(missing_ok=True)
-        stamp.write_text(plan["key"])
-    if plan["numbers"]:
+    if waiting:
         command = [sys.executable, "-m", "tests.mutation.session", str(folder / "plan.json")]
         environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
         began = time.monotonic()
@@ -134,15 +147,8 @@ def run_plan(
         print(f"tests ran for {time.monotonic() - began:.0f} s", flush=True)
         if run.returncode not in (0, 1, 5):
             raise SystemExit(f"the tests' process ended with {run.returncode}")
-    results: dict[str, dict[str, Any]] = {
-        numbered[n - 1][1].key: {"state": "invalid", "message": why}
-        for n, why in build.invalid.items()
-    }
-    if out.exists():
-        for line in out.read_text().splitlines():
-            result = json.loads(line)
-            results[numbered[result.pop("number") - 1][1].key] = result
-    return results
+    gather()
+    return {m.key: results[m.key] for m in mutants if m.key in results}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -238,9 +238,12 @@ class Source:
             text == "["
             and i >= 2
             and self.tokens[i - 1].kind == "word"
-            and (self.tokens[i - 2].kind == "word" or self.text(i - 2) in (">", "*"))
             and self.text(i - 2) not in ("return", "else")
-            and not self.tokens[i - 2].apart
+            and (
+                self.tokens[i - 2].kind == "word"
+                or self.tokens[i - 2].angle
+                or (self.text(i - 2) == "*" and not self.tokens[i - 2].apart)
+            )
         ):
             return self.match.get(i, i)
         return -1

@@ -191,9 +191,13 @@ class Build:
         return subprocess.run(["nice", "-n", "5", *command], capture_output=True, text=True)
 
     def _blame(self, errors: str) -> bool:
-        """Takes away the mutants at the lines that the compiler names; whether there were any."""
+        """Takes away the mutants at the lines that the compiler names; whether there were any.
+
+        Where a line has none, the last one before it: it may have changed what is declared.
+        """
         files = dict(self._files())
         found = False
+        nearest: tuple[int, int] | None = None
         for path, line in re.findall(r"^(\S+?):(\d+):\d+: ", errors, re.MULTILINE):
             try:
                 name = str(Path(os.path.normpath(path)).relative_to(self.folder))
@@ -209,7 +213,11 @@ class Build:
                 if first <= int(line) <= last:
                     self.invalid[number] = "does not compile"
                     found = True
-        return found
+                elif first < int(line) and (nearest is None or first > nearest[0]):
+                    nearest = first, number
+        if not found and nearest is not None:
+            self.invalid[nearest[1]] = "does not compile"
+        return found or nearest is not None
 
     def _compile_all(self, units: Sequence[tuple[Path, list[str], Path]]) -> None:
         """Compiles (source, flags, object); mutants that fail are taken away and it goes again."""

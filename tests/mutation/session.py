@@ -27,8 +27,7 @@ from . import python_sites
 from .mutant import ROOT
 from .schemata import Switch
 
-#: What a mutant's tests may take, by the time they take without it.
-BUDGET = 60.0
+#: More than what the process has already.
 MEMORY = 6 << 30
 
 
@@ -152,69 +151,72 @@ class Runner:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Instead of pytest's own loop."""
         self.items = session.items
-        folder = Path(self.plan["folder"])
         print(f"{len(self.items)} tests collected", flush=True)
-        coverage = self.coverage(folder)
-        self.mutate(coverage, folder / "results.jsonl")
+        self.mutate(self.coverage(Path(self.plan["coverage"])), Path(self.plan["results"]))
         return True
 
     # ---- what reaches what ----
 
-    def coverage(self, folder: Path) -> list[dict[str, Any]]:
-        """For each item: seconds, outcome and the mutants it reaches."""
-        names = [item.nodeid for item in self.items]
-        kept = folder / "coverage.json"
+    def coverage(self, kept: Path) -> list[dict[str, Any]]:
+        """For each item: seconds, outcome and the keys of the mutants it reaches.
+
+        What an earlier run found is taken, if it knew all of these mutants: where the sources have
+        changed since, a mutant's tests may be chosen a little worse.
+        """
+        keys: dict[int, str] = {int(n): key for n, key in self.plan["keys"].items()}
+        known: dict[str, Any] = {"keys": [], "items": {}}
         if kept.exists():
             found = json.loads(kept.read_text())
-            if found["key"] == self.plan["key"] and found["names"] == names:
-                return found["items"]
+            if set(keys.values()) <= set(found["keys"]):
+                known = found
+        names = [item.nodeid for item in self.items]
+        missing = [i for i, name in enumerate(names) if name not in known["items"]]
         began = time.monotonic()
         self.switch.choose(-1)
         # Chunks of neighbours: their fixtures are made once a chunk.
-        chunk = max(1, min(200, len(names) // (4 * self.jobs)))
-        chunks = [range(i, min(i + chunk, len(names))) for i in range(0, len(names), chunk)]
-        items: list[dict[str, Any]] = [{} for _ in names]
+        size = max(1, min(200, len(missing) // (4 * self.jobs)))
+        chunks = [missing[i : i + size] for i in range(0, len(missing), size)]
 
-        def work(number: int, say: Any) -> None:
-            for i in chunks[number]:
+        def work(turn: int, say: Any) -> None:
+            for i in chunks[turn]:
+                say({"item": i, "seconds": 0.0, "outcome": "failed", "reached": []})
                 self.switch.clear()
                 start = time.monotonic()
                 outcome, message = self.run_item(i)
-                seconds = time.monotonic() - start
-                say(
-                    {
-                        "item": i,
-                        "seconds": round(seconds, 4),
-                        "outcome": outcome,
-                        "message": message[:300],
-                        "reached": self.switch.reached(),
-                    }
-                )
+                seconds = round(time.monotonic() - start, 4)
+                reached = [keys[n] for n in self.switch.reached() if n in keys]
+                found = {"item": i, "seconds": seconds, "outcome": outcome, "reached": reached}
+                say({**found, "message": message[:300]})
 
-        def heard(number: int, answer: dict[str, Any]) -> None:
-            items[answer.pop("item")] = answer
+        def heard(turn: int, answer: dict[str, Any]) -> None:
+            known["items"][names[answer.pop("item")]] = answer
 
-        def over(number: int, how: str) -> None:
+        def over(turn: int, how: str) -> None:
             if how:
-                print(f"chunk {chunks[number]} ended with {how}", flush=True)
+                print(f"{names[chunks[turn][0]]} and its neighbours: {how}", flush=True)
 
-        self._fork_each(len(chunks), work, heard, over, lambda _: 600.0)
-        for item in items:
-            item.setdefault("seconds", 0.0)
-            item.setdefault("outcome", "failed")
-            item.setdefault("reached", [])
+        self._fork_each(len(chunks), work, heard, over, lambda _: 300.0)
+        known["keys"] = sorted({*known["keys"], *keys.values()})
+        items = [
+            known["items"].get(name) or {"seconds": 0.0, "outcome": "failed", "reached": []}
+            for name in names
+        ]
         bad = [n for n, item in zip(names, items, strict=True) if item["outcome"] == "failed"]
-        print(f"coverage: {time.monotonic() - began:.0f} s; {len(bad)} fail: {bad[:10]}", flush=True)
-        kept.write_text(json.dumps({"key": self.plan["key"], "names": names, "items": items}))
+        print(
+            f"{len(missing)} tests run without a mutant in {time.monotonic() - began:.0f} s; "
+            f"{len(bad)} fail and are left out {bad[:10]}",
+            flush=True,
+        )
+        kept.write_text(json.dumps(known))
         return items
 
     # ---- mutants ----
 
-    def tests_of(self, number: int, coverage: Sequence[dict[str, Any]]) -> list[int]:
+    def tests_of(self, key: str, coverage: Sequence[dict[str, Any]]) -> list[int]:
         """The items that reach a mutant: the functions in turn, of each the quickest first."""
         groups: dict[str, list[int]] = {}
         for i, item in enumerate(coverage):
-            if item["outcome"] == "passed" and number in item["set"]:
+            if item["outcome"] == "passed" and key in item["set"]:
                 groups.setdefault(self.items[i].nodeid.partition("[")[0], []).append(i)
         for group in groups.values():
             group.sort(key=lambda i: coverage[i]["seconds"])
@@ -228,61 +230,60 @@ class Runner:
         """Runs each mutant's tests until one fails."""
         for item in coverage:
             item["set"] = set(item["reached"])
-        numbers: list[int] = self.plan["numbers"]
-        tests = {n: self.tests_of(n, coverage) for n in numbers}
+        numbers = [(int(n), key) for n, key in self.plan["keys"].items()]
+        numbers = [(n, key) for n, key in numbers if n in set(self.plan["numbers"])]
+        tests = {n: self.tests_of(key, coverage) for n, key in numbers}
         state: dict[int, dict[str, Any]] = {}
-        budget: float = self.plan.get("budget", BUDGET)
+        budget: float = self.plan["budget"]
         with out.open("a") as log:
 
-            def write(number: int, result: dict[str, Any]) -> None:
-                log.write(json.dumps({"number": number, **result}) + "\n")
+            def write(turn: int, result: dict[str, Any]) -> None:
+                key = waiting[turn][1]
+                found = {"key": key, "source": self.plan["sources"][key], **result}
+                log.write(json.dumps(found) + "\n")
                 log.flush()
 
-            for n in numbers:
-                if not tests[n]:
-                    write(n, {"state": "unreached", "of": 0, "ran": 0})
-            waiting = [n for n in numbers if tests[n]]
+            waiting = [pair for pair in numbers if not tests[pair[0]]]
+            for turn in range(len(waiting)):
+                write(turn, {"state": "unreached", "of": 0, "ran": 0})
+            waiting = [pair for pair in numbers if tests[pair[0]]]
 
             def work(turn: int, say: Any) -> None:
-                number = waiting[turn]
+                number = waiting[turn][0]
                 self.switch.choose(number)
-                used = pytest_seconds = 0.0
-                for position, i in enumerate(tests[number]):
+                used = 0.0
+                ran = 0
+                for i in tests[number]:
                     if used > budget:
                         break
-                    say({"at": i, "ran": position})
-                    start = time.monotonic()
+                    say({"at": i, "ran": ran})
                     outcome, message = self.run_item(i)
-                    pytest_seconds += time.monotonic() - start
+                    ran += 1
                     used += coverage[i]["seconds"]
                     if outcome == "failed":
-                        say({"killed": i, "message": message[:300]})
+                        say({"killed": i, "message": message[:300], "ran": ran})
                         return
-                say({"survived": True, "ran": position + (used <= budget)})
+                say({"survived": True, "ran": ran})
 
             def heard(turn: int, answer: dict[str, Any]) -> None:
                 state.setdefault(turn, {}).update(answer)
 
             def over(turn: int, how: str) -> None:
-                number = waiting[turn]
                 found = state.pop(turn, {})
-                result: dict[str, Any] = {"ran": found.get("ran", 0), "of": len(tests[number])}
-                if "killed" in found:
-                    result["state"] = "killed"
-                    result["test"] = self.items[found["killed"]].nodeid
-                    result["message"] = found["message"]
-                elif "survived" in found:
+                of = len(tests[waiting[turn][0]])
+                result: dict[str, Any] = {"ran": found.get("ran", 0), "of": of}
+                if "survived" in found:
                     result["state"] = "survived"
                 else:
-                    at = found.get("at")
+                    at = found.get("killed", found.get("at"))
                     result["state"] = "killed"
                     result["test"] = self.items[at].nodeid if at is not None else ""
-                    result["message"] = how or "ended"
-                write(number, result)
+                    result["message"] = found.get("message", how or "ended")
+                write(turn, result)
 
             def patience(turn: int) -> float:
                 at = state.get(turn, {}).get("at")
-                return 10.0 + 20 * (coverage[at]["seconds"] if at is not None else 0)
+                return 15.0 + 20 * (coverage[at]["seconds"] if at is not None else 0)
 
             self._fork_each(len(waiting), work, heard, over, patience)
 
