@@ -12,6 +12,7 @@ from gradsmith.testing.checks import (
     check_error,
     check_forward,
     check_gradient,
+    check_schedules,
     check_second,
     samples_of,
     size_of,
@@ -78,6 +79,16 @@ def test_errors(info: OpInfo, cuda: str) -> None:
             check_error(info, sample, cuda)
         except BaseException as error:
             raise AssertionError(f"{sample.id}: {error!r}") from error
+
+
+@each([info for info in op_infos() if info.name != "transfer"])  # its result is on the host
+def test_every_schedule_gives_the_same_bits(info: OpInfo, cuda: str) -> None:
+    """Warps that run ahead of one another, forward and back: no barrier is missing."""
+    if not gs.cuda.is_emulated():
+        pytest.skip("a GPU has a schedule of its own")
+    found = [s for s in samples_of(info, None, limit=LIMIT) if "special" not in s.tags]
+    for sample in sorted(found, key=size_of)[-2:]:
+        check_schedules(info, sample, "float32")
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])

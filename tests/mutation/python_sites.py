@@ -130,7 +130,9 @@ class _Walk(ast.NodeVisitor):
         first = node.args.args[0].arg if node.args.args else ""
         self.of_kernels.append(first == "k")
         for statement in node.body:
-            docstring = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+            docstring = isinstance(statement, ast.Expr) and isinstance(
+                statement.value, ast.Constant
+            )
             if not docstring:
                 self.visit(statement)
         self.names.pop()

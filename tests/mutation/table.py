@@ -97,7 +97,9 @@ class Report:
 
     def _rows(self) -> list[str]:
         lines = [
-            "| sources | family | mutants | killed | " + " | ".join(HOW) + " | equivalent | survive |",
+            "| sources | family | mutants | killed | "
+            + " | ".join(HOW)
+            + " | equivalent | survive |",
             "|---|---|" + "---|" * (len(HOW) + 4),
         ]
         groups: dict[tuple[str, str], dict[str, Any]] = {}
