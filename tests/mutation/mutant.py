@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,8 +148,7 @@ def sample(mutants: Sequence[Mutant], count: int, seed: int) -> list[Mutant]:
             if m.layer == layer:
                 families.setdefault(m.family, []).append(m)
         queues = {
-            name: _by_kind(found, random.Random(f"{seed} {layer} {name}"))
-            for name, found in families.items()
+            name: _by_kind(found, f"{seed} {layer} {name}") for name, found in families.items()
         }
         # A family's part grows with the root of its size.
         weight = {name: len(found) ** 0.5 for name, found in families.items()}
@@ -161,27 +159,25 @@ def sample(mutants: Sequence[Mutant], count: int, seed: int) -> list[Mutant]:
     return chosen
 
 
-def _by_kind(mutants: Sequence[Mutant], rng: random.Random) -> list[Mutant]:
-    """The mutants in a drawn order in which the kinds take turns, no two of one place near."""
+def _by_kind(mutants: Sequence[Mutant], seed: str) -> list[Mutant]:
+    """The mutants in a drawn order in which the kinds take turns, two of one line far apart.
+
+    The order follows from the keys: a change elsewhere in the sources leaves a sample as it is.
+    """
+
+    def drawn(text: str) -> str:
+        return hashlib.sha256(f"{seed} {text}".encode()).hexdigest()
+
     kinds: dict[str, list[Mutant]] = {}
-    for m in mutants:
+    for m in sorted(mutants, key=lambda m: drawn(m.key)):
         kinds.setdefault(m.kind, []).append(m)
-    for queue in kinds.values():
-        rng.shuffle(queue)
-    order = sorted(kinds)
-    rng.shuffle(order)
-    # What the issue is about most comes first: barriers are few.
-    order.sort(key=lambda kind: kind != "barrier")
-    result, lines = [], set()
-    late = []
+    # Barriers are few, and first.
+    order = sorted(kinds, key=lambda kind: (kind != "barrier", drawn(kind)))
+    first, late, lines = [], [], set()
     while any(kinds.values()):
         for kind in order:
-            if not kinds[kind]:
-                continue
-            m = kinds[kind].pop()
-            if (m.path, m.line) in lines:
-                late.append(m)
-                continue
-            lines.add((m.path, m.line))
-            result.append(m)
-    return result + late
+            if kinds[kind]:
+                m = kinds[kind].pop(0)
+                (late if (m.path, m.line) in lines else first).append(m)
+                lines.add((m.path, m.line))
+    return first + late

@@ -1,4 +1,4 @@
-"""Where the Python of ops can be changed: nodes of the syntax tree, and what stands in their place."""
+"""Where the Python of ops can be changed: nodes of the syntax tree, and others for them."""
 
 from __future__ import annotations
 
@@ -130,10 +130,7 @@ class _Walk(ast.NodeVisitor):
         first = node.args.args[0].arg if node.args.args else ""
         self.of_kernels.append(first == "k")
         for statement in node.body:
-            docstring = isinstance(statement, ast.Expr) and isinstance(
-                statement.value, ast.Constant
-            )
-            if not docstring:
+            if not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)):
                 self.visit(statement)
         self.names.pop()
         self.of_kernels.pop()

@@ -1,6 +1,6 @@
-"""One process with all mutants in it: runs the tests once to see what reaches what, then a fork a mutant.
+"""One process with all mutants in it: the tests once, to see what reaches what, then a fork a mutant.
 
-`python -m tests.mutation.session PLAN` is started by run.py. It imports gradsmith with the mutated
+`python -m tests.mutation.session PLAN` is started by the command. It imports gradsmith with the mutated
 modules in the place of the real ones and hands the collected tests over to `Runner`.
 """
 
@@ -354,7 +354,7 @@ class Runner:
 
 
 def main() -> int:
-    """Runs the plan of run.py."""
+    """Runs the command's plan."""
     plan = json.loads(Path(sys.argv[1]).read_text())
     switch = Switch(Path(plan["switch"]))
     builtins.gs_mutant_is = switch.asked  # type: ignore[attr-defined]

@@ -141,9 +141,10 @@ class Report:
         effective = len(self.killed) + len(self.survived)
         lines = [
             begin,
-            f"`python -m tests.mutation --count {options.count} --seed {options.seed}`: {counted} mutants "
-            f"({len(self.invalid)} more did not compile), {len(self.explained)} of them equivalent; of the "
-            f"other {effective} the tests killed {len(self.killed)}: **{100 * self.rate():.1f} %**.",
+            f"`python -m tests.mutation --count {options.count} --seed {options.seed}`: {counted} "
+            f"mutants ({len(self.invalid)} more did not compile), {len(self.explained)} of them "
+            f"equivalent; of the other {effective} the tests killed {len(self.killed)}: "
+            f"**{100 * self.rate():.1f} %**.",
             "",
             *self._rows(),
             "",
