@@ -54,6 +54,23 @@ NOT_RUN = {
 }
 
 
+#: What CI runs: a few CUDA sources and the ops above them, in the emulator, in under a minute.
+CI = {
+    "count": 32,
+    "seed": 4,
+    "files": [
+        "kernels/cuda/scan.cu",
+        "kernels/cuda/softmax.cu",
+        "kernels/cuda/softmax_rows.cuh",
+        "engine/ops/scan.py",
+        "engine/ops/softmax.py",
+        "engine/ops/adaptive.py",
+    ],
+    "tests": ["tests/test_cuda_ops.py"],
+    "k": "scan or cum or softmax or adaptive or logsumexp",
+}
+
+
 def test_files() -> list[str]:
     """The tests that are run on mutants."""
     return [
@@ -166,7 +183,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=ROOT / "build/mutation")
     parser.add_argument("--list", action="store_true", help="only list the sample")
     parser.add_argument("--write", type=Path, help="put the table into this page")
+    parser.add_argument("--ci", action="store_true", help="the fixed small sample of CI")
     options = parser.parse_args(arguments)
+    if options.ci:
+        vars(options).update(CI)
     mutants = every_mutant(options.files)
     print(f"{len(mutants)} places and changes in all", flush=True)
     if options.key:

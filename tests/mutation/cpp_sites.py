@@ -169,7 +169,8 @@ class Source:
         before = self.text(i - 1)
         start = self._statement_start(i)
         words = [self.text(j) for j in range(start, i)]
-        if "=" in words or before in ("(", ",", "return", "["):
+        given = any(self.text(j) == "=" for j in self.top_level(start, i - 1))
+        if given or before in ("(", ",", "return", "["):
             return "body" if before == ")" and "]" in words else "value"
         if before in (")", "else", "do", "const", "noexcept", "mutable", "try"):
             return "body"
@@ -477,7 +478,7 @@ def _found(s: Source) -> Iterator[Found]:
                     s.text(j) in ("=", ";") for j in range(first, last + 1)
                 ):
                     words = s.words(first, last)
-                    yield "condition", first, last, f"!({words})", "expression", i
+                    yield "condition", first, last, f"!({words})", "condition", i
             yield from _statement(s, i)
 
 

@@ -61,7 +61,7 @@ class Edit:
     start: int
     end: int
     text: str
-    form: str  # "expression", "void" (an expression whose value nobody reads), "statement"
+    form: str  # expression; void: one whose value nobody reads; condition: a bool; statement
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ def _choice(edits: list[tuple[int, Edit]], default: str, form: str) -> str:
             body = f"{edit.text};" if edit.text else ""
             text += f"if (gs_mutant_is({number})) {{ {body} }} else "
         return f"{{ {text}{{ {default} }} }}"
-    cast = "(void)" if form == "void" else ""
+    cast = {"void": "(void)", "condition": "(bool)"}.get(form, "")
     text = "".join(f"gs_mutant_is({n}) ? {cast}({e.text}) : " for n, e in edits)
     return f"({text}{cast}({default}))"
 
@@ -293,12 +293,26 @@ class Build:
         ]
 
     def _emulator_checks(self) -> list[tuple[Path, list[str], Path]]:
-        """How the syntax of the mutated CUDA sources is checked."""
+        """How the mutated CUDA sources are checked, every kernel instantiated."""
+        from gradsmith.kernels.cuda import launch, launchers
+
+        launchers.entries()
+        names: dict[str, list[str]] = {}
+        for module in launch.modules:
+            names.setdefault(module.source.name, []).extend(module.names)
         emulator = ROOT / "kernels/cuda/emulator"
         flags = ["-std=c++17", "-w", "-fsyntax-only", "-x", "c++", "-march=native"]
         flags += ["-include", str(emulator / "cuda_language.h"), f"-I{self.tree / 'cuda'}"]
         self.write()
-        return [(p, flags, self.folder / "objects" / f"{p.stem}.checked") for p in self.emulated()]
+        checks = []
+        for path in self.emulated():
+            stub = self.folder / "objects" / f"{path.stem}.cu.cpp"
+            entries = "\n".join(f"    gs_emulator::entry<&({n})>()," for n in names[path.name])
+            text = f"const gs_emulator::Entry kEntries[] = {{\n{entries}\n}};\n"
+            include = f'#include "{os.path.relpath(path, stub.parent)}"\n'
+            self._write_one(stub, include + text)
+            checks.append((stub, flags, stub.with_suffix(".checked")))
+        return checks
 
     @property
     def switch(self) -> Path:

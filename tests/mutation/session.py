@@ -1,7 +1,8 @@
-"""One process with all mutants in it: the tests once, to see what reaches what, then a fork a mutant.
+"""One process with all mutants in it: runs the tests once without, then in a fork a mutant.
 
-`python -m tests.mutation.session PLAN` is started by the command. It imports gradsmith with the mutated
-modules in the place of the real ones and hands the collected tests over to `Runner`.
+`python -m tests.mutation.session PLAN` is started by the command. It imports gradsmith with the
+mutated modules in the place of the real ones and hands the collected tests over to `Runner`: the
+first run says which mutants each test reaches, and so what a mutant's fork has to run.
 """
 
 from __future__ import annotations
