@@ -1,4 +1,4 @@
-"""Where the Python of ops can be changed: nodes of the syntax tree, and others for them."""
+"""Where the Python of ops can be changed: nodes of the syntax tree, and what replaces them."""
 
 from __future__ import annotations
 
@@ -152,6 +152,10 @@ class _Walk(ast.NodeVisitor):
 
     def visit_Assign(self, node: ast.Assign) -> None:
         self.visit(node.value)
+
+    def visit_keyword(self, node: ast.keyword) -> None:
+        if node.arg != "strict":  # of zip: the lengths are equal anyway
+            self.visit(node.value)
 
     def visit_Lambda(self, node: ast.Lambda) -> None:
         self.visit(node.body)

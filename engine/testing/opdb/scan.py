@@ -23,6 +23,7 @@ def _samples(fill: str) -> list[Sample]:
         row((3, 5), -1),
         row((2, 3, 4), 1),
         row((2, 130), 1, tags=("odd",)),
+        row((3, 2, 530), 1, tags=("large",)),
         row((4, 5), 1, "reversed", ("negative",)),
         row((4, 5), 0, "expanded", ("expanded",)),
         row((1, 3), 0, tags=("size1",)),

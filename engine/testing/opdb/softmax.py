@@ -29,6 +29,7 @@ def _samples() -> list[Sample]:
         Sample((Arr((3, 5, 37)),), {"dim": 1}, _tags("odd")),
         Sample((Arr((17, 1300)),), {"dim": 0}, _tags("large")),
         Sample((Arr((3, 2100)),), {"dim": 1}, _tags("large")),
+        Sample((Arr((2065,)),), {"dim": 0}, _tags("large")),
         Sample((Arr((2, 5), ("values", 1000.0, 1001.0, 999.0)),), {"dim": 1}, name="high"),
         Sample((Arr((2, 5), ("values", -1e4, 0.0, 1e4)),), {"dim": 1}, name="far"),
         Sample((Arr((5, 19), "normal", "last2"),), {"dim": 1}, _tags("strided")),
