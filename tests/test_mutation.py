@@ -1,4 +1,4 @@
-"""The mutation tool: what it changes, what it leaves, and that switched-off mutants change nothing."""
+"""The mutation tool: what it changes, what it leaves; mutants that are off change nothing."""
 
 from __future__ import annotations
 
