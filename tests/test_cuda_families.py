@@ -13,7 +13,19 @@ from cuda_arrays import (
     rng,
 )
 from gradsmith._cpu import Fault
-from gradsmith.kernels.cuda import arguments, emulator, launch, loss, optim, pool, random, reduce
+from gradsmith.kernels.cuda import (
+    arguments,
+    emulator,
+    launch,
+    loss,
+    norm,
+    optim,
+    pool,
+    random,
+    reduce,
+    scan,
+    softmax,
+)
 from gradsmith.kernels.cuda.emulator import tsan
 
 COMMON = (1.0, -1.0, 0.0, 0.0, 1.0)  # of an optimizer's numbers
@@ -48,6 +60,9 @@ def small_runs():
         "max_dim of chunks": K["max_dim"](chunks, 0, ())[1],
         "scatter_sum": K["scatter_sum"](device(x[:, 0]), indices, (3, 5, 6), 1),
         "gather_dim": K["gather_dim"](d, indices, 1, (3, 6)),
+        "cumsum": K["cumsum"](wide, 1, False, False),
+        "cumsum of columns": K["cumsum"](d, 1, True, True),
+        "softmax of rows": K["softmax"](device(x), 2),
         "log_softmax": K["log_softmax"](d, 1),
         "log_softmax of many rows": K["log_softmax"](rows, 1),
         "log_softmax of rows": K["log_softmax"](long, 0),
@@ -92,7 +107,8 @@ def test_few_blocks_go_over_everything(order, monkeypatch):
     expected = small_runs()
     monkeypatch.setattr(arguments, "MAX_BLOCKS", 1)
     monkeypatch.setattr(reduce, "_MAX_BLOCKS", 1)
-    monkeypatch.setattr(loss, "_MAX_BLOCKS", 1)
+    for module in (loss, norm, scan, softmax):
+        monkeypatch.setattr(module, "_MAX_BLOCKS", 1)
     reduce._plan.cache_clear()
     with emulator.schedule(order, seed=2):
         got = small_runs()
@@ -156,7 +172,7 @@ def test_every_entry_launches():
         "amin": (x, (0,), (3, 4)),
         "any": (device(np.ones((2, 3), np.bool_)), (0,), (3,)),
         "all": (device(np.ones((2, 3), np.bool_)), (0,), (3,)),
-        "var": (x, (0,), 1.0, (3, 4)),
+        "var": (x, (0,), 1.0, False, (3, 4)),
         "sum_squares": (x, (0,), (3, 4)),
         "sum_exp": (x, device(np.zeros((3, 4), np.float32)), (0,), (3, 4)),
         "max_pool": (x, (2, 3, 2), *window),

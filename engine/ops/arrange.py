@@ -502,12 +502,15 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
         indexing: "ij"; or "xy": the first two dims of the results are exchanged.
 
     Raises:
+        TypeError: something that is no tensor.
         ValueError: another indexing.
         RuntimeError: no tensors, one of several dims, or dtypes that differ.
     """
     parts = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors
     if indexing not in ("ij", "xy"):
         raise ValueError(f"meshgrid: indexing must be 'ij' or 'xy'; got {indexing!r}")
+    for part in parts:
+        need_tensors("meshgrid", tensors=part)
     if not parts or any([len(t._data.shape) > 1 or t.dtype is not parts[0].dtype for t in parts]):
         raise RuntimeError(
             "meshgrid: tensors of at most one dim, all of one dtype; got "

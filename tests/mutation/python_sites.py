@@ -157,6 +157,12 @@ class _Walk(ast.NodeVisitor):
         if node.arg != "strict":  # of zip: the lengths are equal anyway
             self.visit(node.value)
 
+    def visit_Call(self, node: ast.Call) -> None:
+        if isinstance(node.func, ast.Name) and node.func.id == "isinstance":
+            self.visit(node.args[0])  # the order of types says nothing
+        else:
+            self.generic_visit(node)
+
     def visit_Lambda(self, node: ast.Lambda) -> None:
         self.visit(node.body)
 

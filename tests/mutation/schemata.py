@@ -128,7 +128,8 @@ class Build:
         self.isa = "v3" if "v3" in isas else next(iter(isas))
         # Half the time of -O2 to compile. Warnings are the product's build's business.
         self.flags = ["-O1" if f == "-O2" else f for f in setup.FLAGS]
-        self.flags += ["-fPIC", "-w"]
+        # What AddressSanitizer's run would see first: local arrays that are overrun.
+        self.flags += ["-fPIC", "-w", "-fstack-protector-strong"]
         self.isa_flags = [*isas[self.isa], f"-DGS_ISA={self.isa}"]
         self.runtime = set(setup.RUNTIME)
         folder.mkdir(parents=True, exist_ok=True)

@@ -23,6 +23,8 @@ def _unfold_samples() -> list[Sample]:
         row((1, 1, 1, 1), tags=("size1",), kernel_size=1),
         row((0, 2, 4, 4), tags=("empty", "torch_differs"), kernel_size=2),
         row((1, 1, 3, 37), tags=("odd",), kernel_size=(1, 5), padding=(0, 9)),
+        # The second tap's first place is the first one behind the row.
+        row((1, 2, 2, 3), kernel_size=(1, 2), dilation=(1, 4), padding=(0, 1), stride=(1, 2)),
     ]
 
 
@@ -79,6 +81,12 @@ def infos() -> list[OpInfo]:
             errors=(
                 ErrorSample(
                     (columns,), {"output_size": (5, 5), "kernel_size": 2}, RuntimeError, "columns"
+                ),
+                ErrorSample(
+                    (Arr((2, 11, 20)),),
+                    {"output_size": (5, 6), "kernel_size": 2},
+                    RuntimeError,
+                    "multiple of 4 rows",
                 ),
                 ErrorSample(
                     (Arr((2,)),), {"output_size": 4, "kernel_size": 2}, RuntimeError, "2 or 3 dims"
