@@ -97,6 +97,21 @@ def test_no_loss_of_many_blocks_keeps_memory() -> None:
         assert in_use() == before
 
 
+def test_inputs_that_no_window_reaches_get_zero() -> None:
+    """Windows side by side that leave rows and columns at the end, in memory that held NaN."""
+    for shape, kernel in (((2, 2, 4, 7), 3), ((1, 3, 5, 9), 4), ((2, 1, 3, 5), 2)):
+        for _ in range(3):
+            x = gs.zeros(shape, requires_grad=True)
+            y = F.avg_pool2d(x, kernel)
+            held = gs.full(shape, np.nan)
+            del held
+            y.backward(gs.ones_like(y))
+            rows, columns = (n // kernel * kernel for n in shape[2:])
+            expected = np.zeros(shape, np.float32)
+            expected[:, :, :rows, :columns] = 1 / kernel**2
+            np.testing.assert_allclose(x.grad.numpy(), expected, rtol=1e-6)
+
+
 # ---- kernels refuse what does not fit, whoever calls them ----
 
 

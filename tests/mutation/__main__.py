@@ -94,7 +94,8 @@ def run_plan(
     jobs: int,
     budget: float,
     tests: Sequence[str],
-    arguments: Sequence[str] = (),
+    arguments: Sequence[str],
+    paths: dict[str, str],
 ) -> dict[str, dict[str, Any]]:
     """Builds the mutants, runs their tests; key -> result.
 
@@ -152,6 +153,7 @@ def run_plan(
         "numbers": waiting,
         "tests": list(tests),
         "arguments": list(arguments),
+        "paths": paths,
         "coverage": str(folder / "coverage.json"),
         "results": str(out),
     }

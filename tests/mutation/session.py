@@ -161,17 +161,25 @@ class Runner:
     def coverage(self, kept: Path) -> list[dict[str, Any]]:
         """For each item: seconds, outcome and the keys of the mutants it reaches.
 
-        What an earlier run found is taken, if it knew all of these mutants: where the sources have
-        changed since, a mutant's tests may be chosen a little worse.
+        What an earlier run found is taken: where the sources have changed since, a mutant's tests
+        may be chosen a little worse. Mutants that it did not know are looked for in the tests that
+        reached others of their file.
         """
         keys: dict[int, str] = {int(n): key for n, key in self.plan["keys"].items()}
+        path: dict[str, str] = self.plan["paths"]
         known: dict[str, Any] = {"keys": [], "items": {}}
         if kept.exists():
-            found = json.loads(kept.read_text())
-            if set(keys.values()) <= set(found["keys"]):
-                known = found
+            known = json.loads(kept.read_text())
+        unknown = {path[key] for key in set(keys.values()) - set(known["keys"])}
+        if not unknown <= {path.get(key) for key in known["keys"]}:
+            known = {"keys": [], "items": {}}
         names = [item.nodeid for item in self.items]
-        missing = [i for i, name in enumerate(names) if name not in known["items"]]
+        missing = [
+            i
+            for i, name in enumerate(names)
+            if (item := known["items"].get(name)) is None
+            or unknown & {path.get(key) for key in item["reached"]}
+        ]
         began = time.monotonic()
         self.switch.choose(-1)
         # Chunks of neighbours: their fixtures are made once a chunk.
