@@ -201,7 +201,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     tests = options.tests or test_files()
     extra = ["-k", options.k] if options.k else []
-    results = run_plan(options.folder.resolve(), chosen, options.jobs, options.budget, tests, extra)
+    paths = {m.key: m.path for m in mutants}
+    results = run_plan(
+        options.folder.resolve(), chosen, options.jobs, options.budget, tests, extra, paths
+    )
     report = table.Report(chosen, results)
     print(report.text())
     if options.write:
