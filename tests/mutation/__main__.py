@@ -42,6 +42,7 @@ NOT_RUN = {
     "test_models",
     "test_mutation",
     "test_packaging",
+    "test_pytest_plugin",
     "test_profiler",
     "test_readme",
     "test_report",
@@ -99,9 +100,10 @@ def run_plan(
 ) -> dict[str, dict[str, Any]]:
     """Builds the mutants, runs their tests; key -> result.
 
-    A mutant that was killed is not run again while its source stays as it is; one that survived is,
-    for there may be new tests.
+    A mutant that was killed is not run again while its source stays as it is, nor one that is
+    explained; another that survived is, for there may be new tests.
     """
+    explained = table.explanations()
     folder.mkdir(parents=True, exist_ok=True)
     out, store = folder / "results.jsonl", folder / "results.json"
     texts = {m.path: digest(ROOT / m.path) for m in mutants}
@@ -133,7 +135,8 @@ def run_plan(
 
     def is_done(m: Mutant) -> bool:
         found = results.get(m.key, {})
-        return found.get("state") == "killed" and found.get("source") == texts[m.path]
+        settled = found.get("state") == "killed" or m.key in explained
+        return settled and found.get("source") == texts[m.path]
 
     waiting = [n for n, m in kept if not is_done(m)]
     plan = {

@@ -379,7 +379,14 @@ def main() -> int:
         folder = Path(plan["folder"])
         mutate_emulator(Path(plan["tree"]) / "cuda", folder / "cache", plan["cuda"], plan["jobs"])
     arguments = ["-q", "-p", "no:cacheprovider", "--capture=no", "--rootdir", str(ROOT)]
-    arguments += ["-p", "no:faulthandler", *plan["arguments"], *plan["tests"]]
+    arguments += [
+        "-o",
+        "addopts=--strict-markers",
+        "-p",
+        "no:faulthandler",
+        *plan["arguments"],
+        *plan["tests"],
+    ]
     return int(pytest.main(arguments, plugins=[Runner(plan, switch)]))
 
 
