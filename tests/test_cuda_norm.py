@@ -43,7 +43,7 @@ def check(name: str, *args: Any) -> None:
 
 
 #: L = 1 and not; more channels than a block has teams; several chunks.
-BATCHES = [(5, 3), (70, 40), (3, 2, 5), (2, 3, 700), (2, 40, 3), (2, 2, 9000), (2, 2, 9001)]
+BATCHES = [(5, 3), (70, 40), (3, 2, 5), (2, 3, 700), (2, 40, 3), (2, 2, 9000), (1, 2, 18_001)]
 #: (rows, length), groups, inner: a part of a warp, several warps, weights an element and a run.
 ROWS = [
     ((4, 5), 1, 1),
