@@ -12,13 +12,13 @@ from gradsmith.testing.checks import (
     check_error,
     check_forward,
     check_gradient,
-    check_schedules,
     check_second,
     samples_of,
     size_of,
 )
 from gradsmith.testing.opdb import OpInfo, Sample, op_infos
 from gradsmith.testing.opdb import conv as conv_samples
+from gradsmith.testing.schedules import check_schedules
 from test_ops import check_conv_exactly
 
 #: Under the emulator a kernel costs milliseconds, a large one seconds.

@@ -35,7 +35,6 @@ __all__ = [
     "check_other_device",
     "check_precision",
     "check_repeatable",
-    "check_schedules",
     "check_second",
     "check_threads",
     "check_unchanged",
@@ -556,22 +555,6 @@ def check_threads(
         _same(first or found, found, f"at {n} threads")
         first = first or found
     return Measure(count=len(first) * (len(threads) - 1))
-
-
-def check_schedules(
-    info: OpInfo,
-    sample: Sample,
-    dtype: str,
-    orders: Sequence[str] = ("skewed", "random", "reverse"),
-) -> Measure:
-    """The same bits whatever thread of a block runs next; on the emulator, where one can choose."""
-    from ..kernels.cuda import emulator
-
-    first = _bits(info, sample, dtype, "cuda")
-    for order in orders:
-        with emulator.schedule(order, "late", seed=size_of(sample)):
-            _same(first, _bits(info, sample, dtype, "cuda"), f"{sample.id}, schedule {order}")
-    return Measure(count=len(first) * len(orders))
 
 
 def check_isas(info: OpInfo, sample: Sample, dtype: str) -> Measure:

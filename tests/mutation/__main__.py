@@ -210,6 +210,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     report = table.Report(chosen, results)
     print(report.text())
+    if not options.files:
+        void = sorted(set(table.explanations()) - set(paths))
+        print(f"explained.json has {len(void)} void entries, of places that have changed: {void}")
     if options.write:
         report.write(options.write, options)
     return 0 if report.good() else 1
