@@ -190,6 +190,7 @@ def test_every_entry_launches():
         "total_norm": ([x], device(np.zeros((), np.float32)), 2.0),
         "bernoulli": (x, 1, 0),
         "randint": ((2,), 0, 5, 1, 0),
+        "permutation": ((5,), 1, 0),
         "cross_entropy": (x, zeros, None, (), (2, *zeros.shape), True, 0.0, -100, 1),
     }
     stats = K["cross_entropy"](*calls["cross_entropy"])[1:]
