@@ -17,6 +17,8 @@ __all__ = ["MNIST", "EMNIST", "FashionMNIST", "KMNIST", "read_idx"]
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 #: More is refused: EMNIST's largest file has 547 million bytes.
 MOST = 2**31
+#: NumPy's arrays have no more.
+MOST_DIMS = 64
 
 
 def read_idx(path: str | Path) -> np.ndarray[Any, Any]:
@@ -41,6 +43,8 @@ def read_idx(path: str | Path) -> np.ndarray[Any, Any]:
             f"found {what_it_is(content)}"
         )
     dims = content[3]
+    if dims > MOST_DIMS:
+        raise FormatError(f"{path}: at most {MOST_DIMS} dimensions expected; found {dims}")
     begin = 4 + 4 * dims
     if len(content) < begin:
         raise FormatError(

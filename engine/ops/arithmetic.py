@@ -8,6 +8,7 @@ from typing import Any
 from ..autograd.dispatch import binary
 from ..autograd.op import op
 from ..autograd.promotion import result_dtype
+from ..dtype import bfloat16, float16, float32
 from ..tensor import Tensor
 from . import creation
 from .elementwise import div, sub
@@ -227,7 +228,11 @@ def divide_rounded(input: Any, other: Any, rounding_mode: str) -> Tensor:
         v if isinstance(v, (Tensor, int, float)) else creation.as_operand("div", v)
         for v in (input, other)
     ]
-    if result_dtype(values).is_floating_point:
+    dtype = result_dtype(values)
+    if dtype in (float16, bfloat16):  # rounding the quotient to them first may reach a whole number
+        wide = [v.to(float32) if isinstance(v, Tensor) else v for v in values]
+        return trunc(div(*wide)).to(dtype)
+    if dtype.is_floating_point:
         return trunc(div(*values))
     whole = sub(values[0], fmod(*values))  # divides without a remainder
     return floor_divide(whole, values[1])

@@ -276,6 +276,8 @@ def cross_entropy(
     name = "cross_entropy"
     code = reduction_code(name, reduction, size_average, reduce)
     need_tensors(name, input=input, target=target)
+    if isinstance(label_smoothing, str):
+        raise TypeError(f"{name}: label_smoothing must be a number; got {label_smoothing!r}")
     smoothing = float(label_smoothing)
     if not 0.0 <= smoothing <= 1.0:
         raise RuntimeError(f"{name}: label_smoothing must be in [0, 1]; got {label_smoothing}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -355,8 +356,8 @@ def multinomial(
         generator: default: the default generator.
 
     Raises:
-        RuntimeError: not 1-D or 2-D, not floating-point; num_samples < 1, or more than there are.
-            (Rows without a positive probability, which PyTorch refuses, give any places.)
+        RuntimeError: not 1-D or 2-D, not floating-point; num_samples < 1, or more than there are;
+            a negative, infinite or NaN probability; a row of zeros.
     """
     need_tensors("multinomial", input=input)
     shape = tuple(input._data.shape)
@@ -371,6 +372,14 @@ def multinomial(
             f"length; got num_samples={num_samples}, input {shape}"
         )
     p = input.detach().to(input.dtype if input.dtype in (float32, float64) else float32)
+    if 0 not in shape:
+        largest = p.amax(-1)
+        low, high, least = p.amin().item(), largest.amax().item(), largest.amin().item()
+        if not (low >= 0 and high < math.inf and least > 0):
+            raise RuntimeError(
+                "multinomial: probabilities must be finite and >= 0, and some of each row above 0; "
+                f"got {low} to {high}, a row's largest {least}"
+            )
     if not replacement:
         race = p / _exponential(shape, p, generator)
         return sort.topk(race, num_samples)[1]

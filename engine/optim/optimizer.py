@@ -253,6 +253,8 @@ class Optimizer:
     def _check_at_least(self, group: dict[str, Any], *names: str) -> None:
         """Raises ValueError unless these options are numbers >= 0."""
         for name in names:
+            if isinstance(group[name], str):
+                raise TypeError(f"{self._name}: {name} must be a number; got {group[name]!r}")
             if not float(group[name]) >= 0:  # NaN is not
                 raise ValueError(f"{self._name}: {name} must be >= 0; got {group[name]}")
 
@@ -318,6 +320,11 @@ class Optimizer:
         for i, p in enumerate(group["params"]):
             if p.grad is None:
                 continue
+            if not isinstance(p.grad, Tensor):
+                raise TypeError(
+                    f"{self._name}: the gradient of parameter {i} must be a tensor; "
+                    f"got {type(p.grad).__name__}"
+                ) from None
             for what in ("shape", "dtype", "device"):
                 mine, other = getattr(p, what), getattr(p.grad, what)
                 if mine != other:

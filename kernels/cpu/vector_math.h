@@ -9,7 +9,7 @@
 //   log        0.81      0.84
 //   log1p      0.79      0.77
 //   log2       0.75      0.78
-//   tanh       1.30      1.30
+//   tanh       0.85      0.85
 //   sigmoid    1.83      1.85
 //   erf        1.34      1.41 (with multiply-add 0.99, 1.18)
 // NaN gives NaN; the infinities, signed zero and overflow give IEEE's limits.
@@ -303,7 +303,8 @@ GS_INLINE void tanh_ratio(Vec<double> x, Vec<double>& p, Vec<double>& q) {
       4.84406305325125486048e3;
 }
 
-// For |x| >= 0.625: 1 - 2 / (exp(2 |x|) + 1). Both share the division.
+// For |x| >= 0.625: 1 - 2 / (exp(2 |x|) + 1), corrected to first order for what exp and the two sums
+// lost (1.30 ULP without, in six tenths of the time). Both share the division.
 template <class T>
 GS_INLINE Vec<T> vtanh(Vec<T> x) {
   using C = MathConstants<T>;
@@ -313,12 +314,20 @@ GS_INLINE Vec<T> vtanh(Vec<T> x) {
   Vec<T> r, r_low;
   const Vec<T> bounded = lesser(splat<T>(C::kTanhOne), magnitude);
   const Exponent<T> n = reduce_ln2<T>(bounded + bounded, r, r_low);
-  const Vec<T> e = (exp_tail(r) * (r * r) + r + T(1)) * power_of_two<T>(n);
+  const Vec<T> power = power_of_two<T>(n);
+  const Vec<T> rest = exp_tail(r) * (r * r) + r;
+  const Vec<T> m = rest + T(1);
+  const Vec<T> e = m * power;
+  const Vec<T> d = e + T(1);
+  const Vec<T> d_low = ((e - d) + T(1)) + ((T(1) - m) + rest) * power;
   Vec<T> p, q;
   tanh_ratio(magnitude, p, q);
   const IVec<T> small = magnitude < T(0.625);
-  const Vec<T> ratio = (small ? p : splat<T>(T(-2))) / (small ? q : e + T(1));
-  const Vec<T> y = (small ? magnitude : splat<T>(T(1))) + ratio;
+  const Vec<T> ratio = (small ? p : splat<T>(T(-2))) / (small ? q : d);
+  const Vec<T> first = small ? magnitude : splat<T>(T(1));
+  const Vec<T> sum = first + ratio;
+  const Vec<T> large = sum + (((first - sum) + ratio) + ratio * ratio * (d_low * T(0.5)));
+  const Vec<T> y = small ? sum : large;
   return bit_cast<Vec<T>>(bit_cast<IVec<T>>(y) | sign);
 }
 

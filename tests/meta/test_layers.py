@@ -21,7 +21,7 @@ LAYERS = (
 #: What the package's own __init__ may import: not the layers above these.
 ROOT_LAYER = 4
 #: Where PyTorch and JAX may be imported, inside functions.
-COMPARE = ("gradsmith.benchmarks", "gradsmith.testing.adapters")
+COMPARE = ("gradsmith.benchmarks", "gradsmith.testing.accuracy", "gradsmith.testing.adapters")
 
 
 def layer_of(module):

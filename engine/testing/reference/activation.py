@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .elementwise import sigmoid
-from .math import erf, quiet
+from .math import PI, erf, quiet
 
 __all__ = ["FUNCTIONS", "gate", "gate_bwd", "glu", "maxout", "negative_product", "prelu"]
 
@@ -26,8 +26,8 @@ def _log1p_exp(x: Any) -> Any:
 
 def _gelu(x: Any, approximate: str = "none") -> Any:
     if approximate == "none":
-        return x * (0.5 + 0.5 * erf(x / np.sqrt(2)))
-    return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+        return x * (0.5 + 0.5 * erf(x / np.sqrt(np.asarray(2, x.dtype))))
+    return 0.5 * x * (1 + np.tanh(np.sqrt(2 / PI.astype(x.dtype)) * (x + 0.044715 * x**3)))
 
 
 def _softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:

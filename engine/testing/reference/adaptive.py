@@ -31,7 +31,7 @@ def _windows(in_size: Any, out_size: Any) -> Any:
 def adaptive_avg_pool(x: Any, output_size: Any, n: int = 2) -> Any:
     """The mean of each window."""
     out = sizes(x.shape, output_size, n)
-    y = np.zeros((*x.shape[:-n], *out))
+    y = np.zeros((*x.shape[:-n], *out), np.result_type(x, np.float64))
     with np.errstate(all="ignore"):
         for p, window in _windows(x.shape[-n:], out):
             y[(..., *p)] = x[(..., *window)].mean(axis=tuple(range(-n, 0)))
@@ -41,7 +41,7 @@ def adaptive_avg_pool(x: Any, output_size: Any, n: int = 2) -> Any:
 def adaptive_avg_pool_bwd(grad_y: Any, x_shape: Any) -> Any:
     """Each output's gradient, divided by its window's size, added to the window's elements."""
     n = len(x_shape) - 2
-    grad_x = np.zeros(x_shape)
+    grad_x = np.zeros(x_shape, np.result_type(grad_y, np.float64))
     for p, window in _windows(x_shape[2:], grad_y.shape[2:]):
         part = grad_x[(..., *window)]
         part += (grad_y[(..., *p)] / np.prod(part.shape[2:])).reshape(*x_shape[:2], *(1,) * n)
@@ -51,7 +51,7 @@ def adaptive_avg_pool_bwd(grad_y: Any, x_shape: Any) -> Any:
 def adaptive_max_pool(x: Any, output_size: Any, n: int = 2) -> Any:
     """The maximum of each window, and where in the plane it stood first; the last NaN wins."""
     out = sizes(x.shape, output_size, n)
-    y = np.zeros((*x.shape[:-n], *out))
+    y = np.zeros((*x.shape[:-n], *out), np.result_type(x, np.float64))
     indices = np.zeros(y.shape, np.int64)
     flat = np.arange(int(np.prod(x.shape[-n:]))).reshape(x.shape[-n:])
     for p, window in _windows(x.shape[-n:], out):

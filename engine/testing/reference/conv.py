@@ -66,7 +66,7 @@ def conv(
         (x.shape[2 + i] + 2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1
         for i in range(n)
     )
-    y = np.zeros((x.shape[0], weight.shape[0], *out_size))
+    y = np.zeros((x.shape[0], weight.shape[0], *out_size), np.result_type(x, np.float64))
     c, o = weight.shape[1], weight.shape[0] // groups
     with np.errstate(all="ignore"):
         for r in product(*[range(k) for k in kernel]):
@@ -95,7 +95,7 @@ def conv_bwd_input(
     """grad_x[n, c, q] = sum over o and all p, r at q of grad_y[n, o, p] w[o, c, r] + bias[c]."""
     n = weight.ndim - 2
     stride, padding, dilation = (_tuple(v, n) for v in (stride, padding, dilation))
-    grad_x = np.zeros(x_shape)
+    grad_x = np.zeros(x_shape, np.result_type(grad_y, np.float64))
     c, o = weight.shape[1], weight.shape[0] // groups
     with np.errstate(all="ignore"):
         for r in product(*[range(k) for k in weight.shape[2:]]):
@@ -123,7 +123,7 @@ def conv_bwd_weight(
     """grad_w[o, c, r] = sum over n, p of grad_y[n, o, p] x[n, c, q(p, r)]."""
     n = x.ndim - 2
     stride, padding, dilation = (_tuple(v, n) for v in (stride, padding, dilation))
-    grad_w = np.zeros(weight_shape)
+    grad_w = np.zeros(weight_shape, np.result_type(x, np.float64))
     c, o = weight_shape[1], weight_shape[0] // groups
     with np.errstate(all="ignore"):
         for r in product(*[range(k) for k in weight_shape[2:]]):

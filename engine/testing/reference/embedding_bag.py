@@ -28,7 +28,7 @@ def embedding_bag(
         spans = [slice(a, b) for a, b in zip(ends, ends[1:], strict=False)]
         bags = [(input[s], factors[s]) for s in spans]
     padding = None if padding_idx is None else padding_idx % len(weight)
-    y = np.zeros((len(bags), weight.shape[1]))
+    y = np.zeros((len(bags), weight.shape[1]), np.result_type(weight, np.float64))
     for b, (indices, scale) in enumerate(bags):
         kept = indices != padding if padding is not None else np.ones(len(indices), bool)
         if kept.any():

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
+
+from .math import erf
 
 __all__ = ["linear_activation"]
 
 _FUNCTIONS = {
     "relu": lambda z: np.maximum(z, 0),
-    "gelu": lambda z: 0.5 * z * (1 + np.vectorize(math.erf, otypes=[float])(z / math.sqrt(2))),
+    "gelu": lambda z: 0.5 * z * (1 + erf(z / np.sqrt(np.asarray(2, z.dtype)))),
     "tanh": np.tanh,
     "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
     "silu": lambda z: z / (1 + np.exp(-z)),

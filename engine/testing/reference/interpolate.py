@@ -52,7 +52,7 @@ def _cubic(d: float, a: float = -0.75) -> float:
 
 def _along(x: Any, matrix: Any, dim: int) -> Any:
     x = np.moveaxis(x, dim, -1)
-    y = np.zeros((*x.shape[:-1], len(matrix)))
+    y = np.zeros((*x.shape[:-1], len(matrix)), np.result_type(x, np.float64))
     for o, i in np.argwhere(~np.isnan(matrix)):
         y[..., o] += x[..., i] * matrix[o, i]
     return np.moveaxis(y, -1, dim)
@@ -93,7 +93,7 @@ def pixel_shuffle(x: Any, upscale_factor: int) -> Any:
     """y[.., c, h r + i, w r + j] = x[.., (c r + i) r + j, h, w]."""
     r = upscale_factor
     channels, height, width = x.shape[-3:]
-    y = np.zeros((*x.shape[:-3], channels // r**2, height * r, width * r))
+    y = np.zeros((*x.shape[:-3], channels // r**2, height * r, width * r), x.dtype)
     for i in range(r):
         for j in range(r):
             y[..., i::r, j::r] = x[..., i * r + j :: r * r, :, :]
@@ -104,7 +104,7 @@ def pixel_unshuffle(x: Any, downscale_factor: int) -> Any:
     """The inverse."""
     r = downscale_factor
     channels, height, width = x.shape[-3:]
-    y = np.zeros((*x.shape[:-3], channels * r * r, height // r, width // r))
+    y = np.zeros((*x.shape[:-3], channels * r * r, height // r, width // r), x.dtype)
     for i in range(r):
         for j in range(r):
             y[..., i * r + j :: r * r, :, :] = x[..., i::r, j::r]

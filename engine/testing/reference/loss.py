@@ -40,7 +40,8 @@ def _terms(x: Any, target: Any, weight: Any, ignore_index: int) -> Any:
         x, target = x[None], target[None]
     if weight is None:
         weight = np.ones(x.shape[1])
-    weights, values = np.zeros(target.shape), np.zeros(target.shape)
+    wide = np.result_type(x, np.float64)
+    weights, values = np.zeros(target.shape, wide), np.zeros(target.shape, wide)
     for place in np.ndindex(target.shape):
         c = int(target[place])
         if c != ignore_index:
@@ -72,15 +73,16 @@ def nll_loss_bwd(
     reduction: int,
 ) -> Any:
     """-weight[target] grad_y at each target, divided by total_weight for the mean; else 0."""
-    grad_x = np.zeros(x_shape if len(x_shape) > 1 else (1, *x_shape))
+    shape = x_shape if len(x_shape) > 1 else (1, *x_shape)
+    grad_x = np.zeros(shape, np.result_type(grad_y, np.float64))
     targets = target if len(x_shape) > 1 else target[None]
     for place in np.ndindex(targets.shape):
         c = int(targets[place])
         if c == ignore_index:
             continue
-        g = float(grad_y) if reduction else (grad_y if len(x_shape) > 1 else grad_y[None])[place]
+        g = grad_y[()] if reduction else (grad_y if len(x_shape) > 1 else grad_y[None])[place]
         w = 1.0 if weight is None else weight[c]
-        scale = float(total_weight) if reduction == 1 else 1.0
+        scale = total_weight[()] if reduction == 1 else 1.0
         grad_x[(place[0], c, *place[1:])] = -w * g / scale
     return grad_x.reshape(x_shape)
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .distance import pairwise_distance
+from .math import PI
 from .pair_loss import binary_cross_entropy_with_logits, reduced
 
 __all__ = [
@@ -30,7 +31,7 @@ def multi_margin_loss(
 ) -> Any:
     """sum over c != t of weight[t] max(0, margin - x[t] + x[c])^p / C"""
     rows, targets = (x, t) if x.ndim == 2 else (x[None], t.reshape(1))
-    losses = np.zeros(len(rows))
+    losses = np.zeros(len(rows), x.dtype)
     for n, (row, c) in enumerate(zip(rows, targets, strict=True)):
         others = np.delete(row, c)
         w = 1.0 if weight is None else weight[c]
@@ -41,7 +42,7 @@ def multi_margin_loss(
 def multilabel_margin_loss(x: Any, t: Any, reduction: str = "mean") -> Any:
     """sum over labels y and other classes c of max(0, 1 - x[y] + x[c]) / C"""
     rows, targets = (x, t) if x.ndim == 2 else (x[None], t[None])
-    losses = np.zeros(len(rows))
+    losses = np.zeros(len(rows), x.dtype)
     for n, (row, labels) in enumerate(zip(rows, targets, strict=True)):
         ends = np.flatnonzero(labels < 0)
         labels = labels[: ends[0]] if len(ends) else labels
@@ -89,7 +90,8 @@ def gaussian_nll_loss(
 ) -> Any:
     """(ln v + (x - t)^2 / v) / 2, v = max(var, eps)"""
     v = np.maximum(var if np.ndim(var) in (0, x.ndim) else var[..., None], eps)
-    losses = (np.log(v) + (x - t) ** 2 / v) / 2 + (0.5 * np.log(2 * np.pi) if full else 0.0)
+    constant = 0.5 * np.log(2 * PI.astype(x.dtype)) if full else 0.0
+    losses = (np.log(v) + (x - t) ** 2 / v) / 2 + constant
     return reduced(losses, reduction)
 
 

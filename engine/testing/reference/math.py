@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["abs_bwd", "addcdiv", "addcmul", "erf", "lerp", "quiet", "round_decimals"]
+__all__ = ["PI", "abs_bwd", "addcdiv", "addcmul", "erf", "erfc", "lerp", "quiet", "round_decimals"]
+
+#: In as many digits as the machine has.
+PI = np.asarray(np.longdouble("3.14159265358979323846264338327950288"))
 
 
 def quiet(function: Any) -> Any:
@@ -21,8 +24,35 @@ def quiet(function: Any) -> Any:
 
 
 def erf(x: Any) -> Any:
-    """The error function, from C's library."""
-    return np.vectorize(math.erf, otypes=[np.float64])(x)
+    """The error function: from C's library, or in extended precision where x is."""
+    if getattr(x, "dtype", None) != np.longdouble or np.longdouble is np.float64:
+        return np.vectorize(math.erf, otypes=[np.float64])(x)
+    inner = np.abs(x) < 2
+    return np.where(inner, _erf_series(np.where(inner, x, 0)), np.sign(x) * (1 - erfc(np.abs(x))))
+
+
+def _erf_series(x: Any) -> Any:
+    """2 x e^(-x^2) / sqrt(pi) * sum of (2 x^2)^n / (2 n + 1)!!: nothing cancels."""
+    term = total = np.ones_like(x)
+    for n in range(1, 60):
+        term = term * (2 * x * x) / (2 * n + 1)
+        total = total + term
+    return 2 * x * np.exp(-x * x) * total / np.sqrt(PI.astype(x.dtype))
+
+
+@np.errstate(all="ignore")
+def erfc(x: Any) -> Any:
+    """1 - erf(x), with all its digits where it is tiny: Laplace's continued fraction from 1 on."""
+    far = np.abs(x) >= 1
+    z = np.where(far, np.minimum(np.abs(x), 1000), 1)  # beyond it is 0
+    fraction = z
+    for n in range(300, 0, -1):
+        fraction = z + n / (2 * fraction)
+    high = z.astype(np.float32).astype(z.dtype)  # its square is exact
+    power = np.exp(-high * high) * np.exp((high - z) * (high + z))
+    tail = power / (fraction * np.sqrt(PI.astype(x.dtype)))
+    near = 1 - _erf_series(np.where(far, 0, x))
+    return np.where(np.isnan(x), x, np.where(far, np.where(x < 0, 2 - tail, tail), near))
 
 
 def round_decimals(x: Any, decimals: int = 0) -> Any:

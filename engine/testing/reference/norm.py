@@ -140,7 +140,7 @@ def local_response_norm(
     x: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Any:
     """Each channel over a power of its neighbours' energy."""
-    energy = np.full(x.shape, k)
+    energy = np.full(x.shape, k, x.dtype)
     for c in range(x.shape[1]):
         low, high = max(0, c - size // 2), c + (size - 1) // 2 + 1
         energy[:, c] += alpha / size * np.sum(x[:, low:high] ** 2, axis=1)

@@ -39,12 +39,12 @@ def pad_mode(x: Any, before: Any, mode: int, out_shape: Any) -> Any:
 def pad_bwd(grad_y: Any, before: Any, mode: int, x_shape: Any) -> Any:
     """Each element's copies summed: the places that np.pad copies from, counted."""
     if not grad_y.size:
-        return np.zeros(x_shape)
+        return np.zeros(x_shape, grad_y.dtype)
     places = np.arange(int(np.prod(x_shape))).reshape(x_shape)
     padded = pad_mode(places, before, mode, grad_y.shape)
-    return np.bincount(padded.reshape(-1), grad_y.reshape(-1), minlength=places.size).reshape(
-        x_shape
-    )
+    grad_x = np.zeros(places.size, grad_y.dtype)
+    np.add.at(grad_x, padded.reshape(-1), grad_y.reshape(-1))
+    return grad_x.reshape(x_shape)
 
 
 def pad_constant(x: Any, before: Any, value: float, out_shape: Any) -> Any:

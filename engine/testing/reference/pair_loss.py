@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from .math import PI
+
 __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
@@ -28,7 +30,7 @@ def reduced(losses: Any, reduction: str) -> Any:
         if reduction == "none":
             return losses
         total = np.sum(losses)
-        return total if reduction == "sum" else total / np.float64(np.size(losses))
+        return total if reduction == "sum" else total / total.dtype.type(np.size(losses))
 
 
 def _weighted(losses: Any, weight: Any, reduction: str, by_weight: bool = True) -> Any:
@@ -136,7 +138,7 @@ def poisson_nll_loss(
     with np.errstate(all="ignore"):
         losses = np.exp(x) - t * x if log_input else x - t * np.log(x + eps)
         if full:
-            stirling = t * np.log(t) - t + 0.5 * np.log(2 * np.pi * t)
+            stirling = t * np.log(t) - t + 0.5 * np.log(2 * PI.astype(t.dtype) * t)
             losses = losses + np.where(t > 1, stirling, 0.0)
         return reduced(losses, reduction)
 

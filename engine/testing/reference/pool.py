@@ -56,7 +56,7 @@ def max_pool(
         out_size(size[i], kernel[i], stride[i], padding[i], dilation[i], ceil_mode)
         for i in range(n)
     )
-    y = np.zeros((*x.shape[:2], *out))
+    y = np.zeros((*x.shape[:2], *out), np.result_type(x, np.float64))
     indices = np.zeros((*x.shape[:2], *out), np.int64)
     flat_index = np.arange(int(np.prod(size))).reshape(size)
     for p in product(*[range(m) for m in out]):
@@ -74,7 +74,8 @@ def max_pool(
 
 def max_pool_bwd(grad_y: Any, indices: Any, x_shape: Any, *window: Any, **options: Any) -> Any:
     """grad_y added up where each window's maximum stood."""
-    grad_x = np.zeros((*x_shape[:2], int(np.prod(x_shape[2:]))))
+    shape = (*x_shape[:2], int(np.prod(x_shape[2:])))
+    grad_x = np.zeros(shape, np.result_type(grad_y, np.float64))
     planes = (*x_shape[:2], int(np.prod(grad_y.shape[2:])))
     for i in range(x_shape[0]):
         for c in range(x_shape[1]):
@@ -131,7 +132,7 @@ def avg_pool(
     padding = _tuple(padding, n)
     size = x.shape[2:]
     out = tuple(out_size(size[i], kernel[i], stride[i], padding[i], 1, ceil_mode) for i in range(n))
-    y = np.zeros((*x.shape[:2], *out))
+    y = np.zeros((*x.shape[:2], *out), np.result_type(x, np.float64))
     with np.errstate(all="ignore"):
         for p in product(*[range(m) for m in out]):
             places = _positions(p, size, kernel, stride, padding, (1,) * n)
@@ -153,7 +154,7 @@ def avg_pool_bwd(
 ) -> Any:
     """Each window's grad_y, divided by its size, added to all of its elements."""
     n = len(x_shape) - 2
-    grad_x = np.zeros(x_shape)
+    grad_x = np.zeros(x_shape, np.result_type(grad_y, np.float64))
     size = x_shape[2:]
     for p in product(*[range(m) for m in grad_y.shape[2:]]):
         places = _positions(p, size, kernel, stride, padding, (1,) * n)

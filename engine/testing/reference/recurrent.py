@@ -63,7 +63,7 @@ def layer(
     """(y, h_n, c_n) over packed rows: step t is the first sizes[t] rows of the batch."""
     h, c = h_0.copy(), None if c_0 is None else c_0.copy()
     offsets = np.cumsum([0, *sizes])
-    y = np.zeros((x.shape[0], h.shape[1]))
+    y = np.zeros((x.shape[0], h.shape[1]), x.dtype)
     order = range(len(sizes))
     for t in reversed(order) if reverse else order:
         n, at = int(sizes[t]), int(offsets[t])
@@ -183,8 +183,8 @@ def lstm_bwd(
 ) -> tuple[Any, ...]:
     """(grad_x, grad_h_0, grad_c_0, h_before, grad_projected)."""
     h, c = grad_h_n.copy(), grad_c_n.copy()
-    grad_x, h_before = np.zeros(x_shape), np.zeros_like(y)
-    projected = np.zeros(projected_shape)
+    grad_x, h_before = np.zeros(x_shape, y.dtype), np.zeros_like(y)
+    projected = np.zeros(projected_shape, y.dtype)
     width = c_shape[1]
     i, f, g, o, cells = (saved[:, k * width : (k + 1) * width] for k in range(5))
 
@@ -226,7 +226,7 @@ def gru_bwd(
 ) -> tuple[Any, ...]:
     """(grad_x, grad_hidden, grad_h_0, h_before)."""
     h, h_before = grad_h_n.copy(), np.zeros_like(y)
-    grad_x, grad_hidden = np.zeros(x_shape), np.zeros(x_shape)
+    grad_x, grad_hidden = np.zeros(x_shape, y.dtype), np.zeros(x_shape, y.dtype)
     width = y.shape[1]
     r, z, new, own = (saved[:, k * width : (k + 1) * width] for k in range(4))
 

@@ -75,7 +75,7 @@ def max_dim(x: Any, dim: int, keepdim: bool = False) -> Any:
 
 def amax_weight(x: Any, y: Any) -> Any:
     """1 / (number of ties) where x is the maximum y (whose reduced dims have size 1), else 0."""
-    hits = (x == y) * 1.0
+    hits = (x == y).astype(x.dtype)
     dims = tuple(i for i, (m, n) in enumerate(zip(x.shape, y.shape, strict=True)) if n == 1 != m)
     counts = np.sum(hits, axis=dims, keepdims=True)
     return np.where(hits > 0, hits / np.maximum(counts, 1), 0.0)

@@ -26,7 +26,7 @@ def max_unpool(
             (size - 1) * s + k - 2 * p for size, k, s, p in zip(x.shape[-n:], *windows, strict=True)
         ]
     output_size = tuple(output_size)[-n:]
-    y = np.zeros((*x.shape[:-n], int(np.prod(output_size))))
+    y = np.zeros((*x.shape[:-n], int(np.prod(output_size))), x.dtype)
     for place in np.ndindex(*x.shape):
         y[(*place[:-n], int(indices[place]))] = x[place]
     return y.reshape(*x.shape[:-n], *output_size)

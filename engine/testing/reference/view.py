@@ -30,7 +30,7 @@ def cast(x: Any, dtype: str) -> Any:
 
 def slice_bwd(grad_y: Any, x_shape: Any, start: Any, step: Any) -> Any:
     """Zeros of x_shape, with x[start::step] = grad_y."""
-    grad_x = np.zeros(x_shape)
+    grad_x = np.zeros(x_shape, grad_y.dtype)
     if grad_y.ndim == 0:
         return grad_y
     places = [a + s * np.arange(n) for a, s, n in zip(start, step, grad_y.shape, strict=True)]

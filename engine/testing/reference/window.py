@@ -51,7 +51,8 @@ def fold(
     places = _places(size, options)
     channels = x.shape[-2] // len(places)
     columns = x.reshape(-1, channels, *places.shape)
-    padded = np.zeros((len(columns), channels, (size[0] + 2 * ph) * (size[1] + 2 * pw)))
+    area = (size[0] + 2 * ph) * (size[1] + 2 * pw)
+    padded = np.zeros((len(columns), channels, area), x.dtype)
     for tap, where in enumerate(places):
         padded[:, :, where] += columns[:, :, tap]
     image = padded.reshape(-1, channels, size[0] + 2 * ph, size[1] + 2 * pw)
