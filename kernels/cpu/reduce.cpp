@@ -21,7 +21,7 @@ namespace {
 template <class R, class T>
 Status fold_into(const ReduceArgs& args) {
   T* const out = reinterpret_cast<T*>(args.y.data);
-  return reduce_to<R, T>(args.x, args.dims, nullptr,
+  return reduce_to<R, T>(args.x, args.dims, args.y, nullptr,
                          [=](int64_t i, auto value) { out[i] = static_cast<T>(value); });
 }
 
@@ -29,7 +29,7 @@ template <class T>
 Status mean_typed(const ReduceArgs& args) {
   const double count = static_cast<double>(reduced_extent(args.x, args.dims));
   T* const out = reinterpret_cast<T*>(args.y.data);
-  return reduce_to<Sum<T>, T>(args.x, args.dims, nullptr,
+  return reduce_to<Sum<T>, T>(args.x, args.dims, args.y, nullptr,
                               [=](int64_t i, double sum) { out[i] = static_cast<T>(sum / count); });
 }
 

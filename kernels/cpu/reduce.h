@@ -320,12 +320,17 @@ void fold_block(const Split& s, Lanes lanes, const char* x, int64_t begin, int64
   });
 }
 
-// put(i, fold over all reduced elements) for each result i; R's center for it, if any, is centers[i].
+// put(i, fold over all reduced elements) for each result i of y; R's center for it, if any, is
+// centers[i].
 template <class R, class T, class Put>
-Status reduce_to(const Array& x, const Ints& dims, const typename R::Partial* centers,
-                 const Put& put) {
+Status reduce_to(const Array& x, const Ints& dims, const Array& y,
+                 const typename R::Partial* centers, const Put& put) {
   using Partial = typename R::Partial;
+  for (int i = 0; i < dims.n; ++i) {
+    if (dims.v[i] < 0 || dims.v[i] >= x.ndim) return {Code::kShape, {0, 0}};
+  }
   const Split s = split_dims(x, dims);
+  if (s.outputs != y.size) return {Code::kShape, {0, 0}};
   // Strips of outputs times chunks of the reduced space; each about kBlock elements of x, chunks of
   // whole runs where the runs are short.
   const Lanes lanes = lanes_of<T>(s, x.data);
@@ -378,7 +383,9 @@ Status reduce_to(const Array& x, const Ints& dims, const typename R::Partial* ce
 
 inline int64_t reduced_extent(const Array& x, const Ints& dims) {
   int64_t extent = 1;
-  for (int i = 0; i < dims.n; ++i) extent *= x.shape[dims.v[i]];
+  for (int i = 0; i < dims.n; ++i) {
+    if (dims.v[i] >= 0 && dims.v[i] < x.ndim) extent *= x.shape[dims.v[i]];  // else: reduce_to
+  }
   return extent;
 }
 

@@ -22,10 +22,10 @@ Status var_typed(const VarArgs& args) {
   const double divisor = count > args.correction ? count - args.correction : 0;
   T* const out = reinterpret_cast<T*>(args.y.data);
   const bool root = args.root;
-  Status status = reduce_to<Sum<T>, T>(args.x, args.dims, nullptr,
+  Status status = reduce_to<Sum<T>, T>(args.x, args.dims, args.y, nullptr,
                                        [=](int64_t i, double sum) { means[i] = sum / count; });
   if (status.code == Code::kOk) {
-    status = reduce_to<Squares<T>, T>(args.x, args.dims, means, [=](int64_t i, double sum) {
+    status = reduce_to<Squares<T>, T>(args.x, args.dims, args.y, means, [=](int64_t i, double sum) {
       const double var = sum / divisor;
       out[i] = static_cast<T>(root ? __builtin_sqrt(var) : var);
     });
@@ -37,7 +37,7 @@ Status var_typed(const VarArgs& args) {
 template <class T>
 Status sum_squares_typed(const ReduceArgs& args) {
   T* const out = reinterpret_cast<T*>(args.y.data);
-  return reduce_to<Squares<T>, T>(args.x, args.dims, nullptr,
+  return reduce_to<Squares<T>, T>(args.x, args.dims, args.y, nullptr,
                                   [=](int64_t i, double sum) { out[i] = static_cast<T>(sum); });
 }
 
@@ -49,8 +49,9 @@ Status sum_exp_typed(const SumExpArgs& args) {
   const T* const given = reinterpret_cast<const T*>(args.center.data);
   for (int64_t i = 0; i < args.y.size; ++i) centers[i] = given[i];
   T* const out = reinterpret_cast<T*>(args.y.data);
-  const Status status = reduce_to<Exponentials<T>, T>(
-      args.x, args.dims, centers, [=](int64_t i, double sum) { out[i] = static_cast<T>(sum); });
+  const Status status =
+      reduce_to<Exponentials<T>, T>(args.x, args.dims, args.y, centers,
+                                    [=](int64_t i, double sum) { out[i] = static_cast<T>(sum); });
   release(centers, bytes);
   return status;
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from gradsmith.autograd.dispatch import apply
+from gradsmith.autograd.op import OPS
 from harness import F, case, device, gs, np, of, refused, right, still_works, t
 
 
@@ -99,3 +101,24 @@ def odd_arguments():
     refused(lambda: x.expand(2.0, 3), TypeError, RuntimeError)
     refused(lambda: x.permute("a", 0), TypeError)
     refused(lambda: x.backward("g"), TypeError, RuntimeError)
+
+
+@case("arguments", "a result's shape that is not the reduced one")
+def shapes_of_results():
+    known = {"p": 3.0, "correction": 1.0, "root": False}
+    for name in ("sum", "mean", "amax", "amin", "prod", "sum_squares", "norm_p", "var"):
+        extra = [known[key] for key in OPS[name].options if key in known]
+        for x, dims, shape in (
+            (t(40, 3), (1,), (1,)),
+            (t(40, 3), (1,), (41,)),
+            (t(40, 3), (0,), (40,)),
+            (t(40, 3), (5,), (40,)),
+            (t(40, 3), (-1,), (40,)),
+            (t(100000, 3), (1,), (1,)),
+            (t(0, 3), (1,), (3,)),
+            (t(2, 0, 3), (0, 2), (4,)),
+        ):
+            refused(lambda: apply(OPS[name], (x,), (dims, *extra, shape)))
+    refused(lambda: apply(OPS["sum_exp"], (t(40, 3), t(1)), ((1,), (1,))))
+    for shape in ((2, 2), (1,), (7, 1), (40, 2)):
+        refused(lambda: apply(OPS["amax_weight"], (t(40, 3), t(*shape)), ()))
