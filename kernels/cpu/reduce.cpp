@@ -229,8 +229,10 @@ Status extremum_dim(const MaxDimArgs& args) {
   if (dtype != DType::kFloat32 && dtype != DType::kFloat64 && dtype != DType::kInt64) {
     return kNoDType;
   }
+  if (args.dim < 0 || args.dim >= max64(args.x.ndim, 1)) return {Code::kShape, {0, 0}};
   const Along a = along(args.x.ndim, args.x.shape, args.dim);
-  if (a.outer * a.inner == 0) return kDone;
+  if (a.outer * a.inner != args.values.size) return {Code::kShape, {0, 0}};
+  if (args.values.size == 0) return kDone;
   if (a.extent == 0 || a.extent > INT32_MAX) return {Code::kShape, {0, args.dim}};
   if (dtype == DType::kFloat32) {
     max_dim_typed<float, kMin>(args, a);

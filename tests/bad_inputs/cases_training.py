@@ -119,6 +119,9 @@ def shapes_of_results():
             (t(2, 0, 3), (0, 2), (4,)),
         ):
             refused(lambda: apply(OPS[name], (x,), (dims, *extra, shape)))
+    for name in ("max_dim", "min_dim"):
+        for dim, shape in ((1, (1,)), (1, (41,)), (0, (40,)), (5, (40,)), (-1, (40,))):
+            refused(lambda: apply(OPS[name], (t(40, 3),), (dim, shape)))
     refused(lambda: apply(OPS["sum_exp"], (t(40, 3), t(1)), ((1,), (1,))))
     for shape in ((2, 2), (1,), (7, 1), (40, 2)):
         refused(lambda: apply(OPS["amax_weight"], (t(40, 3), t(*shape)), ()))

@@ -43,7 +43,11 @@ REASONS: dict[tuple[str, str, str], str] = {
     ("gelu", ".*", ".*"): "the formula as PyTorch's: 1 + erf(x), or tanh, cancels below -3",
     ("tanhshrink", ".*", ".*"): "the formula as PyTorch's: x - tanh(x) cancels at small x",
     ("silu|mish", ".*", ".*"): "a subnormal times x keeps few digits",
-    ("softmax|softmin", ".*", ".*"): "rounding x - max moves e^(x - max) by |x - max| units",
+    (
+        "softmax|softmin",
+        ".*",
+        ".*",
+    ): "rounding x - max by one unit moves its exponential by x - max units",
     ("cdist", ".*", "close.*"): "by the matrix product, as PyTorch, with more than 25 points",
     ("prod|cumprod", ".*", ".*"): "n factors, each rounded",
     ("sum|mean", "float64", "samples"): (
