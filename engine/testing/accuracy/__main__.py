@@ -7,7 +7,8 @@ import re
 import sys
 from pathlib import Path
 
-from .page import measured_rows, text, unexplained
+from .page import measured_rows, read, text, unexplained
+from .rows import cases
 
 
 def main() -> int:
@@ -15,7 +16,9 @@ def main() -> int:
     program = "python -m gradsmith.testing.accuracy"
     parser = argparse.ArgumentParser(prog=program, description=__doc__)
     parser.add_argument("--write", metavar="FILE", help="where the page goes; default: printed")
-    parser.add_argument("--ops", metavar="REGEX", default="", help="only these ops")
+    parser.add_argument(
+        "--ops", metavar="REGEX", default="", help="only these ops; --write keeps the others' rows"
+    )
     parser.add_argument("--no-torch", action="store_true", help="leave PyTorch out")
     options = parser.parse_args()
     rows = []
@@ -23,7 +26,13 @@ def main() -> int:
         rows.append(row)
         if sys.stderr.isatty():
             print(f"\r{len(rows)} rows, {row.case.op:40}", end="", file=sys.stderr)
-    page = text(rows, not options.no_torch)
+    everything = rows
+    if options.ops and options.write and Path(options.write).exists():
+        known = read(Path(options.write).read_text())
+        known.update({(r.case.op, r.case.dtype, r.case.range): r for r in rows})
+        keys = [(c.op, c.dtype, c.range) for c in cases()]
+        everything = [known[key] for key in keys if key in known]
+    page = text(everything, not options.no_torch)
     if options.write:
         Path(options.write).write_text(page)
     else:
