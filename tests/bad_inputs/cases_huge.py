@@ -110,8 +110,8 @@ def windows():
 @case("truncated sizes", "numbers that are no sizes")
 def numbers():
     x = of([1, 2, 3], np.int64)
-    for n in (2**63, -(2**63) - 1, 2**64, 2**1000):
-        for call in (lambda: x + n, lambda: x * n, lambda: x.fill_(n), lambda: gs.full((2,), n)):
+    for n in (2**64, -(2**63) - 1, 2**1000):
+        for call in (lambda: x + n, lambda: x < n, lambda: x.fill_(n), lambda: gs.full((2,), n)):
             refused(call, RuntimeError, ValueError, TypeError, OverflowError)
     x32 = of([1, 2, 3], np.int32)
     for n in (2**31, -(2**31) - 1, 2**63):
