@@ -43,7 +43,7 @@ def test_every_record_is_covered() -> None:
     names = {info.name for info in op_infos()}
     assert set(NO_ROWS) <= names and {op for op, _ in NO_DTYPE} <= names and set(RANGES) <= names
     covered = {c for info in op_infos() for c in info.covers}
-    assert covered == set(OPS)
+    assert set(OPS) <= covered
 
 
 @needs_page
