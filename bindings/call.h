@@ -397,12 +397,7 @@ class Call {
     if (PyLong_Check(object)) {
       // The low bits, as PyTorch does: a number that an integer dtype does not hold wraps around.
       number_int_ = static_cast<int64_t>(PyLong_AsUnsignedLongLongMask(object));
-      // Exactly: as a double, the first number that is too small or too large is one that fits.
-      int beyond = 0;
-      PyLong_AsLongLongAndOverflow(object, &beyond);
-      if (beyond > 0) PyLong_AsUnsignedLongLong(object);
-      number_wide_ = beyond < 0 || (beyond > 0 && PyErr_Occurred());
-      PyErr_Clear();
+      number_wide_ = !fits_64_bits(object);
     } else if (value > -9.2e18 && value < 9.2e18) {
       number_int_ = static_cast<int64_t>(value);
     }

@@ -62,4 +62,15 @@ inline bool is_floating(DType dtype) {
          dtype == DType::kBFloat16;
 }
 
+// Whether an int lies in [-2^63, 2^64); exactly, which its double would not say.
+inline bool fits_64_bits(PyObject* object) {
+  int beyond = 0;
+  PyLong_AsLongLongAndOverflow(object, &beyond);
+  if (beyond <= 0) return beyond == 0;
+  PyLong_AsUnsignedLongLong(object);
+  const bool fits = !PyErr_Occurred();
+  PyErr_Clear();
+  return fits;
+}
+
 }  // namespace gradsmith
