@@ -60,7 +60,7 @@ def inverse(order: tuple[int, ...]) -> tuple[int, ...]:
     return tuple([order.index(d) for d in range(len(order))])
 
 
-def ordered(entry: Callable[..., Any], array_type: Callable[[], type]) -> Callable[..., Any]:
+def ordered(entry: Callable[..., Any], array_type: Callable[[], type | None]) -> Callable[..., Any]:
     """A launcher of an elementwise kernel, its results in the order of the operands.
 
     Args:

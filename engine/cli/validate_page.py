@@ -158,7 +158,7 @@ def _failures(found: Sequence[dict[str, Any]], count: int) -> str:
         command = f"<pre>{escape(f['reproduce'])}</pre>" if f["reproduce"] else ""
         parts.append(
             f"<div class=failure><b><code>{escape(f['op'])}</code>: "
-            f"{escape(LABELS.get(f['check'], f['check']))}</b> "
+            f"{escape(_label(f['check']))}</b> "
             f'<span class="soft">{escape(where)}</span>'
             f"<p><code>{escape(f['sample'])}</code></p><p>{escape(f['message'])}</p>"
             f"{command}</div>"
@@ -255,7 +255,7 @@ def _ops(data: dict[str, Any]) -> str:
     wanted = [c["check"] for c in ops[0]["checks"]]
     heads = "".join(
         f'<th scope=col title="{escape(CHECKS[name])}">'
-        f"{escape(NARROW.get(name, LABELS.get(name, name)))}</th>"
+        f"{escape(NARROW.get(name, _label(name)))}</th>"
         for name in wanted
     )
     kinds = [
@@ -319,6 +319,10 @@ def _breakable(name: str) -> str:
     return escape(name).replace("_", "_<wbr>")
 
 
+def _label(check: str) -> str:
+    return LABELS.get(check, check)
+
+
 def _mark(c: dict[str, Any]) -> str:
     status, name = c["status"], c["check"]
     words = {
@@ -327,7 +331,7 @@ def _mark(c: dict[str, Any]) -> str:
         "skipped": c["reason"],
         "not run": "the budget was over",
     }[status]
-    label = LABELS.get(name, name)
+    label = _label(name)
     number = f" {c['failed']}" if status == "failed" else ""
     return (
         f'<td data-label="{escape(label)}" title="{escape(f"{label}: {words}")}">'

@@ -487,9 +487,8 @@ def pinv(A: Tensor, *, rcond: float | None = None) -> Tensor:
         RuntimeError: another shape.
     """
     _matrix("pinv", A, False)
-    if rcond is None:
-        rcond = max(A._data.shape[-2:]) * (1.1920929e-07 if A.dtype.itemsize == 4 else 2.2e-16)
-    return apply(linalg_pinv, (A,), (float(rcond),))
+    cut = max(A._data.shape[-2:]) * (1.1920929e-07 if A.dtype.itemsize == 4 else 2.2e-16)
+    return apply(linalg_pinv, (A,), (cut if rcond is None else float(rcond),))
 
 
 @method("matrix_power")
