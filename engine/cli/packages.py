@@ -26,7 +26,7 @@ class Package:
 
 
 OPTIONAL = (
-    Package("rich", ("rich",), "live progress bars of demo and validate, tables of demo", "gradsmith[demo]"),
+    Package("rich", ("rich",), "live progress bars and tables of demo", "gradsmith[demo]"),
     Package("matplotlib", ("matplotlib",), "the pictures in demo's report", "gradsmith[demo]"),
     Package("torch", ("torch",), "comparisons with PyTorch in demo and the tests", "torch"),
     Package(
