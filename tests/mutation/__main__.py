@@ -12,7 +12,6 @@ was ended goes on where it was, and after a change only what it touches runs aga
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import subprocess
@@ -23,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from . import table
-from .mutant import ROOT, Mutant, every_mutant, sample
+from .mutant import ROOT, Mutant, digest, every_mutant, sample
 from .schemata import Build, by_file
 
 #: Tests that reach no kernel but by training for long, or that look at something else.
@@ -79,14 +78,6 @@ def test_files() -> list[str]:
         for p in sorted((ROOT / "tests").glob("test_*.py"))
         if p.stem not in NOT_RUN
     ]
-
-
-def digest(*paths: Path) -> str:
-    """Of the files' contents."""
-    found = hashlib.sha256()
-    for path in paths:
-        found.update(path.read_bytes())
-    return found.hexdigest()[:16]
 
 
 def run_plan(
@@ -189,6 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--list", action="store_true", help="only list the sample")
     parser.add_argument("--write", type=Path, help="put the table into this page")
     parser.add_argument("--ci", action="store_true", help="the fixed small sample of CI")
+    parser.add_argument("--fresh", action="store_true", help="take nothing from earlier runs")
     options = parser.parse_args(arguments)
     if options.ci:
         vars(options).update(CI)
@@ -205,6 +197,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tests = options.tests or test_files()
     extra = ["-k", options.k] if options.k else []
     paths = {m.key: m.path for m in mutants}
+    if options.fresh:
+        for name in ("results.jsonl", "results.json", "coverage.json"):
+            (options.folder / name).unlink(missing_ok=True)
     results = run_plan(
         options.folder.resolve(), chosen, options.jobs, options.budget, tests, extra, paths
     )

@@ -86,6 +86,11 @@ class Mutant:
         return f"{self.before} -> {self.after}"
 
 
+def digest(path: Path) -> str:
+    """Of a file's content."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
 def key_of(path: str, function: str, line: str, kind: str, change: str, ordinal: int) -> str:
     """A mutant's name that outlives changes elsewhere in the file."""
     text = "|".join([path, function, line, kind, change, str(ordinal)])

@@ -25,7 +25,7 @@ from typing import Any
 import pytest
 
 from . import python_sites
-from .mutant import ROOT
+from .mutant import ROOT, digest
 from .schemata import Switch
 
 #: More than what the process has already.
@@ -161,9 +161,9 @@ class Runner:
     def coverage(self, kept: Path) -> list[dict[str, Any]]:
         """For each item: seconds, outcome and the keys of the mutants it reaches.
 
-        What an earlier run found is taken: where the sources have changed since, a mutant's tests
-        may be chosen a little worse. Mutants that it did not know are looked for in the tests that
-        reached others of their file.
+        What an earlier run found of tests whose file is the same is taken: where other sources have
+        changed since, a mutant's tests may be chosen a little worse (--fresh forgets it). Mutants
+        that it did not know are looked for in the tests that reached others of their file.
         """
         keys: dict[int, str] = {int(n): key for n, key in self.plan["keys"].items()}
         path: dict[str, str] = self.plan["paths"]
@@ -174,10 +174,13 @@ class Runner:
         if not unknown <= {path.get(key) for key in known["keys"]}:
             known = {"keys": [], "items": {}}
         names = [item.nodeid for item in self.items]
+        files = {item.path: digest(item.path) for item in self.items}
+        texts = [files[item.path] for item in self.items]
         missing = [
             i
             for i, name in enumerate(names)
             if (item := known["items"].get(name)) is None
+            or item.get("file", texts[i]) != texts[i]
             or unknown & {path.get(key) for key in item["reached"]}
         ]
         began = time.monotonic()
@@ -195,7 +198,7 @@ class Runner:
                 seconds = round(time.monotonic() - start, 4)
                 reached = [keys[n] for n in self.switch.reached() if n in keys]
                 found = {"item": i, "seconds": seconds, "outcome": outcome, "reached": reached}
-                say({**found, "message": message[:300]})
+                say({**found, "file": texts[i], "message": message[:300]})
 
         def heard(turn: int, answer: dict[str, Any]) -> None:
             known["items"][names[answer.pop("item")]] = answer
