@@ -11,6 +11,7 @@ import pytest
 from gradsmith import _cpu
 from gradsmith._cpu import Fault
 from gradsmith.autograd import grad
+from gradsmith.kernels import table
 from gradsmith.testing import assert_equal
 from gradsmith.testing.checks import call, every, place_all, size_of
 from gradsmith.testing.opdb import OpInfo, Sample, op_infos
@@ -256,3 +257,28 @@ def test_many_elements_have_no_correction_left() -> None:
     x = gs.tensor([1.0, 2.0])
     assert gs.var(x, correction=2).item() == np.inf
     assert gs.var(x, correction=2.5).item() == np.inf
+
+
+def on_host(array: Any) -> Any:
+    from gradsmith.kernels.cuda import memory
+
+    return array if isinstance(array, np.ndarray) else memory.to_host(array)
+
+
+def test_dropout_drops_what_is_below_p(device: str) -> None:
+    """A draw u of 24 bits is dropped if u < p, also where p lies between two of them."""
+    k = table(device)
+    draws = on_host(k.uniform((4,), 0.0, 1.0, 7, 0, np.dtype(np.float32))).astype(np.float64)
+    ones = k.transfer(np.ones(4, np.float32), device)
+    for i, u in enumerate(draws):
+        for p, kept in ((u, True), (u + 2.0**-25, False), (u + 2.0**-24, False)):
+            assert (on_host(k.dropout(ones, p, 7, 0))[i] != 0) == kept, (u, p)
+
+
+def test_window_of_a_scalar_is_itself() -> None:
+    x = gs.tensor(3.0)
+    assert x.unfold(0, 1, 1).tolist() == [3.0] and x.unfold(0, 0, 1).tolist() == []
+    with pytest.raises(RuntimeError, match=r"size must be in \[0, 1\]"):
+        x.unfold(0, 2, 1)
+    with pytest.raises(RuntimeError, match="step positive"):
+        x.unfold(0, 1, 0)
