@@ -467,3 +467,67 @@ def test_a_kernel_in_float32_against_an_oracle() -> None:
         gradcheck(kernel, x, vjp=lambda g, x: vjp(g, x) + np.float32(1e-4), oracle=numpy_swish)
     with pytest.raises(GradcheckError, match="the outputs in float32"):
         gradcheck(lambda x: kernel(x) * np.float32(1.01), x, vjp=vjp, oracle=numpy_swish)
+
+
+# ---- what is said about kinks, parts and lines ----
+
+
+def numbers(*values: float) -> Any:
+    return gs.from_numpy(np.array(values)).requires_grad_()
+
+
+RELU = gs.nn.functional.relu
+LEAKY = lambda x: gs.where(x > 0, x, x * 0.1)  # noqa: E731
+
+
+@pytest.mark.parametrize("at_zero", [2.0, 1.5, -0.5])
+def test_a_wrong_value_at_a_kink_is_named(at_zero: float) -> None:
+    vjp = on_arrays(lambda g, x: g * np.where(x == 0, at_zero, x > 0))
+    for x in (numbers(-1.0, 0.0, 2.0, 3.0), numbers(0.0, -1.0, -2.0), numbers(0.0)):
+        result = check_gradients(op(RELU, vjp), x)
+        assert not result.passed
+        assert result.diagnosis == "wrong at the kink: outside the subgradients"
+
+
+def test_a_slope_for_one_sign_is_no_stale_tensor() -> None:
+    x = leaf(3, 4)
+    leaky = op(LEAKY, on_arrays(lambda g, x: g * np.where(x > 0, 1.0, 0.2)))
+    relu = op(RELU, on_arrays(lambda g, x: g * np.where(x > 0, 1.0, 0.1)))
+    mostly = gs.from_numpy(-np.abs(x.detach().numpy()) + 0.0).requires_grad_()
+    for function, given in ((leaky, x), (relu, x), (relu, mostly)):
+        result = check_gradients(function, given)
+        assert not result.passed and "stale" not in result.diagnosis
+    assert "there analytic = 2 x numeric" in check_gradients(leaky, x).diagnosis
+
+
+@pytest.mark.parametrize("place", [7, 2000])
+def test_one_wrong_element_of_many(place: int) -> None:
+    def vjp(g: np.ndarray, x: np.ndarray) -> np.ndarray:
+        found = g * np.cos(x)
+        found[place] += 0.5
+        return found
+
+    result = check_gradients(op(gs.sin, on_arrays(vjp)), leaf(3000))
+    assert result.worst["index"] == (place,)
+    assert result.diagnosis == (
+        f"wrong in a part: 1 of the 512 looked at of 3000 elements, all at {place} of dim 0"
+    )
+
+
+@pytest.mark.parametrize(
+    "function",
+    [RELU, LEAKY, gs.abs, lambda x: RELU(x - 0.3).sum(), lambda x: -x[0].mean(), lambda x: x * 0.0],
+)
+@pytest.mark.parametrize("seed", range(4))
+def test_the_remainder_of_lines_has_no_order(function: Any, seed: int) -> None:
+    result = check_gradients(function, leaf(5, 6, seed=seed))
+    assert result.passed and result.slope is None
+
+
+def test_ties_wrong_only_together_are_said_so() -> None:
+    x = numbers(2.0, -1.0, 2.0, 2.0, 2.0)
+    result = check_gradients(op(gs.amax, on_arrays(lambda g, x: g * (x == x.max()))), x)
+    assert not result.passed
+    assert result.diagnosis == "wrong at the kinks: all together outside the subgradients"
+    off = re.search(r"moved together: .*off by (\S+), tolerance (\S+)\)", result.message)
+    assert off and float(off[1]) > float(off[2])

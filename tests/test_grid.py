@@ -47,6 +47,9 @@ def check(family: str, start: int, count: int, device: str, full: bool) -> None:
         result.raise_failures()
         assert result.cases == count
         assert result.passes["forward"] == count
+        if family.startswith("conv") and count >= 40:  # fewer may all be without one
+            for name in ("input", "weight", "bias"):
+                assert result.passes.get(f"{name} gradient", 0) > 0, f"{family}: no {name} gradient"
 
 
 @each(shards(CPU))

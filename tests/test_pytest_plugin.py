@@ -175,6 +175,23 @@ def test_a_function_of_ones_own() -> None:
     assert failing(Cube.apply, [X], reference=lambda x: x**2 * abs(x)) == {"forward"}
 
 
+def test_without_a_reference_a_function_is_compared_with_itself() -> None:
+    class Exp(gs.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            y = gs.exp(x)
+            ctx.save_for_backward(y)
+            return y
+
+        @staticmethod
+        def backward(ctx: Any, grad_y: Any) -> Any:
+            return grad_y * ctx.saved_tensors[0]
+
+    assert failing(Exp.apply, [X]) == set()
+    assert failing(lambda x: (gs.exp(x), gs.sin(x)), [X], dtypes=("float32",)) == set()
+    assert "forward" not in {case.check for case in cases(Exp.apply, [X]).values()}
+
+
 def test_an_op_of_the_database_and_of_the_backend() -> None:
     found = cases("relu", 3)
     assert {"forward", "isas", "second"} <= {case.check for case in found.values()}
@@ -236,6 +253,8 @@ def test_torch() -> None:
     assert gradcheck(Scaled.apply, x.detach().float().requires_grad_())
     assert gradcheck(torch.relu, torch.tensor([0.0, 1.0, -1.0]).double().requires_grad_())
     assert failing(Scaled.apply, [x.detach()], reference=np.square) == set()
+    assert failing(torch.exp, [torch.linspace(-1, 1, 5)]) == set()
+    assert failing(Scaled.apply, [torch.linspace(-1, 1, 5)]) == set()
     Scaled.factor = 1.0
     with pytest.raises(GradcheckError, match=r"wrong scale: analytic = 0\.5 x numeric"):
         gradcheck(Scaled.apply, x)

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import shlex
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import gradsmith as gs
@@ -307,3 +308,16 @@ def test_wrong_arguments(capsys: Any, arguments: tuple[str, ...], words: str) ->
 
     status, text = run(capsys, *arguments)
     assert status == 2 and re.search(words, text), text
+
+
+def test_the_example_of_the_documentation_runs(capsys: Any) -> None:
+    text = (Path(__file__).parents[1] / "docs" / "validate.md").read_text()
+    lines = [shlex.split(line) for line in text.splitlines() if "--sample " in line]
+    found = [line for line in lines if line[:2] == ["gradsmith", "validate"]]
+    assert found
+    for line in found:
+        if "--isa" in line:  # not every processor runs it
+            at = line.index("--isa")
+            line[at : at + 2] = []
+        status, output = run(capsys, *line[2:])
+        assert status == 0, output

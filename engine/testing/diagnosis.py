@@ -8,7 +8,8 @@ of (grad_y, x, y, their sums)? The first relation that holds to 4 digits is name
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
@@ -35,6 +36,9 @@ class Evidence:
         analytic: the gradient found, one vector over all variables.
         variable: which one is wrong.
         eps: the step of differences.
+        worst: the wrong element, in its variable.
+        together: whether no element is wrong alone.
+        kinked: where an element's numeric derivative is at a kink, of each variable looked at.
     """
 
     problem: Problem
@@ -43,13 +47,23 @@ class Evidence:
     analytic: Array
     variable: int
     eps: float
+    worst: int = 0
+    together: bool = False
+    kinked: dict[int, Array] = field(default_factory=dict)
 
     def numeric(self, variable: int) -> Array:
-        """The gradient of a variable by differences; NaN at kinks, and where there are too many."""
+        """The gradient of a variable by differences; NaN at kinks, and where there are too many.
+
+        The worst element is always among those looked at.
+        """
         begin = sum(self.problem.sizes[:variable])
         size = self.problem.sizes[variable]
         found = np.full(size, np.nan)
-        for j in range(min(size, MOST)):
+        kinked = self.kinked[variable] = np.zeros(self.problem.shapes[variable], bool)
+        looked = list(range(min(size, MOST)))
+        if variable == self.variable and MOST <= self.worst < size:
+            looked[-1] = self.worst
+        for j in looked:
             v = np.zeros(self.problem.x.size)
             v[begin + j] = scale(self.problem.x[begin + j])
             slope = self.problem.slope(v, self.y, self.eps)
@@ -57,6 +71,7 @@ class Evidence:
                 middle = (slope.low + slope.high) / 2
                 value = float(np.sum(self.u * middle)) / v[begin + j]
             found[j] = np.nan if slope.kinks else value
+            kinked.reshape(-1)[j] = bool(slope.kinks)
         return found.reshape(self.problem.shapes[variable])
 
     def own(self, variable: int) -> Array:
@@ -73,6 +88,13 @@ def _alike(a: Array, b: Array) -> bool:
         return False
     size = float(np.max(np.abs(b[known])))
     return bool(np.max(np.abs(a[known] - b[known])) <= 1e-4 * size and size > 1e-9)
+
+
+def _right(a: Array, n: Array) -> bool:
+    """Whether each element that is known is equal to four digits."""
+    known = np.isfinite(n)
+    size = float(np.max(np.abs(n), initial=1.0, where=known))
+    return bool((np.abs(a - n)[known] <= 1e-4 * np.abs(n[known]) + 1e-6 * size).all())
 
 
 def _factor(a: Array, b: Array) -> float | None:
@@ -92,6 +114,13 @@ def diagnose(evidence: Evidence, rng: np.random.Generator) -> str:
     if not np.isfinite(a).all():
         count = int(np.count_nonzero(~np.isfinite(a)))
         return f"not finite: {count} of {a.size} elements are NaN or infinite"
+    if _right(a, n):
+        if evidence.together:
+            return "wrong at the kinks: all together outside the subgradients"
+        if evidence.kinked[evidence.variable].any():
+            return "wrong at the kink: outside the subgradients"
+        if known.any():
+            return "right to four digits: less exact than the tolerance asks"
     if not known.any():
         return "nothing is known: the function is not smooth, or not finite, at any element"
     if not a.any() and np.abs(n[known]).max() > 0:
@@ -101,8 +130,8 @@ def diagnose(evidence: Evidence, rng: np.random.Generator) -> str:
         or _whole(a, n)
         or _exchanged(evidence, a)
         or _term(evidence, a, n)
-        or _constant(evidence, a, rng)
         or _part(a, n)
+        or _constant(evidence, a, n, rng)
         or "no simple relation of the two: a term that is wrong, or one of many that is missing"
     )
 
@@ -125,6 +154,8 @@ def _copied(evidence: Evidence, n: Array) -> str:
 def _whole(a: Array, n: Array) -> str:
     """A relation of the whole arrays."""
     c = _factor(a, n) if n.size > 1 or a.any() else None
+    if c is not None and abs(c - 1) < 1e-4:
+        c = None  # right as a whole: what is wrong is elsewhere
     if c is not None and abs(c + 1) < 1e-4:
         return "wrong sign: analytic = -numeric"
     if n.ndim > 1:
@@ -248,10 +279,12 @@ def _shaped(name: str, value: Array, shape: tuple[int, ...]) -> Iterator[tuple[s
             yield f"sum({name})", np.sum(value, axis=dims, keepdims=True).reshape(shape)
 
 
-def _constant(evidence: Evidence, a: Array, rng: np.random.Generator) -> str:
+def _constant(evidence: Evidence, a: Array, n: Array, rng: np.random.Generator) -> str:
     """Whether the gradient stays when the inputs change, while the numeric one does not."""
     problem = evidence.problem
     other = moved(problem, rng)
+    inputs = sum(problem.sizes[: len(problem.wanted)])
+    other[inputs:] = problem.x[inputs:]  # parameters stay
     if np.array_equal(other, problem.x):
         return ""
     try:
@@ -260,7 +293,18 @@ def _constant(evidence: Evidence, a: Array, rng: np.random.Generator) -> str:
     except Exception:
         return ""
     begin = sum(problem.sizes[: evidence.variable])
-    if _alike(there[begin : begin + a.size].reshape(a.shape), a):
+    if not _alike(there[begin : begin + a.size].reshape(a.shape), a):
+        return ""
+    place = copy(problem)
+    place.x = other
+    try:
+        changed = copy(evidence)
+        changed.problem, changed.y, changed.kinked = place, place.at(other), {}
+        numeric = changed.numeric(evidence.variable)
+    except Exception:
+        return ""
+    both = np.isfinite(numeric) & np.isfinite(n)
+    if both.any() and not _right(numeric[both], n[both]):
         return f"{STALE}, or a constant: the gradient stays the same when the inputs change"
     return ""
 
@@ -274,12 +318,14 @@ def _part(a: Array, n: Array) -> str:
     if not 0 < count <= 0.6 * known.sum():
         return ""
     places = np.argwhere(bad)
+    looked = int(np.count_nonzero(known))
+    of = f"{a.size}" if a.size <= MOST else f"the {looked} looked at of {a.size}"
     for dim in range(n.ndim):
         index = np.unique(places[:, dim])
         if len(index) == 1 and n.shape[dim] > 1:
             at = int(index[0])
             end = " (the last one: a tail?)" if at == n.shape[dim] - 1 else ""
-            return f"wrong in a part: {count} of {a.size} elements, all at {at} of dim {dim}{end}"
+            return f"wrong in a part: {count} of {of} elements, all at {at} of dim {dim}{end}"
     c = _factor(a[bad], n[bad]) if count > 1 else None
     more = f", there analytic = {c:.5g} x numeric" if c is not None else ""
-    return f"wrong in a part: {count} of {a.size} elements{more}"
+    return f"wrong in a part: {count} of {of} elements{more}"

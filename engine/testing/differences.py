@@ -226,7 +226,7 @@ class Taylor:
 
     Attributes:
         slope: its order, log R(h) / log h at the smallest steps above rounding; None: no remainder
-            is above rounding, the function is linear.
+            is above rounding, or it vanishes from one step to the next: the function is linear.
         last: R(h) / h at the smallest step that was looked at.
     """
 
@@ -244,7 +244,9 @@ def taylor(problem: Problem, y: Array, u: Array, analytic: Array, v: Array) -> T
     expected = dot(analytic, v)
     size = dot(np.abs(u), np.abs(np.where(np.isfinite(y), y, 0.0))) + abs(expected)
     reach = float(np.max(np.abs(problem.x), initial=0.0))
-    noise = 16 * MACHINE_EPSILON * (size + abs(expected) * reach) + 1e-300
+    # Where y and g . v are zero, x + h v was still rounded, and so may be what f makes of it.
+    inner = (dot(np.abs(u), np.ones(u.size)) + abs(expected)) * reach
+    noise = 16 * MACHINE_EPSILON * (size + inner) + 1e-300
     slope: float | None = None
     before = math.nan
     h, last = _FIRST_STEP, 0.0
@@ -255,8 +257,12 @@ def taylor(problem: Problem, y: Array, u: Array, analytic: Array, v: Array) -> T
             remainder = abs(dot(u, problem.at(problem.x + h * v) - y) - h * expected)
         if before > 4 * noise and remainder == remainder:
             # Below rounding only a bound of the order is known: it counts where it is enough.
-            if remainder >= noise or before >= 16 * noise:
-                slope = math.log(before / max(remainder, noise), 4)
+            if remainder >= noise:
+                slope = math.log(before / remainder, 4)
+            elif before >= 64 * noise:
+                slope = None  # it vanishes at once: linear behind a kink that a step crossed
+            elif before >= 16 * noise:
+                slope = math.log(before / noise, 4)
         if remainder == remainder:
             before, last = remainder, remainder / h
         if remainder <= noise:

@@ -46,11 +46,12 @@ class GradcheckResult:
         kinks: how many of them were taken at a kink, where d+ and d- differ.
         message: for a failure, the worst element with its analytic and numeric value.
         slope: the order of the Taylor remainder along a random direction: 2 for a right gradient,
-            1 for a wrong one; None where the function is linear, or at a kink.
+            1 for a wrong one; None where the function is linear nearby, or at a kink.
         diagnosis: for a failure, what kind of fault it looks like: wrong scale with the factor,
             wrong sign, transposed, missing term, stale saved tensor, not contiguous-safe, ...
         worst: for a failure, the worst element: "variable" ("input 0"), "index", "analytic",
-            "numeric" (its bounds, equal but at a kink).
+            "numeric" (its bounds, equal but at a kink). Where elements at ties are wrong only
+            together: the first of them, with the values along the direction.
         ulp: of a gradient in float32 or narrower, its largest error in ULP against float64.
     """
 
@@ -170,6 +171,7 @@ class _Run:
         self.worst = -1.0
         self.worst_text = self.unsafe_text = self.diagnosis = ""
         self.worst_at: dict[str, Any] = {}
+        self.together = False  # whether no element is wrong alone
         self.place = (0, 0)  # of the worst: which weights, which element
         self.slope: float | None = None
 
@@ -231,12 +233,13 @@ class _Run:
         if bad > self.worst:
             self.worst = bad
             if bad > 1:
-                self._trace(u, g, v, tolerance)
+                self._trace(u, g, v, tolerance, bool(slope.kinks))
 
-    def _trace(self, u: Array, g: Array, v: Array, tolerance: float) -> None:
+    def _trace(self, u: Array, g: Array, v: Array, tolerance: float, kinks: bool) -> None:
         """Halves the direction, keeping the half that is more wrong, down to one element."""
         left, right = 0, v.size
         outside, low, high = 0.0, 0.0, 0.0
+        whole = (0, v.size, *self._outside(u, dot(g, v), self.problem.slope(v, self.y, self.eps)))
         while True:
             best, keep = -1.0, (left, right)
             middle = (left + right) // 2
@@ -252,8 +255,13 @@ class _Run:
                     best, outside, low, high = off, *found[:3]
                     keep = (a, b)
             left, right = keep
+            if best > tolerance:
+                whole = (left, right, outside, low, high, 0.0)
             if right - left == 1:
                 break
+        if kinks and not best > tolerance:
+            self._book_together(g, v, whole, tolerance)
+            return
         step = v[left]
         self._book(0, left, low / step, high / step, outside / abs(step), tolerance)
 
@@ -292,6 +300,26 @@ class _Run:
             else (float("inf"))
         )
 
+    def _book_together(
+        self, g: Array, v: Array, whole: tuple[int, int, float, float, float, float], off: float
+    ) -> None:
+        """No element is wrong by itself: the fewest that are wrong together, moved along v."""
+        left, right, outside, low, high, _ = whole
+        analytic = dot(g[left:right], v[left:right])
+        variable, index = self.problem.position(left)
+        self.place, self.together = (0, left), True
+        self.worst_at = {
+            "variable": self.problem.names[variable],
+            "index": index,
+            "analytic": analytic,
+            "numeric": (low, high),
+        }
+        self.worst_text = (
+            f"worst from {self.problem.locate(left)} to {self.problem.locate(right - 1)}, moved "
+            f"together: analytic {analytic:.10g}, numeric between {low:.10g} and {high:.10g} "
+            f"(off by {outside:.3g}, tolerance {off:.3g})"
+        )
+
     def _book(self, o: int, j: int, low: float, high: float, off: float, tolerance: float) -> None:
         """The worst element so far: element j, weights o."""
         analytic = float(self.analytic[o][j])
@@ -300,7 +328,7 @@ class _Run:
             place += f" for output element {o}"
         low, high = min(low, high), max(low, high)
         numeric = f"{low:.10g}" if low == high else f"between {low:.10g} and {high:.10g} (a kink)"
-        self.place = (o, j)
+        self.place, self.together = (o, j), False
         variable, index = self.problem.position(j)
         self.worst_at = {
             "variable": self.problem.names[variable],
@@ -358,8 +386,10 @@ class _Run:
                 self.y,
                 self.weights[o],
                 self.analytic[o],
-                self.problem.position(j)[0],
+                (variable := self.problem.position(j)[0]),
                 self.eps,
+                j - sum(self.problem.sizes[:variable]),
+                self.together,
             )
             self.diagnosis = diagnose(evidence, np.random.default_rng(seed + 3))
             message = (

@@ -17,6 +17,8 @@ import numpy as np
 from ..autograd.function import Function
 from ..tensor import Tensor
 from .adapters import Adapter, adapter_of
+from .checks import _cast, as_function, outputs_of, place_all
+from .comparing import to_numpy
 from .gradcheck import check_gradients
 from .opcheck import CHECKS, find_ops, opcheck
 from .opdb.record import OpInfo, Sample, given
@@ -121,6 +123,7 @@ def own_op(
     terms: int | Callable[..., int] | None = None,
     dtypes: Sequence[str] = ("float32", "float64"),
     differentiable: bool = True,
+    device: str = "cpu",
 ) -> OpInfo:
     """An OpInfo of a function of one's own; the arguments are `validate`'s."""
     listed: Sequence[Any] = samples() if callable(samples) else samples  # type: ignore[assignment]
@@ -136,6 +139,13 @@ def own_op(
         second = False
     found = [replace(s, inputs=tuple([_as_data(a) for a in s.inputs])) for s in found]
 
+    def itself(*inputs: Any, **options: Any) -> Any:
+        """The function in the widest dtype that it is run in, as a reference on NumPy arrays."""
+        kept = "float64" if "float64" in dtypes else dtypes[0]
+        result = call(*place_all([_cast(a, kept) for a in inputs], device), **options)
+        found = tuple([to_numpy(y.detach()) for y in outputs_of(result)])
+        return found if isinstance(result, (tuple, list)) else found[0]
+
     def size(*inputs: Any, **options: Any) -> int:
         return max([1, *[a.size for a in inputs if isinstance(a, np.ndarray)]])
 
@@ -149,7 +159,11 @@ def own_op(
         name=name or getattr(func, "__name__", type(func).__name__),
         covers=(),
         call=lambda lib, *inputs, **options: call(*inputs, **options),
-        reference=reference if reference is not None else func,
+        reference=reference
+        if reference is not None
+        else func
+        if adapter is not None and adapter.name == "numpy"
+        else itself,
         samples=lambda: found,
         dtypes=tuple(dtypes),
         ulp=0.0 if ulp is None else ulp,
@@ -207,9 +221,14 @@ class Case:
         """Raises AssertionError if the check fails."""
         if self.check == "gradient" and "float64" not in self.info.dtypes:
             function, vjp, oracle, terms = self.plain
+            inputs = self.sample.build(self.info.dtypes[0])
+            if vjp is None and not hasattr(function, "vjp"):
+                function, inputs = as_function(
+                    self.info, self.sample, self.device, self.info.dtypes[0]
+                )
             result = check_gradients(
                 function,
-                self.sample.build(self.info.dtypes[0]),
+                inputs,
                 vjp=vjp,
                 oracle=oracle,
                 terms=terms,
@@ -251,7 +270,7 @@ def validate(
         samples: `Sample`s; or arrays, a tuple of them for several inputs; or a function that
             returns those. For an op of the database: None for all its samples, or how many.
         reference: the function on float64 NumPy arrays, what outputs are compared with. None: for
-            functions of NumPy arrays themselves, run in float64.
+            the function itself in float64; only of NumPy arrays does that make a forward check.
         vjp: vjp(grad_y, *inputs) -> the gradient of each input, on NumPy arrays.
         checks: names out of `CHECKS`; None: all that make sense for it.
         dtypes: what it is run in. Without float64, the gradient is compared with the reference's.
@@ -313,7 +332,8 @@ def _cases(
         infos = [(i, samples_of(i, samples, seed=seed)) for i in find_ops(op)]
     else:
         info = own_op(op, samples, reference=reference, vjp=vjp, name=name, ulp=ulp,
-                      terms=terms, dtypes=dtypes, differentiable=differentiable)  # fmt: skip
+                      terms=terms, dtypes=dtypes, differentiable=differentiable,
+                      device=device)  # fmt: skip
         infos = [(info, list(info.samples()))]
     names = (
         list(CHECKS) if checks is None else [checks] if isinstance(checks, str) else list(checks)
