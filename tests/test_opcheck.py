@@ -243,6 +243,33 @@ SEEDED: dict[str, tuple[str, OpInfo]] = {
 }
 
 
+def test_an_op_without_an_empty_sample_is_run_on_nothing() -> None:
+    def never_empty(lib: Any, x: Any) -> Any:
+        return lib.relu(x) if x.numel() else lib.zeros(1, 5, dtype=x.dtype)
+
+    info = broken("relu", samples=lambda: [Sample((Arr((3, 5)),))])
+    assert opcheck(info, checks="layouts").passed
+    with pytest.raises(AssertionError, match=r"layout empty: output 0 has the shape \(1, 5\)"):
+        opcheck(dataclasses.replace(info, call=never_empty), checks="layouts")
+
+
+class SlightlyCoarse(Coarse):
+    """Off by 5e-5 in float32."""
+
+    @staticmethod
+    def backward(ctx: Any, grad_y: Any) -> Any:
+        return grad_y * (3.0 if grad_y.dtype is gs.float64 else 3.00005)
+
+
+def test_precision_of_an_elementwise_op_does_not_depend_on_its_size() -> None:
+    samples = lambda: [Sample((Arr((300, 200)),))]  # noqa: E731
+    info = broken("relu", call=lambda _, x: SlightlyCoarse.apply(x), **TRIPLE)
+    info = dataclasses.replace(info, samples=samples)
+    assert not opcheck(info, checks="precision", raise_exception=False).passed
+    right = dataclasses.replace(info, call=lambda _, x: Coarse.apply(x * 1.0) * 0.0 + x * 3.0)
+    assert opcheck(right, checks="precision").passed
+
+
 @pytest.mark.parametrize("check", SEEDED)
 def test_what_is_wrong_is_found(check: str) -> None:
     match, info = SEEDED[check]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -357,14 +358,17 @@ def check_precision(
     arrays = sample.build(dtype)
     _, narrow, seen = gradients(info, sample, _cast(arrays, dtype), device)
     outputs, wide, _ = gradients(info, sample, _cast(arrays, "float64"), device, seen)
-    sizes = [a.size for a in flat(arrays)] + [y.numel() for y in outputs]
     upstream = max([float(np.max(np.abs(u), initial=0.0)) for u in seen], default=0.0)
     measure = Measure(count=0)
+    own = 1 if info.terms is None else max(1, info.terms(*arrays, **sample.options))
+    products = own * max([y.numel() for y in outputs], default=0)
     for i, (n, w) in enumerate(zip(narrow, wide, strict=True)):
         assert (n is None) == (w is None)
         if n is None or w is None:
             continue  # piecewise constant in this input
-        atol = tolerances.gradient(dtype, w, upstream, max(sizes))
+        # All outputs together are sums of so many terms, which the gradient's elements share.
+        terms = max(own, -(-products // max(w.size, 1)))
+        atol = tolerances.gradient(dtype, w, upstream, terms)
         assert_close(n, w, rtol=0.0, atol=atol, check_dtype=False, name=f"gradient {i}")
         assert n.dtype == np.dtype(dtype), f"gradient {i} is {n.dtype}"
         measure = measure.joined(error_in_ulp(n, w, rtol=0.0, atol=atol))
@@ -397,7 +401,8 @@ def check_layouts(
     """Inputs of every memory layout give what their contiguous copies give, forward and back.
 
     Layouts: contiguous, transposed, negative strides, every third element, stride 0 in the last or
-    the first dim, off by one byte or by a few elements from an aligned address.
+    the first dim, off by one byte or by a few elements from an aligned address. An op without a
+    sample that is tagged empty is also run on nothing in the first dim.
     """
     measure = Measure(count=0)
     differentiable = info.differentiable and sample.has_gradient
@@ -439,7 +444,47 @@ def check_layouts(
                 f"layout {layout}: an input was changed"
             )
         measure = measure.joined(Measure(count=len(results) + len(grads)))
+    if not any("empty" in s.tags for s in info.samples()):
+        measure = measure.joined(Measure(count=_empty(info, sample, dtype, device)))
     return measure
+
+
+def _empty(info: OpInfo, sample: Sample, dtype: str, device: str) -> int:
+    """As many outputs and gradients as were compared with nothing in the first dim.
+
+    First of the first input alone, then of all inputs that are as long. What the reference or the
+    op refuses, or has no finite value for, is not compared.
+    """
+    arrays = sample.build(dtype)
+    if not arrays or not isinstance(arrays[0], np.ndarray) or not arrays[0].ndim:
+        return 0
+    first, *others = arrays
+    for cut in (
+        [first[:0], *others],
+        [
+            a[:0] if isinstance(a, np.ndarray) and a.ndim and len(a) == len(first) else a
+            for a in arrays
+        ],
+    ):
+        try:
+            with np.errstate(all="ignore"), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                expected = info.expected(cut, sample.options)
+            if not all(np.isfinite(np.asarray(e)).all() for e in expected):
+                continue
+            results, grads, _ = gradients(info, sample, cut, device)
+        except Exception:
+            continue
+        for i, (y, e) in enumerate(zip(results, expected, strict=True)):
+            shape = np.asarray(e).shape
+            assert tuple(y.shape) == shape, (
+                f"layout empty: output {i} has the shape {tuple(y.shape)}; must have {shape}"
+            )
+            assert_close(y, np.asarray(e), check_dtype=False, name=f"layout empty: output {i}")
+        for i, g in enumerate(grads):
+            assert g is None or np.isfinite(g).all(), f"layout empty: gradient {i} is not finite"
+        return len(results) + len(grads)
+    return 0
 
 
 # ---- in place ----

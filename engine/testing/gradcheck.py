@@ -447,8 +447,8 @@ def gradcheck(
             float64, which outputs and gradient are compared with; None: func itself on float64
             inputs. The bound is (8 + 4 sqrt(terms)) u max(|gradient|, |grad_y|), u the unit
             roundoff of the dtype.
-        terms: the most terms that an element of the gradient sums; None: the size of the largest
-            array.
+        terms: the most terms that an element of the gradient sums; None: as many outputs as an
+            input element changes, or inputs as an output element depends on, at a few elements.
         eps: step, relative to max(|x|, 1).
         atol, rtol: |analytic - numeric| must be at most atol + rtol * |numeric|, and rounding.
         raise_exception: raise instead of returning False.

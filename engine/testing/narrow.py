@@ -77,6 +77,40 @@ def _rounded(values: Array, problem: Problem, outputs: Sequence[Any], at: int) -
     return adapter.to_numpy(adapter.make(values, like, adapter.dtype(like)))
 
 
+def _terms(wide: Problem, has_gradient: bool, seed: int) -> tuple[list[int], int]:
+    """How many terms an element of each variable's gradient sums at most, and one of the outputs.
+
+    Some elements are looked at, in float64: as many outputs as change with an input, and as many
+    inputs as an output depends on (its own gradient is not zero there). An elementwise function has
+    1 of each, so that errors cannot hide behind the size of its arrays.
+    """
+    rng = np.random.default_rng(seed)
+    y = wide.at(wide.x)
+    rows = np.zeros(y.size, np.int64)
+    columns, begin = [], 0
+    for size in wide.sizes:
+        column = 1
+        for j in _some(size, rng) if has_gradient else range(size):
+            x = wide.x.copy()
+            x[begin + j] += 2.0**-8 * scale(x[begin + j])
+            there = wide.at(x)
+            changed = (there != y) & ~(np.isnan(there) & np.isnan(y))
+            column = max(column, int(np.count_nonzero(changed)))
+            rows += changed
+        columns.append(column)
+        begin += size
+    row = int(np.max(rows, initial=1))
+    if has_gradient:
+        ones = [np.bincount([k], minlength=y.size) * 1.0 for k in _some(y.size, rng)]
+        row = max([row, *[int(np.count_nonzero(g)) for g in wide.gradient(ones)]])
+    return [max(column, row) for column in columns], max([row, *columns])
+
+
+def _some(size: int, rng: np.random.Generator) -> list[int]:
+    """The first, the last, and a few other positions."""
+    return sorted({0, size - 1, *rng.integers(0, size, 6).tolist()}) if size else []
+
+
 def against_float64(
     problem: Problem,
     oracle: Callable[..., Any] | None,
@@ -109,19 +143,21 @@ def against_float64(
     else:
         expected = _by_differences(wide_problem, u)
     dtype = (problem.narrow() or ["float64"])[0]
-    sizes = [*problem.sizes, u.size]
-    count = max(sizes) if terms is None else terms
+    if terms is None:
+        counts, of_output = _terms(wide_problem, has_gradient, seed)
+    else:
+        counts, of_output = [terms] * len(problem.sizes), terms
     result: dict[str, Any] = {
         "passed": True, "error": 0.0, "checked": narrow.size, "kinks": 0, "ulp": 0.0,
     }  # fmt: skip
     known = np.isfinite(expected)
     result["kinks"] = int(np.count_nonzero(np.isnan(expected)))
-    for i, (g, e) in enumerate(
-        zip(problem.split(narrow), problem.split(np.where(known, expected, np.nan)), strict=True)
-    ):
-        _one(result, problem, i, g, e, dtype, float(np.max(np.abs(u), initial=0.0)), count, seed)
+    upstream = float(np.max(np.abs(u), initial=0.0))
+    wide = problem.split(np.where(known, expected, np.nan))
+    for i, (g, e) in enumerate(zip(problem.split(narrow), wide, strict=True)):
+        _one(result, problem, i, g, e, dtype, upstream, counts[i], seed)
     if result["passed"] and problem.narrow():
-        _outputs(result, problem, wide_problem, outputs, dtype, count)
+        _outputs(result, problem, wide_problem, outputs, dtype, of_output)
     if result["passed"] and check_safety:
         twice = problem.vector(problem.pullback()[1](parts))
         off = float(np.max(np.abs(twice - narrow), initial=0.0))

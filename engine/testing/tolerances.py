@@ -87,8 +87,7 @@ def forward(
 def gradient(dtype: Any, expected: Any, upstream: float, terms: int) -> float:
     """atol of a gradient in `dtype` against the same in float64.
 
-    Its own terms are not known here. They are of the size of the largest element, or of the
-    gradient that came in, and at most as many as the largest tensor has elements.
+    Its terms are taken to be of the size of the largest element, or of the gradient that came in.
     """
     largest = max(float(np.max(np.abs(expected), initial=0.0)), upstream)
     return (8 + LAMBDA * float(np.sqrt(max(terms, 1)))) * unit(dtype) * largest
