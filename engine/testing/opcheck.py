@@ -10,6 +10,7 @@ from .. import _cpu
 from ..autograd.op import Op
 from ..cuda import is_available, is_emulated
 from . import checks as run
+from .layout_check import check_layouts
 from .opdb import ErrorSample, OpInfo, Sample, op_infos
 from .report import FAILED, PASSED, SKIPPED, CheckResult, Failure, Measure, OpReport
 from .report import reproduce_command as command
@@ -23,7 +24,7 @@ CHECKS: dict[str, str] = {
     "gradient": "first derivatives against differences in float64, slope of the remainder",
     "second": "second derivatives against differences of the first",
     "precision": "gradients in float32 and narrower against float64",
-    "layouts": "strided, negative, expanded, empty, misaligned inputs give what copies give",
+    "layouts": "strided, negative, expanded, misaligned inputs give what copies give; empty ones too",
     "inplace": "values changed in place before backward: an error or the right gradient",
     "repeat": "two runs, the same bits",
     "threads": "1, 2, 3 and 7 threads, the same bits",
@@ -352,7 +353,7 @@ class _Checker:
         views = [i for i, _ in self.samples if run.depends_on_layout(i)]
         reason = "what it may do depends on the layout: a view" if views else ""
         cases = [c for c in self._every() if "large" not in c[1].tags]
-        return reason, cases, lambda i, s, d: run.check_layouts(i, s, d, self.device)
+        return reason, cases, lambda i, s, d: check_layouts(i, s, d, self.device)
 
     def _inplace(self) -> tuple[str, Any, Work]:
         return (
