@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from gradsmith.autograd.op import OPS
 from gradsmith.testing.accuracy.measuring import error_of
-from gradsmith.testing.accuracy.page import FLOOR, needs_reason, read, run
+from gradsmith.testing.accuracy.page import FLOOR, needs_reason, read, run, why
 from gradsmith.testing.accuracy.ranges import RANGES
-from gradsmith.testing.accuracy.reasons import NO_DTYPE, NO_ROWS, reason_for
+from gradsmith.testing.accuracy.reasons import NO_DTYPE, NO_ROWS
 from gradsmith.testing.accuracy.rows import SAMPLES, case, float_ops
 from gradsmith.testing.opdb import op_infos
 
@@ -51,7 +51,7 @@ def test_no_row_is_unexplained() -> None:
     """More than twice PyTorch's error: with a reason in the row."""
     for row in ROWS.values():
         if needs_reason(row):
-            reason = reason_for(row.case)
+            reason = why(row)
             assert reason and reason in row.note, row
 
 

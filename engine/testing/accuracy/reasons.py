@@ -48,6 +48,10 @@ REASONS: dict[tuple[str, str, str], str] = {
         ".*",
         ".*",
     ): "rounding x - max by one unit moves its exponential by x - max units",
+    ("addcmul", ".*", "x = -a b, nearly"): (
+        "the product is rounded before it is added, as in NumPy; PyTorch's is not"
+    ),
+    ("cdist", "b?float16", ".*"): "rounded to 16 bits once, from float32",
     ("cdist", ".*", "close.*"): "by the matrix product, as PyTorch, with more than 25 points",
     ("prod|cumprod", ".*", ".*"): "n factors, each rounded",
     ("sum|mean", "float64", "samples"): (
