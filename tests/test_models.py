@@ -63,7 +63,7 @@ SMALL = [
     ("vgg11_bn", {"hidden": 16}, 32),
     ("vgg16", {"hidden": 16}, 32),
     ("resnet18", {}, 32),
-    ("resnet50", {}, 32),
+    ("resnet50", {}, 64),
     ("googlenet", {}, 64),
 ]
 
