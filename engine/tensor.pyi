@@ -841,7 +841,19 @@ class Tensor:
         """How many elements into its memory the tensor begins."""
     def unfold(self, dimension: builtins.int, size: builtins.int, step: builtins.int) -> Tensor:
         """A view of the windows of `size` elements along a dimension, `step` apart."""
-    def log_softmax(self, dim: builtins.int, dtype: DType | None = None) -> Tensor:
+    def softmax(
+        self,
+        dim: builtins.int | None = None,
+        _stacklevel: builtins.int = 3,
+        dtype: DType | None = None,
+    ) -> Tensor:
+        """Exponentials that sum to 1 along a dimension, computed without overflow."""
+    def log_softmax(
+        self,
+        dim: builtins.int | None = None,
+        _stacklevel: builtins.int = 3,
+        dtype: DType | None = None,
+    ) -> Tensor:
         """The logarithm of softmax, computed without overflow."""
     def matmul(self, other: Tensor) -> Tensor:
         """The matrix product; batch dimensions broadcast, vectors are rows or columns as they fit."""
@@ -1079,13 +1091,6 @@ class Tensor:
         """The lower triangle of matrices: 0 above the diagonal."""
     def triu_(self, diagonal: builtins.int = 0) -> Tensor:
         """The upper triangle of matrices: 0 below the diagonal."""
-    def softmax(
-        self,
-        dim: builtins.int | None = None,
-        _stacklevel: builtins.int = 3,
-        dtype: DType | None = None,
-    ) -> Tensor:
-        """Exponentials that sum to 1 along a dimension, computed without overflow."""
 
 def _rebuild(cls: type[Tensor], array: Any, where: str, requires_grad: bool) -> Tensor: ...
 class Parameter(Tensor):

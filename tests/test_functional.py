@@ -209,3 +209,12 @@ def test_a_function_that_changes_is_named() -> None:
         y.sum().backward()
     with pytest.raises(ValueError, match="segments"):
         checkpoint_sequential(network(), 9, x)
+
+
+def test_log_softmax_chooses_a_dim_as_softmax_does() -> None:
+    x = gs.randn(2, 3)
+    from gradsmith.nn import functional as F
+
+    with pytest.warns(UserWarning, match="log_softmax: dim=None means dim=1"):
+        y = F.log_softmax(x)
+    assert y.tolist() == F.log_softmax(x, 1).tolist()

@@ -366,3 +366,20 @@ def test_count_of_batches_may_be_missing() -> None:
     del state["1.running_var"]
     with pytest.raises(RuntimeError, match="missing keys: 1.running_var$"):
         norm.load_state_dict(state)
+
+
+def test_a_module_in_another_memory_format() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(16, 2))
+    x = gs.randn(2, 3, 4, 4)
+    expected = model(x)
+    assert model.to(memory_format=gs.channels_last) is model
+    assert model[0].weight.is_contiguous(memory_format=gs.channels_last)
+    assert model[2].weight.is_contiguous()
+    y = model(x.to(memory_format=gs.channels_last))
+    np.testing.assert_allclose(y.detach().numpy(), expected.detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_parameter_by_its_modules_name() -> None:
+    from gradsmith.nn.parameter import Parameter
+
+    assert Parameter is nn.Parameter

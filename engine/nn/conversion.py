@@ -37,13 +37,14 @@ class ConvertibleModule:
                             t._version[0] += 1
         return self
 
-    def to(self: _M, *args: Any, **kwargs: Any) -> _M:
+    def to(self: _M, *args: Any, memory_format: Any = None, **kwargs: Any) -> _M:
         """Moves parameters and buffers to a device and/or floating-point dtype, in place.
 
         Integer and bool tensors change their device alone.
 
         Args:
             *args: a device, a dtype, or a tensor whose both are taken.
+            memory_format: of those with 4 dims (channels_last) or 5 (channels_last_3d).
             **kwargs: the same as `device=` and `dtype=`.
 
         Raises:
@@ -52,7 +53,10 @@ class ConvertibleModule:
         device, dtype = _target(*args, **kwargs)
 
         def convert(t: Tensor) -> Tensor:
-            return t.to(device=device, dtype=dtype if t.dtype.is_floating_point else None)
+            t = t.to(device=device, dtype=dtype if t.dtype.is_floating_point else None)
+            if memory_format is not None and t.ndim in (4, 5):
+                t = t.to(memory_format=memory_format)
+            return t
 
         return self._apply(convert)
 

@@ -12,6 +12,7 @@ from typing import Any
 from ..autograd.dispatch import RECORDING, _record, apply
 from ..autograd.hooks import registered, retain_behind
 from ..autograd.op import OPS, op
+from ..kernels.order import inverse, order_of
 from ..tensor import Tensor
 from .view import reshape_
 
@@ -28,38 +29,43 @@ def _seen(k: Any, x: Any, chain: Chain) -> Any:
     return x
 
 
+def _copied(k: Any, x: Any, order: tuple[int, ...]) -> Any:
+    """A copy with the dims in this order of memory: what was a view of the tensor is one of it."""
+    return k.permute(k.copy(k.permute(x, order), x.dtype), inverse(order))
+
+
 @op(inputs="x", formula="y = x, but 0 where a view of it looks")
-def without_view_(k, x, chain):
-    y = k.copy(x, x.dtype)
+def without_view_(k, x, chain, order):
+    y = _copied(k, x, order)
     k.copy_into(_seen(k, y, chain), 0.0)
     return y, ()
 
 
 @without_view_.gradient
-def _(k, saved, grad_y, need, chain):
-    return (_without_view(k, grad_y, chain),)
+def _(k, saved, grad_y, need, chain, order):
+    return (_without_view(k, grad_y, chain, order),)
 
 
-def _without_view(k: Any, x: Any, chain: Chain) -> Any:
+def _without_view(k: Any, x: Any, chain: Chain, order: tuple[int, ...]) -> Any:
     """without_view on arrays, or recorded."""
     return (
-        apply(without_view_, (x,), (chain,))
+        apply(without_view_, (x,), (chain, order))
         if k is RECORDING
-        else without_view_.forward(k, x, chain)[0]
+        else without_view_.forward(k, x, chain, order)[0]
     )
 
 
 @op(inputs="base value", formula="y = base, with a view of it replaced by value")
-def copy_slices_(k, base, value, chain):
-    y = k.copy(base, base.dtype)
+def copy_slices_(k, base, value, chain, order):
+    y = _copied(k, base, order)
     k.copy_into(_seen(k, y, chain), value)
     return y, ()
 
 
 @copy_slices_.gradient
-def _(k, saved, grad_y, need, chain):
+def _(k, saved, grad_y, need, chain, order):
     return (
-        _without_view(k, grad_y, chain) if need[0] else None,
+        _without_view(k, grad_y, chain, order) if need[0] else None,
         _seen(k, grad_y, chain) if need[1] else None,
     )
 
@@ -101,14 +107,10 @@ def rebase(name: str, input: Tensor, value: Tensor | None) -> None:
         base._node = value._node
     else:
         chain = tuple([(t._view[1].name, t._view[2]) for t in path[1:]])
-        if not base._data.flags.c_contiguous and any(step == "reshape" for step, _ in chain):
-            raise RuntimeError(
-                f"{name}: a recorded change of a reshaped view needs a contiguous tensor below it; "
-                f"got stride {base.stride()} (make it .contiguous() first)"
-            )
+        order = order_of(base._data) or tuple(range(len(base._data.shape)))
         edges = [_edge(base), _edge(value)]
         k = base._table()
-        base._node = _record(copy_slices_, k, (base, value), edges, base, (), [], (chain,))
+        base._node = _record(copy_slices_, k, (base, value), edges, base, (), [], (chain, order))
     base._requires_grad = True
     if registered.any and before is not None:
         retain_behind(base, before)

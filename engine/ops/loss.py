@@ -11,6 +11,7 @@ from . import shapes
 from .install import method, numpy_names
 from .loss_options import reduction_code
 from .operands import need_tensors
+from .softmax import implied_dim
 
 __all__ = ["cross_entropy", "log_softmax", "nll_loss"]
 
@@ -150,7 +151,9 @@ def _(k, saved, grad, need, softmax, smoothing, ignore_index, reduction):
 
 @method("log_softmax")
 @numpy_names
-def log_softmax(input: Tensor, dim: int, dtype: DType | None = None) -> Tensor:
+def log_softmax(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: DType | None = None
+) -> Tensor:
     """The logarithm of softmax, computed without overflow.
 
     Formula: y = x - max - ln(sum of e^(x - max) along dim)
@@ -158,15 +161,18 @@ def log_softmax(input: Tensor, dim: int, dtype: DType | None = None) -> Tensor:
     Shape: unchanged.
 
     Args:
-        dim: the dimension whose exponentials sum to 1.
+        dim: whose exponentials sum to 1; None, with a warning: 0 or 1, as PyTorch chooses.
         dtype: the type to convert to first.
 
     Raises:
         IndexError: dim out of range.
     """
+    ndim = len(input._data.shape)
+    if dim is None:
+        dim = implied_dim("log_softmax", ndim)
     if dtype is not None and dtype is not input.dtype:
         input = input.to(dtype)
-    d = shapes.dim("log_softmax", dim, len(input._data.shape))
+    d = shapes.dim("log_softmax", dim, ndim)
     return apply(log_softmax_, (input,), (d,))
 
 

@@ -50,14 +50,20 @@ def _(k, saved, grad, need, dim):
 # ---- the public functions ----
 
 
+def implied_dim(name: str, ndim: int) -> int:
+    """The dim that None stands for, as PyTorch chooses it, with a warning."""
+    dim = 0 if ndim in (0, 1, 3) else 1
+    warnings.warn(f"{name}: dim=None means dim={dim} here; say which", stacklevel=4)
+    return dim
+
+
 def _softmax(
     name: str, input: Tensor, dim: int | None, dtype: DType | None, negative: bool = False
 ) -> Tensor:
     need_tensors(name, input=input)
     ndim = len(input._data.shape)
     if dim is None:
-        dim = 0 if ndim in (0, 1, 3) else 1
-        warnings.warn(f"{name}: dim=None means dim={dim} here; say which", stacklevel=3)
+        dim = implied_dim(name, ndim)
     if dtype is not None and dtype is not input.dtype:
         input = input.to(dtype)
     d = shapes.dim(name, dim, ndim)

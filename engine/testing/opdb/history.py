@@ -8,6 +8,7 @@ from .record import Arr, OpInfo, Sample
 
 __all__ = ["infos"]
 
+#: Base, the views, the shape of the last one; the order of the base's dims in memory, if another.
 _CHAINS = (
     ((4, 6), (("slice", ((1, 0), (2, 1), (2, 6))),), (2, 6)),
     ((4, 6), (("reshape", ((24,),)), ("slice", ((3,), (5,), (4,)))), (4,)),
@@ -18,7 +19,12 @@ _CHAINS = (
     ),
     ((5,), (), (5,)),
     ((4, 6), (("slice", ((0, 0), (1, 1), (0, 6))),), (0, 6)),
+    ((4, 6), (("permute", ((1, 0),)), ("reshape", ((24,),))), (24,), (1, 0)),
 )
+
+
+def _options(base: tuple[int, ...], chain: object, *order: tuple[int, ...]) -> dict[str, object]:
+    return {"chain": chain, "order": order[0] if order else tuple(range(len(base)))}
 
 
 def infos() -> list[OpInfo]:
@@ -30,8 +36,8 @@ def infos() -> list[OpInfo]:
             call=by_record("copy_slices"),
             reference=reference.copy_slices,
             samples=lambda: [
-                Sample((Arr(base), Arr(value, "normal", layout)), {"chain": chain})
-                for base, chain, value in _CHAINS
+                Sample((Arr(base), Arr(value, "normal", layout)), _options(base, chain, *order))
+                for base, chain, value, *order in _CHAINS
                 for layout in ("c", "reversed")
             ],
             torch=False,
@@ -41,7 +47,10 @@ def infos() -> list[OpInfo]:
             covers=("without_view",),
             call=by_record("without_view"),
             reference=reference.without_view,
-            samples=lambda: [Sample((Arr(base),), {"chain": chain}) for base, chain, _ in _CHAINS],
+            samples=lambda: [
+                Sample((Arr(base),), _options(base, chain, *order))
+                for base, chain, _, *order in _CHAINS
+            ],
             torch=False,
         ),
     ]

@@ -22,13 +22,13 @@ def _part(places: Any, chain: Any) -> Any:
     return places
 
 
-def copy_slices(base: Any, value: Any, chain: Any) -> Any:
+def copy_slices(base: Any, value: Any, chain: Any, order: Any) -> Any:
     """base, with the part replaced."""
     y = base.reshape(-1).copy()
     y[_part(np.arange(base.size).reshape(base.shape), chain)] = value
     return y.reshape(base.shape)
 
 
-def without_view(x: Any, chain: Any) -> Any:
+def without_view(x: Any, chain: Any, order: Any) -> Any:
     """x, with zeros for the part."""
-    return copy_slices(x, 0.0, chain)
+    return copy_slices(x, 0.0, chain, order)
