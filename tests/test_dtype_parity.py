@@ -143,6 +143,8 @@ def test_numbers_that_do_not_fit(name: str, dtype: str) -> None:
 def test_the_refusals_words() -> None:
     with pytest.raises(OverflowError, match="add: an int beside integers must fit into 64 bits"):
         gs.tensor([1]) + 2**70
+    with pytest.raises(OverflowError, match="an int beside integers must fit into 64 bits"):
+        gs.tensor([1]) + (-(2**63) - 1)
     with pytest.raises(OverflowError, match="full: an int must fit into 64 bits"):
         gs.full((2,), 2**70)
     with pytest.raises(RuntimeError, match="tensor: the value does not fit into int8; got 300"):
