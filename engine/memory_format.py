@@ -1,8 +1,9 @@
 """Orders of dimensions in memory: contiguous_format, channels_last, preserve_format.
 
 Elementwise ops, clone, conversions and the *_like functions keep a tensor's order. Convolution,
-pooling and normalisation take any order and give C order, where PyTorch's keep channels_last: the
-values are the same, and `contiguous(memory_format=)` puts them in the order again.
+pooling, normalisation, interpolation and losses without a reduction take any order and give C
+order, where PyTorch's keep channels_last: the values are the same, and
+`contiguous(memory_format=)` puts them in the order again.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ OPS: dict[str, str] = {
         take_along_dim tril triu diagonal unfold fold meshgrid one_hot""",
     "matmul": """
         matmul mm bmm mv dot addmm baddbmm outer einsum linear bilinear tensordot kron cross inner
-        vdot cdist cov corrcoef""",
+        vdot cdist cov corrcoef chain_matmul linear_activation""",
     "conv": """
         conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d""",
     "pool": """
@@ -37,7 +37,7 @@ OPS: dict[str, str] = {
         binary_cross_entropy_with_logits kl_div multi_margin_loss hinge_embedding_loss
         margin_ranking_loss soft_margin_loss cosine_embedding_loss triplet_margin_loss
         multilabel_margin_loss multilabel_soft_margin_loss poisson_nll_loss gaussian_nll_loss
-        dice_loss""",
+        dice_loss l1_penalty l2_penalty elastic_net_penalty""",
     "random": "dropout dropout1d dropout2d dropout3d alpha_dropout drop_path",
     "index": "embedding embedding_bag",
     "interpolate": "interpolate pixel_shuffle",
@@ -56,7 +56,7 @@ FUNCTIONS = """
     set_default_device set_default_dtype Generator finfo iinfo Size result_type promote_types
     can_cast is_tensor is_floating_point save load no_grad enable_grad inference_mode
     set_grad_enabled is_grad_enabled backend device dtype
-    float32 float64 float16 bfloat16 int8 int16 int32 int64 uint8 bool channels_last
+    summary memory_format float32 float64 float16 bfloat16 int8 int16 int32 int64 uint8 bool channels_last
     adaptive_avg_pool1d adaptive_max_pool1d alpha_dropout batch_norm channel_shuffle embedding
     embedding_bag feature_alpha_dropout group_norm instance_norm inverse layer_norm pixel_shuffle
     pixel_unshuffle rms_norm allclose isclose is_same_size equal broadcast_shapes broadcast_tensors
@@ -113,7 +113,8 @@ NN_UTILS = """
 """
 
 OPTIM = """
-    SGD Adagrad Adadelta RMSprop Adam AdamW Adamax NAdam RAdam Lion LBFGS Muon Adafactor Optimizer
+    SGD ASGD Adagrad Adadelta RMSprop Rprop Adam AdamW Adamax NAdam RAdam Lion LBFGS Muon
+    Adafactor Optimizer
 """
 
 SCHEDULERS = """
@@ -145,7 +146,7 @@ DATASETS = "Digits MNIST FashionMNIST CIFAR10 CIFAR100 ImageFolder"
 
 MODELS = """
     LeNet5 AlexNet vgg11 vgg13 vgg16 vgg19 resnet18 resnet34 resnet50 resnet101 GoogLeNet UNet MLP
-    CharRNN TCN NearestNeighbors LinearSVM SoftmaxClassifier
+    CharRNN TCN TransformerLM NearestNeighbors LinearSVM SoftmaxClassifier
 """
 
 CUDA = """
@@ -153,9 +154,14 @@ CUDA = """
     memory_allocated memory_stats empty_cache get_device_properties use_emulator manual_seed
 """
 
+TRAIN = """
+    fit evaluate overfit_one_batch search random_points grid log_uniform integers EarlyStopping
+    Checkpoint History Timing curves_png
+"""
+
 PROFILER = "profile record_function"
 
-TESTING = "gradcheck gradgradcheck assert_close"
+TESTING = "gradcheck gradgradcheck opcheck validate assert_close assert_equal"
 
 #: Where the names of each list are.
 PLACES: dict[str, str] = {
@@ -174,6 +180,7 @@ PLACES: dict[str, str] = {
     "transforms": TRANSFORMS,
     "datasets": DATASETS,
     "models": MODELS,
+    "train": TRAIN,
     "cuda": CUDA,
     "profiler": PROFILER,
     "testing": TESTING,
