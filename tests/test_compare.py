@@ -128,3 +128,8 @@ def test_every_dtype_as_torch(dtype: str) -> None:
     assert equal(a.clamp(2, 100), p.clamp(2, 100)) and equal(a.clamp(1.5, 9), p.clamp(1.5, 9))
     assert equal(gs.where(a > b, a, b), torch.where(p > q, p, q))
     assert equal(a.masked_fill(a > 5, 3), p.masked_fill(p > 5, 3))
+
+
+def test_bools_have_no_negative() -> None:
+    with pytest.raises(RuntimeError, match="neg: bool tensors have no negative"):
+        -gs.tensor([True, False])

@@ -137,3 +137,9 @@ def test_pickle_and_deepcopy() -> None:
         assert other.data_ptr() != x.data_ptr()
     with pytest.raises(RuntimeError, match="only leaves can be copied"):
         copy.deepcopy(x * 2.0)
+
+
+def test_dlpack_of_a_dtype_that_numpy_lacks() -> None:
+    torch = pytest.importorskip("torch")
+    with pytest.raises(BufferError, match="from_dlpack: NumPy, .*bfloat16: convert to float32"):
+        gs.from_dlpack(torch.zeros(2, dtype=torch.bfloat16))

@@ -179,7 +179,13 @@ def from_dlpack(ext_tensor: Any) -> Tensor:
         raise TypeError(
             f"from_dlpack: needs an object with __dlpack__; got {type(ext_tensor).__name__}"
         )
-    return from_numpy(np.from_dlpack(ext_tensor))
+    try:
+        return from_numpy(np.from_dlpack(ext_tensor))
+    except RuntimeError as error:
+        raise BufferError(
+            f"from_dlpack: NumPy, whose memory tensors share, says: {error} "
+            "(of bfloat16: convert to float32 first)"
+        ) from None
 
 
 def as_operand(name: str, value: Any) -> Tensor:

@@ -306,8 +306,17 @@ def _rtruediv(input: Tensor, other: Any) -> Tensor:
 
 @method("__neg__", "neg", "negative")
 def neg(input: Tensor) -> Tensor:
-    """The negative, element by element. Formula: y = -input"""
-    return unary(neg_, input)
+    """The negative, element by element. Formula: y = -input
+
+    Raises:
+        RuntimeError: a bool tensor.
+    """
+    try:
+        return unary(neg_, input)
+    except NotImplementedError:
+        if input._data.dtype == bool:
+            raise RuntimeError("neg: bool tensors have no negative (use ~, logical_not)") from None
+        raise
 
 
 @method("exp")

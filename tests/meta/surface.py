@@ -56,7 +56,8 @@ FUNCTIONS = """
     set_default_device set_default_dtype Generator finfo iinfo Size result_type promote_types
     can_cast is_tensor is_floating_point save load no_grad enable_grad inference_mode
     set_grad_enabled is_grad_enabled backend device dtype
-    summary memory_format float32 float64 float16 bfloat16 int8 int16 int32 int64 uint8 bool channels_last
+    summary memory_format float32 float64 float16 bfloat16 int8 int16 int32 int64 uint8 bool
+    channels_last
     adaptive_avg_pool1d adaptive_max_pool1d alpha_dropout batch_norm channel_shuffle embedding
     embedding_bag feature_alpha_dropout group_norm instance_norm inverse layer_norm pixel_shuffle
     pixel_unshuffle rms_norm allclose isclose is_same_size equal broadcast_shapes broadcast_tensors
