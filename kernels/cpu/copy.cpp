@@ -189,6 +189,12 @@ void copy_loop(const Copier& copier, StridedLoop<2> loop, char* dst, const char*
   const int64_t dst_stride = loop.stride[0][last], src_stride = loop.stride[1][last];
   parallel_for(total, repeats ? total : kBlock, [&](int64_t begin, int64_t end) {
     const char* const base[2] = {dst, src};
+    if (copier.bits && copier.dst_size == 4 && dst_stride == 4 && src_stride == -4) {
+      for_rows<2>(loop, base, begin, end, [&](int64_t, const char* const* p, int64_t n) {
+        reverse_row<float>(const_cast<char*>(p[0]), p[1], n);  // inlined: flips have short rows
+      });
+      return;
+    }
     for_rows<2>(loop, base, begin, end, [&](int64_t, const char* const* p, int64_t n) {
       copy_run(copier, const_cast<char*>(p[0]), dst_stride, p[1], src_stride, n);
     });

@@ -347,8 +347,9 @@ GS_INLINE Vec<T> vsigmoid(Vec<T> x) {
   return q - q * d_low * (negative ? one - q : q);  // the last factor is 1 / d
 }
 
-// erf(x) / x - 1 in z = x^2 <= 1, and e^(x^2) erfc(x) in t = (x - 2) / (x + 2) for 1 <= x <= kErfOne.
-// Coefficients: Chebyshev interpolation in 40 digits; relative errors of erf 1e-9 and 1e-17.
+// erf(x) / x - 1 in z = x^2 <= 1, and e^(x^2) erfc(x) for 1 <= x <= kErfOne. Coefficients: Chebyshev
+// interpolation in 40 digits, float32's of the second by least squares reweighted with e^-(x^2);
+// errors of erf 3e-9 and 1e-17.
 GS_INLINE Vec<float> erf_series(Vec<float> z) {
   Vec<float> p = z * 7.875875063e-5f - 8.016864287e-4f;
   p = p * z + 5.189087423e-3f;
@@ -372,17 +373,20 @@ GS_INLINE Vec<double> erf_series(Vec<double> z) {
   return p * z + 1.2837916709551256654e-1;
 }
 
-GS_INLINE Vec<float> erfc_series(Vec<float> t) {
-  Vec<float> p = t * -9.4415963409e-4f - 8.3658997365e-4f;
-  p = p * t + 6.9948554136e-3f;
-  p = p * t + 3.7321413513e-3f;
-  p = p * t - 7.8978523273e-2f;
-  p = p * t + 2.4165821109e-1f;
-  p = p * t - 4.2718584761e-1f;
-  return p * t + 2.5539567625e-1f;
+GS_INLINE Vec<float> erfc_series(Vec<float> x) {
+  const Vec<float> t = x * 0.666666667f - 1.666666667f;  // no division: it took a third of the time
+  Vec<float> p = t * 2.73826625e-3f + 3.84537899e-3f;
+  p = p * t + 6.18871627e-3f;
+  p = p * t - 5.02040144e-3f;
+  p = p * t + 1.16564268e-2f;
+  p = p * t - 2.74463426e-2f;
+  p = p * t + 5.60579114e-2f;
+  p = p * t - 1.11513279e-1f;
+  return p * t + 2.10807607e-1f;
 }
 
-GS_INLINE Vec<double> erfc_series(Vec<double> t) {
+GS_INLINE Vec<double> erfc_series(Vec<double> x) {
+  const Vec<double> t = (x - 2.0) / (x + 2.0);
   Vec<double> p = t * -2.2281295763723501736e-7 + 4.1463021832684877226e-6;
   p = p * t + 1.8594273874294019752e-6;
   p = p * t - 1.4166339069117108161e-5;
@@ -409,7 +413,7 @@ GS_INLINE Vec<T> verf(Vec<T> x) {
   const Vec<T> bounded = lesser(splat<T>(C::kErfOne), magnitude);  // a NaN stays
   const Vec<T> z = bounded * bounded;
   const Vec<T> small = magnitude + magnitude * erf_series(z);
-  const Vec<T> tail = exp_in_range<T>(-z) * erfc_series((bounded - T(2)) / (bounded + T(2)));
+  const Vec<T> tail = exp_in_range<T>(-z) * erfc_series(bounded);
   const Vec<T> y = magnitude < T(1) ? small : T(1) - tail;
   return bit_cast<Vec<T>>(bit_cast<IVec<T>>(y) | sign);
 }
