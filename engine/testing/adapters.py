@@ -103,7 +103,75 @@ def _floating(outputs: Any, owns: Callable[[Any], bool], floats: Callable[[Any],
     return found
 
 
-class _Gradsmith:
+class _Taped:
+    """What gradsmith's adapter and PyTorch's have in common: tensors, and grad() over a tape."""
+
+    make: Callable[..., Any]
+    outputs: Callable[..., Any]
+    to_numpy: Callable[..., Any]
+    grad: Callable[..., Any]
+
+    def pullback(
+        self,
+        func: Callable[..., Any],
+        inputs: Sequence[Any],
+        wanted: Sequence[int],
+        parameters: Sequence[Any],
+    ) -> tuple[list[Any], Back]:
+        tensors = list(inputs)
+        for i in wanted:
+            tensors[i] = tensors[i].detach().requires_grad_()
+        variables = [tensors[i] for i in wanted] + list(parameters)
+        outputs = self.outputs(func, tensors)
+
+        def back(weights: Sequence[Array | None]) -> list[Array | None]:
+            pairs = [
+                (t, self.make(u, t.detach()))
+                for t, u in zip(outputs, weights, strict=True)
+                if t.requires_grad and u is not None
+            ]
+            if not pairs:
+                return [None] * len(variables)
+            found = self.grad(
+                [t for t, _ in pairs],
+                variables,
+                [u for _, u in pairs],
+                retain_graph=True,
+                allow_unused=True,
+            )
+            for i, (t, g) in enumerate(zip(variables, found, strict=True)):
+                if g is not None:
+                    _same_kind(i, tuple(t.shape), t.dtype, tuple(g.shape), g.dtype)
+            return [None if g is None else self.to_numpy(g) for g in found]
+
+        return outputs, back
+
+    def gradient_function(
+        self,
+        func: Callable[..., Any],
+        count: int,
+        wanted: Sequence[int],
+        parameters: Sequence[Any],
+    ) -> Callable[..., tuple[Any, ...]]:
+        def gradient(*args: Any) -> tuple[Any, ...]:
+            tensors, weights = args[:count], args[count:]
+            outputs = self.outputs(func, tensors)
+            pairs = [(t, u) for t, u in zip(outputs, weights, strict=True) if t.requires_grad]
+            if not pairs:
+                raise ValueError("gradgradcheck: no output of func requires a gradient")
+            grads = self.grad(
+                [t for t, _ in pairs],
+                [tensors[i] for i in wanted] + list(parameters),
+                [u for _, u in pairs],
+                create_graph=True,
+                allow_unused=True,
+            )
+            return _found(grads)
+
+        return gradient
+
+
+class _Gradsmith(_Taped):
     name, strides, again = "gradsmith", True, True
 
     def owns(self, value: Any) -> bool:
@@ -140,64 +208,8 @@ class _Gradsmith:
             result = func(*inputs)
         return _floating(result, self.owns, lambda t: t.dtype.is_floating_point)
 
-    def pullback(
-        self,
-        func: Callable[..., Any],
-        inputs: Sequence[Any],
-        wanted: Sequence[int],
-        parameters: Sequence[Any],
-    ) -> tuple[list[Any], Back]:
-        tensors = list(inputs)
-        for i in wanted:
-            tensors[i] = tensors[i].detach().requires_grad_()
-        variables = [tensors[i] for i in wanted] + list(parameters)
-        outputs = self.outputs(func, tensors)
-
-        def back(weights: Sequence[Array | None]) -> list[Array | None]:
-            pairs = [
-                (t, self.make(u, t.detach()))
-                for t, u in zip(outputs, weights, strict=True)
-                if t.requires_grad and u is not None
-            ]
-            if not pairs:
-                return [None] * len(variables)
-            found = grad(
-                [t for t, _ in pairs],
-                variables,
-                [u for _, u in pairs],
-                retain_graph=True,
-                allow_unused=True,
-            )
-            for i, (t, g) in enumerate(zip(variables, found, strict=True)):
-                if g is not None:
-                    _same_kind(i, tuple(t.shape), t.dtype, tuple(g.shape), g.dtype)
-            return [None if g is None else self.to_numpy(g) for g in found]
-
-        return outputs, back
-
-    def gradient_function(
-        self,
-        func: Callable[..., Any],
-        count: int,
-        wanted: Sequence[int],
-        parameters: Sequence[Any],
-    ) -> Callable[..., tuple[Any, ...]]:
-        def gradient(*args: Any) -> tuple[Any, ...]:
-            tensors, weights = args[:count], args[count:]
-            outputs = self.outputs(func, tensors)
-            pairs = [(t, u) for t, u in zip(outputs, weights, strict=True) if t.requires_grad]
-            if not pairs:
-                raise ValueError("gradgradcheck: no output of func requires a gradient")
-            grads = grad(
-                [t for t, _ in pairs],
-                [tensors[i] for i in wanted] + list(parameters),
-                [u for _, u in pairs],
-                create_graph=True,
-                allow_unused=True,
-            )
-            return _found(grads)
-
-        return gradient
+    def grad(self, *args: Any, **options: Any) -> Any:
+        return grad(*args, **options)
 
 
 def _found(grads: Sequence[Any]) -> tuple[Any, ...]:
@@ -225,7 +237,7 @@ class GradientShapeError(RuntimeError):
     """A gradient of another shape or dtype than its input."""
 
 
-class _Torch:
+class _Torch(_Taped):
     name, strides, again = "torch", True, True
 
     def owns(self, value: Any) -> bool:
@@ -263,64 +275,8 @@ class _Torch:
             result = func(*inputs)
         return _floating(result, self.owns, lambda t: t.is_floating_point())
 
-    def pullback(
-        self,
-        func: Callable[..., Any],
-        inputs: Sequence[Any],
-        wanted: Sequence[int],
-        parameters: Sequence[Any],
-    ) -> tuple[list[Any], Back]:
-        torch = sys.modules["torch"]
-        tensors = list(inputs)
-        for i in wanted:
-            tensors[i] = tensors[i].detach().requires_grad_()
-        variables = [tensors[i] for i in wanted] + list(parameters)
-        outputs = self.outputs(func, tensors)
-
-        def back(weights: Sequence[Array | None]) -> list[Array | None]:
-            pairs = [
-                (t, self.make(u, t.detach()))
-                for t, u in zip(outputs, weights, strict=True)
-                if t.requires_grad and u is not None
-            ]
-            if not pairs:
-                return [None] * len(variables)
-            found = torch.autograd.grad(
-                [t for t, _ in pairs],
-                variables,
-                [u for _, u in pairs],
-                retain_graph=True,
-                allow_unused=True,
-            )
-            return [None if g is None else self.to_numpy(g) for g in found]
-
-        return outputs, back
-
-    def gradient_function(
-        self,
-        func: Callable[..., Any],
-        count: int,
-        wanted: Sequence[int],
-        parameters: Sequence[Any],
-    ) -> Callable[..., tuple[Any, ...]]:
-        torch = sys.modules["torch"]
-
-        def gradient(*args: Any) -> tuple[Any, ...]:
-            tensors, weights = args[:count], args[count:]
-            outputs = self.outputs(func, tensors)
-            pairs = [(t, u) for t, u in zip(outputs, weights, strict=True) if t.requires_grad]
-            if not pairs:
-                raise ValueError("gradgradcheck: no output of func requires a gradient")
-            grads = torch.autograd.grad(
-                [t for t, _ in pairs],
-                [tensors[i] for i in wanted] + list(parameters),
-                [u for _, u in pairs],
-                create_graph=True,
-                allow_unused=True,
-            )
-            return _found(grads)
-
-        return gradient
+    def grad(self, *args: Any, **options: Any) -> Any:
+        return sys.modules["torch"].autograd.grad(*args, **options)
 
 
 class _Jax:
