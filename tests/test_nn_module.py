@@ -289,8 +289,12 @@ def test_sparse():
 
 @pytest.mark.skipif(not hasattr(gs, "where"), reason="needs where")
 @pytest.mark.parametrize(
-    "mean,std,a,b", [(0, 1, -2, 2), (1, 2, 0, 1.5), (0, 1, 3, 4), (0, 1, -9, -5), (0, 5, -1, 9)]
-)
+    "mean,std,a,b",
+    [
+        (0, 1, -2, 2), (1, 2, 0, 1.5), (0, 1, 3, 4), (0, 1, -9, -5), (0, 5, -1, 9),
+        (0, 1, 5, math.inf), (1, 2, -math.inf, -7), (0, 1, 0.4, 0.9), (0, 1, 1e-300, 0.5),
+    ],
+)  # fmt: skip
 def test_truncated_normal(mean, std, a, b):
     gs.manual_seed(0)
     w = nn.init.trunc_normal_(gs.empty(40_000, dtype=gs.float64), mean, std, a, b).numpy()
@@ -303,8 +307,14 @@ def test_truncated_normal(mean, std, a, b):
         at = np.quantile(w, q)
         found = (cumulated(at) - cumulated(a)) / (cumulated(b) - cumulated(a))
         assert abs(found - q) < 0.01
+
+
+@pytest.mark.parametrize("a,b", [(2, 1), (math.inf, math.inf), (0, math.nan)])
+def test_truncated_normal_refuses_no_interval(a, b):
     with pytest.raises(ValueError, match="a must be <= b"):
-        nn.init.trunc_normal_(gs.empty(1), 0, 1, 2, 1)
+        nn.init.trunc_normal_(gs.empty(1), 0, 1, a, b)
+    with pytest.raises(ValueError, match="must be finite"):
+        nn.init.trunc_normal_(gs.empty(1), math.nan, 1, 0, 1)
 
 
 # ---- summary ----

@@ -296,39 +296,54 @@ def trunc_normal_(
         generator: default: the default generator.
 
     Raises:
-        ValueError: a > b, or std <= 0.
+        ValueError: a > b, an interval at infinity, std <= 0, or mean or std is not finite.
 
-    Source: Robert 1995, Simulation of truncated normal variables: where [a, b] is narrow or far
-    from the mean, uniform values are accepted with the density's share of its largest value.
+    Source: Robert 1995, Simulation of truncated normal variables: values are drawn from another
+    distribution and accepted with the share of its density that the normal one has there. Where
+    [a, b] holds much of the distribution that is the normal one, where it is narrow around the mean
+    the uniform one, and in a tail the exponential one that touches the density at the tail's begin.
     """
-    if not a <= b or not std > 0:
+    if not a <= b or a == math.inf or b == -math.inf or not std > 0:
         raise ValueError(f"trunc_normal_: a must be <= b and std > 0; got a={a}, b={b}, std={std}")
+    if not math.isfinite(mean) or not math.isfinite(std):
+        raise ValueError(f"trunc_normal_: mean and std must be finite; got mean={mean}, std={std}")
     low, high = (a - mean) / std, (b - mean) / std
+    mirrored = high < 0.0
+    if mirrored:
+        low, high = -high, -low
     inside = (math.erf(high / math.sqrt(2)) - math.erf(low / math.sqrt(2))) / 2
-    # log of the density's largest value on [low, high]
-    top = -(min(max(0.0, low), high) ** 2) / 2
-    wide = inside > 0.25
     shape = tuple(tensor.shape)
+
+    def uniform() -> Tensor:
+        drawn = empty(shape, dtype=tensor.dtype, device=tensor.device)
+        return drawn.uniform_(0.0, 1.0, generator=generator)
+
+    def draw() -> tuple[Tensor, Tensor]:
+        """Values of [low, high], and which of them are accepted."""
+        if inside > 0.25:
+            drawn = empty(shape, dtype=tensor.dtype, device=tensor.device)
+            drawn.normal_(0.0, 1.0, generator=generator)
+            return drawn, (drawn >= low) & (drawn <= high)
+        if low < 0.5:
+            drawn = uniform() * (high - low) + low
+            top = max(0.0, low) ** 2
+            return drawn, uniform() <= ((drawn * drawn - top) * -0.5).exp()
+        # The inverse of the exponential distribution's function on [0, high - low], of rate low.
+        above = (uniform() * math.expm1(-low * (high - low))).log1p() * (-1.0 / low)
+        return above + low, uniform() <= (above * above * -0.5).exp()
+
     with no_grad():
         values = empty(shape, dtype=tensor.dtype, device=tensor.device)
         pending = None
         while pending is None or pending.float().sum().item() > 0:
-            fresh = empty(shape, dtype=tensor.dtype, device=tensor.device)
-            if wide:
-                fresh.normal_(0.0, 1.0, generator=generator)
-                accepted = (fresh >= low) & (fresh <= high)
-            else:
-                fresh.uniform_(low, high, generator=generator)
-                threshold = empty(shape, dtype=tensor.dtype, device=tensor.device)
-                threshold.uniform_(0.0, 1.0, generator=generator)
-                accepted = threshold <= (fresh * fresh * -0.5 - top).exp()
+            fresh, accepted = draw()
             if pending is None:
                 values.copy_(fresh)
                 pending = ~accepted
             else:
                 values.copy_(where(pending & accepted, fresh, values))
                 pending = pending & ~accepted
-        return tensor.copy_((values * std + mean).clamp(a, b))
+        return tensor.copy_((values * (-std if mirrored else std) + mean).clamp(a, b))
 
 
 def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = None) -> Tensor:
