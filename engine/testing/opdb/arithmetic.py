@@ -246,7 +246,9 @@ def _wrapping() -> list[OpInfo]:
         ]
 
     bool_error = (
-        ErrorSample((Arr((3,), "ties", dtype="bool"),), {}, RuntimeError, "bool tensors have no negative"),
+        ErrorSample(
+            (Arr((3,), "ties", dtype="bool"),), {}, RuntimeError, "bool tensors have no negative"
+        ),
     )
     for name, numpy_function in (("neg", np.negative), ("abs", np.abs)):
         found.append(
