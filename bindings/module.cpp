@@ -6,6 +6,7 @@
 #include <pybind11/stl.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "call.h"
@@ -107,6 +108,60 @@ void set_isa(const std::string& name) {
   throw py::value_error("set_isa: this processor runs " + names + "; got '" + name + "'");
 }
 
+Ceiling ceiling_named(const std::string& name) {
+  const std::pair<const char*, Ceiling> known[] = {{"fma32", Ceiling::kFma32},
+                                                   {"fma64", Ceiling::kFma64},
+                                                   {"read", Ceiling::kRead},
+                                                   {"copy", Ceiling::kCopy},
+                                                   {"triad", Ceiling::kTriad},
+                                                   {"copy_stream", Ceiling::kCopyStream},
+                                                   {"triad_stream", Ceiling::kTriadStream}};
+  std::string names;
+  for (const auto& [text, what] : known) {
+    if (name == text) return what;
+    names += (names.empty() ? "" : ", ") + std::string(text);
+  }
+  throw py::value_error("ceiling_loop: kind must be one of " + names + "; got '" + name + "'");
+}
+
+// Runs a loop of ceilings.h with the ISA and threads named.
+double ceiling_loop(const std::string& kind, const std::string& isa_name, int threads,
+                    int64_t rounds, const py::object& memory) {
+  CeilingLoop loop{ceiling_named(kind), threads, rounds, nullptr, 0};
+  const bool registers = loop.what == Ceiling::kFma32 || loop.what == Ceiling::kFma64;
+  py::buffer_info info;
+  if (!registers) {
+    info = py::buffer(memory).request(true);
+    if (reinterpret_cast<uintptr_t>(info.ptr) % 64) {
+      throw py::value_error("ceiling_loop: memory must begin at a multiple of 64");
+    }
+    loop.memory = static_cast<float*>(info.ptr);
+    loop.count = info.size * info.itemsize / static_cast<int64_t>(sizeof(float));
+  }
+  CeilingFunction run = nullptr;
+  for (int i = 0; i < isa_count(); ++i) {
+    if (isa_name == isa(i).name) run = isa(i).ceiling;
+  }
+  if (!run) throw py::value_error("ceiling_loop: this processor has no ISA '" + isa_name + "'");
+  if (rounds < 1) {
+    throw py::value_error("ceiling_loop: rounds must be at least 1; got " + std::to_string(rounds));
+  }
+  const int before = num_threads();
+  if (threads >= 1) set_num_threads(threads);
+  double work = 0;
+  {
+    py::gil_scoped_release free;
+    work = run(loop);
+  }
+  set_num_threads(before);
+  if (work <= 0) {
+    throw py::value_error("ceiling_loop: too little memory, or not 1 to 256 threads; got " +
+                          std::to_string(loop.count * 4) + " bytes for " + std::to_string(threads) +
+                          " threads");
+  }
+  return work;
+}
+
 }  // namespace
 }  // namespace gradsmith
 
@@ -185,6 +240,9 @@ PYBIND11_MODULE(_cpu, m) {
         set_num_threads(n);
       },
       py::arg("n"), "Sets how many threads the kernels use.");
+  m.def("ceiling_loop", &ceiling_loop, py::arg("kind"), py::arg("isa"), py::arg("threads"),
+        py::arg("rounds"), py::arg("memory") = py::none(),
+        "Runs a loop that is nothing but multiply-adds or memory; FLOPs or bytes that it came to.");
   m.def(
       "memory_stats",
       [] {

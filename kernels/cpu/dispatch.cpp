@@ -3,14 +3,20 @@
 
 namespace gradsmith {
 
+#define GS_DECLARE(isa)               \
+  GS_DECLARE_ISA(isa)                 \
+  namespace isa {                     \
+  double ceiling(const CeilingLoop&); \
+  }
+
 #if defined(__x86_64__)
-GS_DECLARE_ISA(v2)
+GS_DECLARE(v2)
 #if !defined(GS_BASELINE_ONLY)
-GS_DECLARE_ISA(v3)
-GS_DECLARE_ISA(v4)
+GS_DECLARE(v3)
+GS_DECLARE(v4)
 #endif
 #else
-GS_DECLARE_ISA(neon)
+GS_DECLARE(neon)
 #endif
 
 namespace {
@@ -26,7 +32,7 @@ Status call(const void* args) {
 constexpr Kernel kV2[] = {GS_KERNELS(GS_ENTRY)};
 #undef GS_ENTRY
 #if defined(GS_BASELINE_ONLY)
-constexpr Isa kIsas[] = {{"v2", kV2}};
+constexpr Isa kIsas[] = {{"v2", kV2, v2::ceiling}};
 #else
 #define GS_ENTRY(name, Args) call<Args, v3::name>,
 constexpr Kernel kV3[] = {GS_KERNELS(GS_ENTRY)};
@@ -34,13 +40,14 @@ constexpr Kernel kV3[] = {GS_KERNELS(GS_ENTRY)};
 #define GS_ENTRY(name, Args) call<Args, v4::name>,
 constexpr Kernel kV4[] = {GS_KERNELS(GS_ENTRY)};
 #undef GS_ENTRY
-constexpr Isa kIsas[] = {{"v2", kV2}, {"v3", kV3}, {"v4", kV4}};
+constexpr Isa kIsas[] = {
+    {"v2", kV2, v2::ceiling}, {"v3", kV3, v3::ceiling}, {"v4", kV4, v4::ceiling}};
 #endif
 #else
 #define GS_ENTRY(name, Args) call<Args, neon::name>,
 constexpr Kernel kNeon[] = {GS_KERNELS(GS_ENTRY)};
 #undef GS_ENTRY
-constexpr Isa kIsas[] = {{"neon", kNeon}};
+constexpr Isa kIsas[] = {{"neon", kNeon, neon::ceiling}};
 #endif
 
 }  // namespace

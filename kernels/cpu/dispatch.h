@@ -1,6 +1,7 @@
 // The ISA builds of the kernels. Compiled once, for the baseline ISA.
 #pragma once
 
+#include "ceilings.h"
 #include "kernels.h"
 
 namespace gradsmith {
@@ -8,6 +9,7 @@ namespace gradsmith {
 struct Isa {
   const char* name;
   const Kernel* kernels;  // in the order of GS_KERNELS
+  CeilingFunction ceiling;
 };
 
 // How many of the ISAs, from the least, this processor can run; 0: none.

@@ -1,0 +1,302 @@
+"""What this machine can do at most, measured: multiply-adds a second, bytes a second of each cache.
+
+    python -m gradsmith.benchmarks.roofline [--threads N ...] [--json FILE] [--quick]
+
+A ceiling is the best of several samples: whatever else the machine does only lowers them. Bytes
+count what a loop reads and writes, each once: 2 arrays a copy, 3 a triad. Stores past the caches
+are tried too and count where they are quicker, which is far beyond the last cache.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import mmap
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gradsmith import _cpu
+
+__all__ = ["Bandwidth", "Cache", "Ceilings", "caches", "main", "measure", "table", "working_sets"]
+
+HUGE_PAGE = 2 << 20
+#: What is taken where the system does not say: bytes of a cache level.
+FALLBACKS = {"L1": 32 << 10, "L2": 1 << 20, "L3": 32 << 20}
+KINDS = ("read", "copy", "triad")
+CPU_FOLDER = Path("/sys/devices/system/cpu")
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A level of the data cache.
+
+    Attributes:
+        level: "L1", "L2" or "L3".
+        size: its bytes.
+        shared: how many of the processors that this process may use share one.
+        known: whether the system said so; else it is a guess.
+    """
+
+    level: str
+    size: int
+    shared: int
+    known: bool = True
+
+
+@dataclass(frozen=True)
+class Bandwidth:
+    """Bytes a second of one kind of access, in 1e9."""
+
+    level: str
+    kind: str
+    huge_pages: bool
+    threads: int
+    gbs: float
+
+
+@dataclass
+class Ceilings:
+    """What was measured.
+
+    Attributes:
+        fma: ISA -> number of threads, as text -> float32 multiply-adds, in 1e9 FLOPs a second.
+        fma64: the same in float64.
+        memory: bandwidths by level, kind, pages and threads.
+        sizes: level -> bytes that the loops went over, of all threads, by number of threads.
+    """
+
+    fma: dict[str, dict[str, float]] = field(default_factory=dict)
+    fma64: dict[str, dict[str, float]] = field(default_factory=dict)
+    memory: list[Bandwidth] = field(default_factory=list)
+    sizes: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """What stands in a result's JSON."""
+        return asdict(self)
+
+
+def _bytes(text: str) -> int:
+    """The bytes of sysfs's "48K"; 0 where it is not of that form."""
+    unit = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}.get(text[-1:], 1)
+    digits = text.rstrip("KMG")
+    return int(digits) * unit if digits.isdigit() else 0
+
+
+def _cpus(text: str) -> set[int]:
+    """The numbers of sysfs's "0-3,8"."""
+    found: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        if first.strip().isdigit():
+            found |= set(range(int(first), int(last or first) + 1))
+    return found
+
+
+def caches(folder: Path = CPU_FOLDER) -> list[Cache]:
+    """The levels of the data cache, as the first processor that may be used sees them.
+
+    Args:
+        folder: Where the system describes its processors.
+    """
+    usable = os.sched_getaffinity(0)
+    found: dict[str, Cache] = {}
+    for entry in sorted(folder.glob(f"cpu{min(usable)}/cache/index*")):
+        try:
+            level, kind, size, shared = (
+                (entry / name).read_text().strip()
+                for name in ("level", "type", "size", "shared_cpu_list")
+            )
+        except OSError:
+            continue
+        if kind in ("Data", "Unified") and _bytes(size):
+            name = f"L{level}"
+            found[name] = Cache(name, _bytes(size), max(1, len(_cpus(shared) & usable)))
+    silent = not found
+    for name, size in FALLBACKS.items():
+        if name not in found and (silent or name != "L3"):  # some processors end at L2
+            shared = len(usable) if name == "L3" else 1
+            found[name] = Cache(name, size, shared, known=False)
+    return [found[name] for name in sorted(found)]
+
+
+def _memory_available() -> int:
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) << 10
+    except (OSError, ValueError, IndexError):
+        pass
+    return 1 << 30
+
+
+def working_sets(levels: Sequence[Cache], threads: int) -> dict[str, int]:
+    """level -> bytes for all threads together: half of each cache; DRAM: four times the last one.
+
+    A level whose half is no more than what the level before holds is left out.
+    """
+    sizes: dict[str, int] = {}
+    before = 0
+    for cache in levels:
+        copies = -(-threads // cache.shared)
+        total = cache.size * copies
+        if total // 2 > before:
+            sizes[cache.level] = total // 2
+        before = total
+    sizes["DRAM"] = max(min(4 * before, 1 << 30, _memory_available() // 4), 32 << 20)
+    return sizes
+
+
+class _Memory:
+    """Bytes of our own, touched, with huge pages asked for or refused."""
+
+    def __init__(self, size: int, huge_pages: bool) -> None:
+        size = -(-size // HUGE_PAGE) * HUGE_PAGE
+        self._map = mmap.mmap(-1, size + HUGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        advice = mmap.MADV_HUGEPAGE if huge_pages else mmap.MADV_NOHUGEPAGE
+        try:
+            self._map.madvise(advice)
+        except OSError:  # a kernel without huge pages: they are small either way
+            pass
+        whole = memoryview(self._map)
+        start = -_address(self._map) % HUGE_PAGE
+        self.view = whole[start : start + size]
+        for i in range(0, size, HUGE_PAGE):
+            self.view[i : i + HUGE_PAGE] = bytes(HUGE_PAGE)
+
+
+def _address(buffer: Any) -> int:
+    import numpy as np
+
+    return np.frombuffer(buffer, np.uint8).ctypes.data
+
+
+def _rate(run: Callable[[int], float], seconds: float, samples: int) -> float:
+    """The best rate of some samples. run(rounds) gives the FLOPs or bytes that it came to."""
+    rounds = 1
+    while True:
+        start = time.perf_counter()
+        run(rounds)
+        taken = time.perf_counter() - start
+        if taken > seconds / 4 or rounds > 1 << 40:
+            break
+        rounds = rounds * 2 if taken < seconds / 64 else int(rounds * seconds / (2 * taken)) + 1
+    rounds = max(1, int(rounds * seconds / taken))
+    best = 0.0
+    for _ in range(samples):
+        start = time.perf_counter()
+        work = run(rounds)
+        best = max(best, work / (time.perf_counter() - start))
+    return best
+
+
+def thread_counts(most: int) -> list[int]:
+    """1, 2, 4, .. and the most."""
+    counts = {most}
+    n = 1
+    while n < most:
+        counts.add(n)
+        n *= 2
+    return sorted(counts)
+
+
+def measure(
+    threads: Sequence[int] | None = None,
+    *,
+    quick: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> Ceilings:
+    """Measures all ceilings; about 5 seconds on two cores, never more than 20.
+
+    Args:
+        threads: Numbers of threads; None: 1, 2, 4 .. and as many as are set.
+        quick: Fewer and shorter samples.
+        progress: Called with the name of what is measured next.
+    """
+    counts = sorted(set(threads or thread_counts(_cpu.num_threads())))
+    isas = _cpu.isas()
+    levels = caches()
+    say = progress or (lambda _: None)
+    # Ten seconds in all, in equal parts; a part is some samples and their calibration.
+    measurements = len(counts) * (2 * len(isas) + 2 * (3 * (len(levels) + 1) + 4))
+    seconds = min(0.01, 10 / measurements / 7) / (4 if quick else 1)
+    samples = 3 if quick else 5
+    result = Ceilings()
+    for dtype, table_ in ((32, result.fma), (64, result.fma64)):
+        for isa in isas:
+            say(f"multiply-adds of float{dtype}, {isa}")
+            table_[isa] = {
+                str(n): 1e-9
+                * _rate(
+                    lambda r, k=f"fma{dtype}", i=isa, n=n: _cpu.ceiling_loop(k, i, n, 1000 * r),
+                    seconds,
+                    samples,
+                )
+                for n in counts
+            }
+    for huge_pages in (True, False):
+        largest = max(max(working_sets(levels, n).values()) for n in counts)
+        memory = _Memory(largest, huge_pages)
+        for n in counts:
+            for level, size in working_sets(levels, n).items():
+                say(f"{level}, {n} threads, {'huge' if huge_pages else 'small'} pages")
+                result.sizes.setdefault(level, {})[str(n)] = size
+                beyond = level in ("L3", "DRAM")
+                for kind in KINDS:
+                    loops = [kind, f"{kind}_stream"] if beyond and kind != "read" else [kind]
+                    rates = [
+                        _rate(
+                            lambda r, k=k, n=n, m=memory.view[:size]: _cpu.ceiling_loop(
+                                k, isas[-1], n, r, m
+                            ),
+                            seconds,
+                            samples,
+                        )
+                        for k in loops
+                    ]
+                    result.memory.append(Bandwidth(level, kind, huge_pages, n, 1e-9 * max(rates)))
+    return result
+
+
+def table(ceilings: Ceilings) -> list[str]:
+    """The ceilings as lines of text."""
+    lines = ["multiply-adds, GFLOP/s"]
+    counts = sorted({int(n) for row in ceilings.fma.values() for n in row})
+    head = "".join(f"{f'{n} thread' + 's' * (n > 1):>12}" for n in counts)
+    lines.append(f"{'':22}{head}")
+    for name, rows in (("float32", ceilings.fma), ("float64", ceilings.fma64)):
+        for isa, row in rows.items():
+            cells = "".join(f"{row[str(n)]:12.0f}" for n in counts)
+            lines.append(f"{f'{name} {isa}':22}{cells}")
+    lines += ["", "memory, GB/s read and written", f"{'':22}{head}"]
+    rates = {(b.level, b.kind, b.huge_pages, b.threads): b.gbs for b in ceilings.memory}
+    for level in dict.fromkeys(b.level for b in ceilings.memory):
+        for kind in KINDS:
+            for huge in (True, False):
+                found = [rates.get((level, kind, huge, n)) for n in counts]
+                cells = "".join(f"{'' if x is None else f'{x:.1f}':>12}" for x in found)
+                name = f"{level} {kind}, {'huge' if huge else 'small'} pages"
+                lines.append(f"{name:22}{cells}")
+    return lines
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Prints the ceilings."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--threads", type=int, nargs="+")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args(arguments)
+    ceilings = measure(options.threads, quick=options.quick)
+    print("\n".join(table(ceilings)))
+    if options.json:
+        options.json.write_text(json.dumps(ceilings.as_dict(), indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
