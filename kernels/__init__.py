@@ -134,6 +134,8 @@ KERNELS: dict[str, tuple[str, str]] = {
         "y",
     ),  # x with y[o, index[j], i] = src[o, j, i]; src may be one value
     "put_into": ("dst src index dim", ""),  # the same in place, dst of any strides
+    # x with y[o, indices[o, j, i], i] = src[o, j, i], the last of equal ones; src may be one value
+    "put_dim": ("x src indices dim", "y"),
     "index_flat": ("indices* sizes out_shape", "flat"),  # several indices as one; -1 is the last
     "flat_along": ("indices x_shape dim", "flat"),  # places in x.flat of indices along dim
     "gather_dim": ("x indices dim out_shape", "y"),  # y[o, j, i] = x[o, indices[o, j, i], i]

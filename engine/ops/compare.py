@@ -72,7 +72,7 @@ def isfinite_(k, x):
 
 def _truth(k: Any, x: Any) -> Any:
     """x != 0."""
-    return x if x.dtype == _BOOL else k.convert(x, _BOOL)
+    return x if x.dtype == _BOOL else k.ne(x, False)
 
 
 @op(inputs="a b", formula="y = a != 0 and b != 0")

@@ -76,6 +76,25 @@ def put_gradient(k: Any, saved: Any, grad_y: Any, need: Any, dim: int) -> Any:
     return grad_x, k.sum(k.take(grad_y, index, dim, -1, taken), all_dims, src_shape), None
 
 
+@op(inputs="x src indices", kernel="put_dim", formula="y = x, with y[indices[j]] = src[j]")
+def put_dim_(k, x, src, indices, dim):
+    zero = k.full((1,), 0.0, x.dtype)
+    return k.put_dim(x, src, indices, dim), (indices, zero, tuple(src.shape))
+
+
+@put_dim_.gradient
+def _(k, saved, grad_y, need, dim):
+    # What was overwritten has no gradient; src has it where it was put.
+    indices, zero, src_shape = saved
+    grad_x = k.put_dim(grad_y, zero, indices, dim) if need[0] else None
+    if not need[1]:
+        return grad_x, None, None
+    taken = k.gather_dim(grad_y, indices, dim, tuple(indices.shape))
+    if prod(src_shape) == prod(indices.shape):
+        return grad_x, k.reshape(taken, src_shape), None
+    return grad_x, k.sum(taken, tuple(range(len(indices.shape))), src_shape), None
+
+
 @op(inputs="indices*", kernel="index_flat", formula="y = indices of the flattened dims")
 def index_flat_(k, indices, sizes, out_shape):
     return k.index_flat(indices, sizes, out_shape), ()
@@ -326,7 +345,9 @@ def scatter(
         if reduce == "multiply":
             return _scatter_products(input, d, index, src)
         return scatter_add(input, d, index, src)
-    shape = tuple(input._data.shape)
+    shape, wanted = tuple(input._data.shape), tuple(index._data.shape)
+    if shape and (*shape[:d], *shape[d + 1 :]) == (*wanted[:d], *wanted[d + 1 :]):
+        return apply(put_dim_, (input, src, index), (d,))
     flat, places = _flat_scatter(input, d, index)
     return apply(put_, (flat, src.reshape(-1), places), (0,)).reshape(shape)
 

@@ -33,9 +33,19 @@ constexpr int64_t kShortRow = 64;     // rows below this are collected
 constexpr int64_t kLargest = 8;       // bytes of an element
 constexpr int64_t kLeastCopy = 4096;  // elements of a transposed operand that is copied first
 
+// A row of neighbours, or of one element, may write up to a vector more than n elements.
 template <class T>
 GS_INLINE void collect_typed(char* to, const char* from, int64_t stride, int64_t n) {
   T* const out = reinterpret_cast<T*>(to);
+  constexpr int64_t kL = kLanes<T>, kSize = sizeof(T);
+  if (stride == 0 || (stride == kSize && reinterpret_cast<uintptr_t>(from) % kSize == 0)) {
+    const T* const p = reinterpret_cast<const T*>(from);
+    const Vec<T> one = load_one<T>(from) - Vec<T>{};
+    int64_t i = 0;
+    for (; i + kL <= n; i += kL) store<T>(out + i, stride ? load<T>(p + i) : one);
+    if (i < n) store<T>(out + i, stride ? load_n<T>(p + i, n - i) : one);
+    return;
+  }
   for (int64_t i = 0; i < n; ++i) out[i] = load_one<T>(from + i * stride);
 }
 
@@ -106,7 +116,7 @@ void run_strided(RowFunction f, const Array* const* x, const Array& y, const dou
   }
   const int64_t y_bytes = item_size(y.dtype);
   parallel_for(y.size, kBlock, [&](int64_t begin, int64_t end) {
-    alignas(64) char buffer[N][kChunk * kLargest];
+    alignas(64) char buffer[N][kChunk * kLargest + GS_VECTOR_BYTES];
     Row row;
     row.options = options;
     row.stream = false;

@@ -1,10 +1,10 @@
-// Indexing: take index_sum put put_into index_flat flat_along gather_dim scatter_sum nonzero_count
-//   nonzero triangle.
+// Indexing: take index_sum put put_into put_dim index_flat flat_along gather_dim scatter_sum
+//   nonzero_count nonzero triangle.
 //
 // Formula: along one dimension, x (outer, n, inner) and an index of m entries:
 //   take y[o, j, i] = x[o, index[j], i]; index_sum is its adjoint, the sum over equal indices; put
-//   writes instead of adding, the last of equal indices stays. gather_dim and scatter_sum have an
-//   index for every (o, j, i). index_flat turns several index arrays into one of the flattened
+//   writes instead of adding, the last of equal indices stays. gather_dim, scatter_sum and put_dim
+//   have an index for every (o, j, i). index_flat turns several index arrays into one of the flattened
 //   dimensions (negative ones count from the end), flat_along an index along a dimension.
 // Layout: contiguous, but put_into's destination; elements move by their size, sums are of float32,
 //   float64 and int64.
@@ -128,18 +128,41 @@ Status take(const TakeArgs& args) {
     using T = decltype(zero);
     const T* const from = reinterpret_cast<const T*>(x.data);
     T* const to = reinterpret_cast<T*>(y.data);
+    if (a.inner == 1) {  // rows of m elements from rows of x
+      const int64_t skip = args.skip;
+      parallel_for(a.outer * m, kBlock, [&](int64_t begin, int64_t end) {
+        while (begin < end) {
+          const int64_t o = begin / m, first = begin - o * m;
+          const int64_t n = min64(m - first, end - begin);
+          const T* const row = from + o * a.extent;
+          const int64_t* const chosen = p + first;
+          T* const out = to + begin;
+          if (skip < 0) {
+#pragma GCC unroll 8
+            for (int64_t j = 0; j < n; ++j) out[j] = row[chosen[j]];
+          } else {
+            for (int64_t j = 0; j < n; ++j) out[j] = chosen[j] == skip ? T(0) : row[chosen[j]];
+          }
+          begin += n;
+        }
+      });
+      return;
+    }
     const auto bytes = static_cast<size_t>(a.inner) * sizeof(T);
     parallel_for(a.outer * m, max64(kBlock / a.inner, 1), [&](int64_t begin, int64_t end) {
+      int64_t o = begin / m, at = begin - o * m;
       for (int64_t row = begin; row < end; ++row) {
-        const int64_t j = p[row % m], o = row / m;
+        const int64_t j = p[at];
         const T* const src = from + (o * a.extent + j) * a.inner;
         T* const dst = to + row * a.inner;
         if (j == args.skip) {
           __builtin_memset(dst, 0, bytes);
-        } else if (a.inner == 1) {
-          *dst = *src;
         } else {
           __builtin_memcpy(dst, src, bytes);
+        }
+        if (++at == m) {
+          at = 0;
+          ++o;
         }
       }
     });
@@ -193,6 +216,10 @@ Status put_into(const PutIntoArgs& args) {
   return by_size(dst.dtype, [&](auto zero) {
     using T = decltype(zero);
     const T* const from = reinterpret_cast<const T*>(src.data);
+    if (axis == 0 && a.inner == 1) {  // single elements
+      for (int64_t j = 0; j < m; ++j) store_one<T>(dst.data + p[j] * step, from[one ? 0 : j]);
+      return;
+    }
     // Rows of one outer element in order, so that the last of equal indices stays.
     parallel_for(a.outer, max64(kBlock / (m * a.inner), 1), [&](int64_t begin, int64_t end) {
       for_rows<1>(outer, {dst.data}, begin, end, [&](int64_t o, const char* const* q, int64_t n) {
@@ -227,6 +254,44 @@ Status put(const PutArgs& args) {
   }
   copy_bytes(args.y.data, args.x.data, args.x.size * size);
   return put_into({args.y, args.src, args.index, args.dim});
+}
+
+Status put_dim(const PutDimArgs& args) {
+  const Array &x = args.x, &src = args.src, &indices = args.indices, &y = args.y;
+  if (indices.dtype != DType::kInt64) return kNoDType;
+  if (args.dim < 0 || args.dim >= x.ndim) return {Code::kShape, {0, 0}};
+  const Along a = along(x.ndim, x.shape, args.dim);
+  const int64_t columns = a.outer * a.inner, count = indices.size;
+  if (src.size != count && src.size != 1) return {Code::kShape, {1, 0}};
+  if (columns ? count % columns != 0 : count != 0) return {Code::kShape, {2, 0}};
+  const Status status = check_indices(indices, a.extent);
+  if (status.code != Code::kOk) return status;
+  const int64_t taken = columns ? count / columns : 0;
+  const int64_t* const p = as_index(indices);
+  const bool one = src.size == 1;
+  return by_size(x.dtype, [&](auto zero) {
+    using T = decltype(zero);
+    copy_bytes(y.data, x.data, x.size * int64_t{sizeof(T)});
+    const T* const from = reinterpret_cast<const T*>(src.data);
+    T* const to = reinterpret_cast<T*>(y.data);
+    for_strips(a, taken, [&](int64_t o, int64_t first, int64_t last) {
+      T* const plane = to + o * a.extent * a.inner;
+      if (a.inner == 1) {
+        const int64_t* const chosen = p + o * taken;
+        const T* const values = one ? from : from + o * taken;
+        const int64_t step = one ? 0 : 1;
+#pragma GCC unroll 4
+        for (int64_t j = 0; j < taken; ++j) plane[chosen[j]] = values[j * step];
+        return;
+      }
+      for (int64_t j = 0; j < taken; ++j) {
+        const int64_t row = (o * taken + j) * a.inner;
+        for (int64_t i = first; i < last; ++i) {
+          plane[p[row + i] * a.inner + i] = from[one ? 0 : row + i];
+        }
+      }
+    });
+  });
 }
 
 Status index_flat(const IndexFlatArgs& args) {

@@ -256,6 +256,24 @@ def scatter_sum(src: Any, indices: Any, x_shape: tuple[int, ...], dim: int) -> A
     return y
 
 
+def put_dim(x: Any, src: Any, indices: Any, dim: int) -> Any:
+    """A copy of x with src where the indices point along dim; the last of equal ones stays."""
+    check_arrays("put_dim", x=x, src=src)
+    _check_index("put_dim", indices)
+    outer, extent, inner = _along("put_dim", x.shape, dim)
+    columns, count = outer * inner, indices.size
+    if src.size not in (1, count):
+        raise Fault("put_dim", "shape", 1)
+    if count % columns if columns else count:
+        raise Fault("put_dim", "shape", 2)
+    shape = (outer, extent, inner)
+    taken = count // columns if columns else 0
+    flat = flat_along(contiguous(indices).reshape((outer, taken, inner)), shape, 1)
+    whole = contiguous(x).reshape((x.size,))
+    y = put(whole, contiguous(src).reshape((src.size,)), flat.reshape((count,)), 0)
+    return y.reshape(x.shape)
+
+
 def _counts(kernel: str, x: Any) -> Any:
     """For each block of _COUNTED elements how many before it are not 0; behind them all of them."""
     blocks = -(-x.size // _COUNTED)
@@ -312,6 +330,7 @@ ENTRIES = {
     "index_sum": index_sum,
     "put": put,
     "put_into": put_into,
+    "put_dim": put_dim,
     "index_flat": index_flat,
     "flat_along": flat_along,
     "gather_dim": gather_dim,

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..reference import index as reference
 from .calls import by_path, by_record
-from .record import Arr, ErrorSample, OpInfo, Sample
+from .record import Arr, ErrorSample, OpInfo, Sample, given
 
 __all__ = ["infos"]
 
@@ -74,6 +74,42 @@ def _put_samples() -> list[Sample]:
         row((4, 5), (1, 3), 1, one=True),
         row((6,), (5, 2), 0, one=True),
         Sample((Arr((4, 5)), Arr((0, 5)), _classes((0,), 4)), {"dim": 0}, _tags("empty")),
+    ]
+
+
+def _put_dim_samples() -> list[Sample]:
+    """Each place once, as in _put_samples; the last shows that the last of equal ones stays."""
+
+    def row(x: Any, indices: Any, dim: int, one: bool = False, layout: str = "c") -> Sample:
+        n = x[dim]
+        if indices[dim] <= 1:
+            places = Arr(indices, ("classes", n), dtype="int64")
+        elif dim == len(x) - 1:  # down each row
+            places = Arr(indices, ("values", *range(n - 1, -1, -1)), dtype="int64")
+        else:
+            values = np.broadcast_to(
+                np.arange(n).reshape([-1 if d == dim else 1 for d in range(len(x))]), x
+            )
+            places = given(values)
+        return Sample(
+            (Arr(x, "normal", layout), Arr((1,) if one else indices), places), {"dim": dim}
+        )
+
+    last = Sample(
+        (Arr((3, 4)), Arr((3, 5), grad=False), given([[0, 1, 0, 3, 0]] * 3)),
+        {"dim": 1},
+        _tags("torch_differs"),
+    )
+    return [
+        row((4, 5), (4, 5), 1),
+        row((3, 5, 4), (3, 5, 4), 1, layout="f"),
+        row((3, 5, 4), (3, 1, 4), 1, layout="reversed"),
+        row((5, 37), (5, 37), 0),
+        row((5, 3), (1, 3), 0, one=True),
+        row((3, 40), (3, 40), 1, one=True),
+        row((0, 5), (0, 5), 1).tagged("empty"),
+        row((6,), (6,), 0),
+        last,
     ]
 
 
@@ -266,6 +302,14 @@ def _records() -> list[OpInfo]:
             torch=False,
         ),
         OpInfo(
+            name="put_dim",
+            covers=("put_dim",),
+            call=by_record("put_dim"),
+            reference=reference.put_dim,
+            samples=_put_dim_samples,
+            torch=False,
+        ),
+        OpInfo(
             name="index_flat",
             covers=("index_flat",),
             call=_index_flat,
@@ -383,7 +427,7 @@ def infos() -> list[OpInfo]:
         ),
         OpInfo(
             name="scatter",
-            covers=("put", "flat_along"),
+            covers=("put", "put_dim", "flat_along"),
             call=_scatter,
             reference=_scatter_reference,
             samples=lambda: _scatter_samples(False),

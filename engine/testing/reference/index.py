@@ -19,6 +19,7 @@ __all__ = [
     "nonzero",
     "one_hot",
     "put",
+    "put_dim",
     "scatter",
     "scatter_sum",
     "take",
@@ -53,6 +54,15 @@ def put(x: Any, src: Any, index: Any, dim: int) -> Any:
     parts = np.broadcast_to(src, shape) if src.size == 1 else src.reshape(shape)
     for j, place in enumerate(flat):
         y[(slice(None),) * dim + (place,)] = parts[(slice(None),) * dim + (j,)]
+    return y
+
+
+def put_dim(x: Any, src: Any, indices: Any, dim: int) -> Any:
+    """x with src written at the indices along dim, element by element."""
+    y = x.copy()
+    for at in np.ndindex(*indices.shape):
+        value = src.reshape(-1)[0] if src.size == 1 else src[at]
+        y[(*at[:dim], indices[at], *at[dim + 1 :])] = value
     return y
 
 

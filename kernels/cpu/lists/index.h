@@ -82,6 +82,24 @@ struct PutIntoArgs {
   }
 };
 
+struct PutDimArgs {
+  Array x;
+  Array src;
+  Array indices;
+  int64_t dim;
+  Array y;
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(PutDimArgs, x, kContiguous),
+        GS_FIELD(PutDimArgs, src, kContiguous),
+        GS_FIELD(PutDimArgs, indices, kIndices),
+        GS_FIELD(PutDimArgs, dim, kInt),
+        GS_OUT(PutDimArgs, y, "x", "x"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
+};
+
 struct IndexFlatArgs {
   Arrays indices;
   Ints sizes;
@@ -197,6 +215,7 @@ struct TriangleArgs {
   X(index_sum, IndexSumArgs) \
   X(put, PutArgs) \
   X(put_into, PutIntoArgs) \
+  X(put_dim, PutDimArgs) \
   X(index_flat, IndexFlatArgs) \
   X(flat_along, FlatAlongArgs) \
   X(gather_dim, GatherDimArgs) \
