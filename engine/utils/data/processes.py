@@ -130,7 +130,7 @@ class Workers:
         self.end(why)
         return RuntimeError(f"DataLoader: {why}")
 
-    def end(self, why: str = "they were shut down", grace: float = _GRACE) -> None:
+    def end(self, why: str = "they were shut down", grace: float | None = None) -> None:
         """Ends the workers: asks them to, then makes them."""
         if self.ended is not None or os.getpid() != self.owner:
             return
@@ -140,7 +140,7 @@ class Workers:
                 send(connection, None)
             except OSError:
                 pass
-        deadline = time.monotonic() + grace
+        deadline = time.monotonic() + (_GRACE if grace is None else grace)
         running = list(zip(self.connections, self.processes, strict=False))
         while running and (left := deadline - time.monotonic()) > 0:
             # A worker may be in the middle of sending a batch: read it away.
