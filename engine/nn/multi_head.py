@@ -9,6 +9,7 @@ from ..dtype import bool_
 from ..ops.attention import scaled_dot_product_attention
 from ..ops.creation import zeros
 from ..ops.matmul import linear, matmul
+from ..ops.operands import own_errors
 from ..ops.random import dropout as drop_out
 from ..ops.softmax import softmax
 from ..ops.view import cat
@@ -160,6 +161,7 @@ def _static(name: str, given: Any, made: Any) -> Tensor:
     return given.reshape((batch, count, shape[1], width))
 
 
+@own_errors
 def multi_head_attention_forward(
     query: Tensor,
     key: Tensor,

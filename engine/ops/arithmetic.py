@@ -14,6 +14,7 @@ from . import creation
 from .elementwise import div, sub
 from .install import method
 from .math import reciprocal, sqrt, square, trunc
+from .operands import own_errors
 from .reduce import sum_to_shape
 
 __all__ = [
@@ -211,7 +212,8 @@ def float_power(input: Any, exponent: Any) -> Tensor:
     return pow(wide(input), wide(exponent))
 
 
-def rsub(input: Tensor, other: Any, *, alpha: float = 1) -> Tensor:
+@own_errors
+def rsub(input: Tensor, other: Tensor | float, *, alpha: float = 1) -> Tensor:
     """The difference the other way around. Formula: y = other - alpha * input"""
     return sub(other, input, alpha=alpha)
 
@@ -256,6 +258,7 @@ def _rpow(input: Tensor, other: Any) -> Tensor:
     return binary(pow_, other, input)
 
 
+@own_errors
 @method("__pos__", "positive")
 def positive(input: Tensor) -> Tensor:
     """The tensor itself."""

@@ -10,7 +10,7 @@ from ..autograd.op import op
 from ..tensor import Size, Tensor
 from . import shapes
 from .install import method, numpy_names
-from .operands import need_tensors
+from .operands import need_tensors, own_errors
 from .view import (
     _sizes,
     cat,
@@ -101,6 +101,7 @@ def _part(input: Tensor, d: int, start: int, length: int) -> Tensor:
     return apply(slice_, (input,), (begin, (1,) * len(shape), kept))
 
 
+@own_errors
 @numpy_names
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """The tensors side by side along a new dimension.
@@ -279,6 +280,7 @@ def _flip(input: Tensor, *dims: Any) -> Tensor:
     return flip(input, _sizes(dims))
 
 
+@own_errors
 @method("fliplr")
 def fliplr(input: Tensor) -> Tensor:
     """A copy with the order of the columns reversed.
@@ -291,6 +293,7 @@ def fliplr(input: Tensor) -> Tensor:
     return flip(input, (1,))
 
 
+@own_errors
 @method("flipud")
 def flipud(input: Tensor) -> Tensor:
     """A copy with the order of the rows reversed.
@@ -339,6 +342,7 @@ def _rolled(input: Tensor, shift: Any, d: int) -> Tensor:
     return cat([_part(input, d, n - by, by), _part(input, d, 0, n - by)], d)
 
 
+@own_errors
 @method("tile")
 def tile(input: Tensor, *dims: Any) -> Tensor:
     """The tensor repeated along its dimensions, as many times as `dims` says.
@@ -378,17 +382,20 @@ def _repeat(input: Tensor, *repeats: Any) -> Tensor:
     return reshape(contiguous(copies), result) if shape else clone(input)
 
 
+@own_errors
 def swapaxes(input: Tensor, axis0: int, axis1: int) -> Tensor:
     """As transpose."""
     return transpose(input, axis0, axis1)
 
 
+@own_errors
 @method("swapdims")
 def swapdims(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """As transpose."""
     return transpose(input, dim0, dim1)
 
 
+@own_errors
 @method("moveaxis")
 def moveaxis(input: Tensor, source: Any, destination: Any) -> Tensor:
     """As movedim."""
@@ -417,19 +424,22 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     return reshape(input, (*shape[:d], *inner, *shape[d + 1 :]))
 
 
+@own_errors
 @method("ravel")
 def ravel(input: Tensor) -> Tensor:
     """The elements as one dimension; a copy only where memory needs it."""
     return reshape(input, (-1,) if input._data.size else (0,))
 
 
+@own_errors
 @method("broadcast_to")
 def broadcast_to(input: Tensor, size: Sequence[int]) -> Tensor:
     """As expand."""
     return expand(input, tuple(size))
 
 
-def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
+@own_errors
+def broadcast_tensors(*tensors: Tensor | Sequence[Tensor]) -> tuple[Tensor, ...]:
     """The tensors, each expanded to the shape that all broadcast to.
 
     Raises:

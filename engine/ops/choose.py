@@ -15,7 +15,7 @@ from ..dtype import dtype as DType
 from ..tensor import Tensor
 from . import creation
 from .install import method
-from .operands import need_tensors
+from .operands import need_tensors, own_errors
 from .reduce import sum_to_shape
 
 __all__ = [
@@ -180,9 +180,10 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
         need_tensors("where", condition=condition)
         return condition.nonzero(as_tuple=True)
     condition = _condition("where", condition)
-    for value in (input, other):
-        if not isinstance(value, (Tensor, int, float)):
-            creation.as_operand("where", value)
+    input, other = [
+        v if isinstance(v, (Tensor, int, float)) else creation.as_operand("where", v)
+        for v in (input, other)
+    ]
     if not isinstance(input, Tensor) and not isinstance(other, Tensor):
         dtype = result_dtype((input, other))
         number: Any = input
@@ -322,12 +323,14 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
 clip = clamp
 
 
+@own_errors
 @method("clamp_min")
 def clamp_min(input: Tensor, min: Any) -> Tensor:
     """Elements below min raised to it; as clamp."""
     return clamp(input, min=min)
 
 
+@own_errors
 @method("clamp_max")
 def clamp_max(input: Tensor, max: Any) -> Tensor:
     """Elements above max lowered to it; as clamp."""

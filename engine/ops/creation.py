@@ -31,6 +31,7 @@ from ..memory_format import preserve_format
 from ..tensor import Tensor
 from . import shapes
 from .install import method, size_by_name
+from .operands import own_errors
 
 __all__ = [
     "BoolTensor",
@@ -311,6 +312,7 @@ def _like(
     )
 
 
+@own_errors
 def full_like(
     input: Tensor,
     fill_value: float,
@@ -324,6 +326,7 @@ def full_like(
     return _like("full_like", input, fill_value, dtype, device, requires_grad, memory_format)
 
 
+@own_errors
 def zeros_like(
     input: Tensor,
     *,
@@ -336,6 +339,7 @@ def zeros_like(
     return _like("zeros_like", input, 0.0, dtype, device, requires_grad, memory_format)
 
 
+@own_errors
 def ones_like(
     input: Tensor,
     *,
@@ -348,6 +352,7 @@ def ones_like(
     return _like("ones_like", input, 1.0, dtype, device, requires_grad, memory_format)
 
 
+@own_errors
 def empty_like(
     input: Tensor,
     *,

@@ -10,7 +10,7 @@ from ..tensor import Tensor
 from . import creation, shapes
 from .index import index_select, index_tensor, put_, scatter
 from .norm import lengths
-from .operands import need_tensors, own_index_errors
+from .operands import need_tensors, own_errors
 
 __all__ = ["embedding", "one_hot"]
 
@@ -33,7 +33,7 @@ def _(k, saved, grad_y, need, padding_idx, by_frequency):
     return k.index_sum(grad, index, 0, padding_idx, shape), None
 
 
-@own_index_errors
+@own_errors
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """Each class as a row of zeros with a 1 at its place.
 

@@ -11,7 +11,7 @@ from ..tensor import Tensor
 from . import creation, ranges, shapes
 from .embedding import _limit_norms, embedding_
 from .index import index_sum_, index_tensor, take_
-from .operands import need_tensors, own_index_errors
+from .operands import need_tensors, own_errors
 from .view import cat
 
 __all__ = ["embedding_bag"]
@@ -87,7 +87,7 @@ def _(k, saved, grad, need, skip, out_shape):
     )
 
 
-@own_index_errors
+@own_errors
 def embedding_bag(
     input: Tensor,
     weight: Tensor,

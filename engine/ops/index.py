@@ -5,6 +5,8 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
+import numpy as np
+
 from ..autograd.dispatch import apply
 from ..autograd.op import op
 from ..dtype import bool_, int64
@@ -12,7 +14,7 @@ from ..tensor import Tensor
 from . import creation, shapes
 from .arrange import narrow
 from .install import method
-from .operands import need_tensors, own_index_errors
+from .operands import need_tensors, own_errors
 
 __all__ = [
     "gather",
@@ -196,7 +198,7 @@ def _corner(input: Tensor, sizes: tuple[int, ...]) -> Tensor:
 
 
 @method("gather")
-@own_index_errors
+@own_errors
 def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor:
     """The elements of input that index points to along `dim`.
 
@@ -230,7 +232,7 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False)
 
 
 @method("take_along_dim")
-@own_index_errors
+@own_errors
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """As gather, but the other dims broadcast; without dim, of the flattened input.
 
@@ -266,6 +268,8 @@ def _scatter_operand(
     d = _fit(name, input, dim, index)
     wanted, shape = tuple(index._data.shape), tuple(input._data.shape)
     if not isinstance(src, Tensor):
+        if not isinstance(src, (int, float, np.number)):
+            raise TypeError(f"{name}: src must be a tensor or a number; got {type(src).__name__}")
         src = creation.full((1,), src, dtype=input.dtype, device=input.device)
         return d, index, src
     if src.dtype is not input.dtype:
@@ -309,7 +313,7 @@ def _scatter_products(input: Tensor, d: int, index: Tensor, src: Tensor) -> Tens
 
 
 @method("scatter")
-@own_index_errors
+@own_errors
 def scatter(
     input: Tensor,
     dim: int,
@@ -353,7 +357,7 @@ def scatter(
 
 
 @method("scatter_add")
-@own_index_errors
+@own_errors
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """input with src added where index points to along `dim`, in a fixed order.
 
@@ -390,7 +394,7 @@ def _along(name: str, input: Tensor, dim: Any, index: Any) -> tuple[int, Tensor]
 
 
 @method("index_select")
-@own_index_errors
+@own_errors
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """The slices of input along `dim` that the index names, one behind another.
 
@@ -428,7 +432,7 @@ def _source(name: str, input: Tensor, d: int, index: Tensor, source: Any) -> Ten
 
 
 @method("index_add")
-@own_index_errors
+@own_errors
 def index_add(
     input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1
 ) -> Tensor:
@@ -452,7 +456,7 @@ def index_add(
 
 
 @method("index_copy")
-@own_index_errors
+@own_errors
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """input with the slices that the index names replaced by those of source.
 
@@ -468,8 +472,8 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
 
 
 @method("index_fill")
-@own_index_errors
-def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
+@own_errors
+def index_fill(input: Tensor, dim: int, index: Tensor, value: Tensor | float) -> Tensor:
     """input with one value in all slices that the index names.
 
     Raises:

@@ -8,7 +8,7 @@ from ..dtype import bool_, get_default_dtype
 from ..tensor import Tensor
 from . import compare, creation, elementwise, math
 from .install import method
-from .operands import need_tensors
+from .operands import need_tensors, own_errors
 from .view import transpose
 
 __all__ = [
@@ -137,6 +137,7 @@ def isclose(
     return compare.logical_or(close, near)
 
 
+@own_errors
 @method("allclose")
 def allclose(
     input: Tensor,

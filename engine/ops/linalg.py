@@ -13,7 +13,7 @@ from . import creation, products, shapes
 from .choose import where
 from .install import method
 from .matmul import matmul
-from .operands import need_tensors
+from .operands import need_tensors, own_errors
 from .reduce import sum_to_shape
 
 __all__ = ["det", "slogdet"]
@@ -442,6 +442,7 @@ def svd(A: Tensor, full_matrices: bool = True) -> tuple[Tensor, Tensor, Tensor]:
     return u, s, vh
 
 
+@own_errors
 def svdvals(A: Tensor) -> Tensor:
     """The singular values, descending. Shape: (.., M, N) -> (.., min(M, N))"""
     return svd(A, False)[1]
@@ -468,6 +469,7 @@ def eigh(A: Tensor, UPLO: str = "L") -> tuple[Tensor, Tensor]:
     return w, v
 
 
+@own_errors
 def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
     """The eigenvalues of symmetric matrices, ascending. Shape: (.., N, N) -> (.., N)"""
     return eigh(A, UPLO)[0]
@@ -521,6 +523,7 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
         power = matmul(power, power)
 
 
+@own_errors
 def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
     """The product of matrices in the cheapest order; the first and last may be vectors.
 

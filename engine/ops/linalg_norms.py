@@ -12,7 +12,7 @@ from .distance import norm_over
 from .install import method
 from .linalg import _matrix, svdvals
 from .matmul import matmul
-from .operands import need_tensors
+from .operands import need_tensors, own_errors
 from .reduce import amax, mean, sum
 
 __all__ = ["corrcoef", "cov"]
@@ -185,6 +185,7 @@ def cov(
     return y if input.ndim == 2 else y.reshape(())
 
 
+@own_errors
 @method("corrcoef")
 def corrcoef(input: Tensor) -> Tensor:
     """The correlations of variables, one a row: cov over the roots of the variances.

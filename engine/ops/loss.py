@@ -10,7 +10,7 @@ from ..tensor import Tensor
 from . import shapes
 from .install import method, numpy_names
 from .loss_options import reduction_code
-from .operands import need_tensors
+from .operands import need_tensors, own_errors
 from .softmax import implied_dim
 
 __all__ = ["cross_entropy", "log_softmax", "nll_loss"]
@@ -149,6 +149,7 @@ def _(k, saved, grad, need, softmax, smoothing, ignore_index, reduction):
 # ---- the public functions ----
 
 
+@own_errors
 @method("log_softmax")
 @numpy_names
 def log_softmax(

@@ -22,7 +22,7 @@ from .loss_options import (
 )
 from .math import abs, square
 from .matmul import matmul
-from .operands import need_tensors, own_index_errors
+from .operands import need_tensors, own_errors
 from .pair_loss import binary_cross_entropy_with_logits
 from .reduce import amax, mean, sum
 from .view import cat
@@ -66,7 +66,7 @@ def _rows(name: str, input: Tensor, target: Tensor, per_row: bool) -> tuple[Tens
     return input, target
 
 
-@own_index_errors
+@own_errors
 def multi_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -121,6 +121,7 @@ def multi_margin_loss(
     return reduce_loss(total.reshape(()) if single else total, code)
 
 
+@own_errors
 def multilabel_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -164,6 +165,7 @@ def multilabel_margin_loss(
     return reduce_loss(total.reshape(()) if single else total, code)
 
 
+@own_errors
 def multilabel_soft_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -446,6 +448,7 @@ def _total(name: str, parameters: Any, function: Callable[[Tensor], Tensor]) -> 
     return total
 
 
+@own_errors
 def l1_penalty(parameters: Tensor | Iterable[Tensor], weight: float = 1.0) -> Tensor:
     """The sum of the magnitudes of all elements, a penalty that makes them sparse. Not in PyTorch.
 
@@ -463,6 +466,7 @@ def l1_penalty(parameters: Tensor | Iterable[Tensor], weight: float = 1.0) -> Te
     return _total("l1_penalty", parameters, abs) * weight
 
 
+@own_errors
 def l2_penalty(parameters: Tensor | Iterable[Tensor], weight: float = 1.0) -> Tensor:
     """The sum of the squares of all elements, a penalty that keeps them small. Not in PyTorch.
 
@@ -480,6 +484,7 @@ def l2_penalty(parameters: Tensor | Iterable[Tensor], weight: float = 1.0) -> Te
     return _total("l2_penalty", parameters, square) * weight
 
 
+@own_errors
 def elastic_net_penalty(
     parameters: Tensor | Iterable[Tensor], l1: float = 1.0, l2: float = 1.0
 ) -> Tensor:

@@ -12,7 +12,7 @@ from .inplace import in_place
 from .install import method
 from .loss_options import broadcast_shape
 from .matmul import matmul, matmul_
-from .operands import need_tensors
+from .operands import need_tensors, own_errors
 from .view import cat, expand
 
 __all__ = [
@@ -130,6 +130,7 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
     return input.unsqueeze(1) * vec2
 
 
+@own_errors
 @method("ger")
 def ger(input: Tensor, vec2: Tensor) -> Tensor:
     """As outer, under BLAS' name."""

@@ -18,7 +18,7 @@ from ..random import Generator, default_generator
 from ..tensor import Tensor
 from . import creation, sort
 from .install import method, size_by_name
-from .operands import need_tensors
+from .operands import need_tensors, own_errors
 from .view import in_order
 
 __all__ = [
@@ -140,6 +140,7 @@ def randn(
     return _draw("normal", shape, 0.0, 1.0, dtype, device, requires_grad, generator)
 
 
+@own_errors
 def rand_like(
     input: Tensor,
     *,
@@ -158,6 +159,7 @@ def rand_like(
     )
 
 
+@own_errors
 def randn_like(
     input: Tensor,
     *,
@@ -287,6 +289,7 @@ def _whole(
     return Tensor._make(call(name, k.randint, (), shape, low, high, seed, offset))
 
 
+@own_errors
 def randint_like(
     input: Tensor,
     low: int,

@@ -11,7 +11,7 @@ from ..autograd.dispatch import apply
 from ..kernels import table
 from ..tensor import Tensor
 from .matmul import linear
-from .operands import need_tensors
+from .operands import need_tensors, own_errors
 from .random import dropout as drop
 from .recurrent import gru_, lstm_, rnn_
 from .view import cat
@@ -316,6 +316,7 @@ def _cell(
     return _direction(name, mode, input, sizes, batch, Weights(*weights), hx, cx, False)[1:]
 
 
+@own_errors
 def lstm_cell(
     input: Tensor,
     hx: Sequence[Tensor],
@@ -342,6 +343,7 @@ def lstm_cell(
     return _cell("lstm", input, hx[0], hx[1], (w_ih, w_hh, b_ih, b_hh))  # type: ignore[return-value]
 
 
+@own_errors
 def gru_cell(
     input: Tensor,
     hx: Tensor,
@@ -366,6 +368,7 @@ def gru_cell(
     return _cell("gru", input, hx, None, (w_ih, w_hh, b_ih, b_hh))[0]
 
 
+@own_errors
 def rnn_tanh_cell(
     input: Tensor,
     hx: Tensor,
@@ -389,6 +392,7 @@ def rnn_tanh_cell(
     return _cell("rnn_tanh", input, hx, None, (w_ih, w_hh, b_ih, b_hh))[0]
 
 
+@own_errors
 def rnn_relu_cell(
     input: Tensor,
     hx: Tensor,

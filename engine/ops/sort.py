@@ -12,7 +12,7 @@ from . import shapes
 from .creation import zeros_like
 from .index import gather_dim_
 from .install import method, numpy_names
-from .operands import ValuesIndices, need_tensors
+from .operands import ValuesIndices, need_tensors, own_errors
 from .view import permute_
 
 __all__ = ["argsort", "msort", "sort", "topk"]
@@ -94,6 +94,7 @@ def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool
     return _order("argsort", input, dim, descending)[0]
 
 
+@own_errors
 @method("msort")
 def msort(input: Tensor) -> Tensor:
     """The elements in order along the first dimension."""

@@ -31,6 +31,7 @@ from .index import (
 )
 from .inplace import _change, _check_distinct, _copy_, in_place
 from .install import method
+from .operands import own_errors
 from .view import clone, expand, permute_, reshape, reshape_, slice_
 
 __all__ = ["index_put"]
@@ -299,7 +300,7 @@ def _write(name: str, input: Tensor, key: Any, places: _Places, changed: Tensor)
 
 @method("index_put_")
 def _index_put_(
-    input: Tensor, indices: Sequence[Any], values: Tensor, accumulate: bool = False
+    input: Tensor, indices: Sequence[Tensor], values: Tensor, accumulate: bool = False
 ) -> Tensor:
     """input[indices] = values in place; accumulate adds, also where an index repeats.
 
@@ -319,9 +320,10 @@ def _index_put_(
     return input
 
 
+@own_errors
 @method("index_put")
 def index_put(
-    input: Tensor, indices: Sequence[Any], values: Tensor, accumulate: bool = False
+    input: Tensor, indices: Sequence[Tensor], values: Tensor, accumulate: bool = False
 ) -> Tensor:
     """A copy of input with input[indices] = values; accumulate adds, in a fixed order.
 

@@ -16,6 +16,7 @@ from . import softmax as _softmax
 from .install import numpy_names
 from .interpolate import channel_shuffle, pixel_shuffle, pixel_unshuffle
 from .norm import rms_norm
+from .operands import own_errors
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -70,6 +71,7 @@ def _reduction(name: str, value: Any) -> str:
     return _REDUCTIONS[value]
 
 
+@own_errors
 def detach(input: Tensor) -> Tensor:
     """A view of the same memory that does not require a gradient."""
     return input.detach()
@@ -83,6 +85,7 @@ def adaptive_max_pool1d(input: Tensor, output_size: Any) -> Any:
     return adaptive.adaptive_max_pool1d(input, output_size, True)
 
 
+@own_errors
 def max_pool1d_with_indices(
     input: Tensor,
     kernel_size: Any,
@@ -120,6 +123,7 @@ def dropout(
     return random.dropout(input, p, train, generator=generator)
 
 
+@own_errors
 def dropout_(input: Tensor, p: float, train: bool) -> Tensor:
     """Like dropout, in place."""
     return random.dropout(input, p, train, True)
@@ -132,6 +136,7 @@ def alpha_dropout(
     return _dropout.alpha_dropout(input, p, train, generator=generator)
 
 
+@own_errors
 def alpha_dropout_(input: Tensor, p: float, train: bool) -> Tensor:
     """Like alpha_dropout, in place."""
     return _dropout.alpha_dropout(input, p, train, True)
@@ -144,6 +149,7 @@ def feature_alpha_dropout(
     return _dropout.feature_alpha_dropout(input, p, train, generator=generator)
 
 
+@own_errors
 def feature_alpha_dropout_(input: Tensor, p: float, train: bool) -> Tensor:
     """Like feature_alpha_dropout, in place."""
     return _dropout.feature_alpha_dropout(input, p, train, True)
@@ -372,11 +378,13 @@ def slogdet(input: Tensor) -> tuple[Tensor, Tensor]:
     return linalg.slogdet(input)
 
 
+@own_errors
 def inverse(input: Tensor) -> Tensor:
     """The inverse of square matrices; as linalg.inv."""
     return linalg.inv(input)
 
 
+@own_errors
 def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:
     """The pseudo-inverse; as linalg.pinv.
 

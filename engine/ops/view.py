@@ -17,6 +17,7 @@ from ..memory_format import contiguous_format, preserve_format
 from ..tensor import Tensor
 from . import shapes
 from .install import method, numpy_names
+from .operands import own_errors
 
 __all__ = [
     "cat",
@@ -150,6 +151,16 @@ def _sizes(shape: tuple[Any, ...]) -> tuple[Any, ...]:
     return shape
 
 
+def _reshaped(input: Tensor, shape: Sequence[int]) -> Tensor:
+    """reshape and Tensor.reshape."""
+    data = input._data
+    wanted = shapes.reshape("reshape", data.shape, tuple(shape))
+    if not data.flags.c_contiguous and view_strides(data.shape, data.strides, wanted) is None:
+        input = clone(input)  # so that what is a view, and only that, is known as one
+    return apply(reshape_, (input,), (wanted,))
+
+
+@own_errors
 def reshape(input: Tensor, shape: Sequence[int]) -> Tensor:
     """The same elements in another shape: a view where memory allows it, else a copy.
 
@@ -159,17 +170,13 @@ def reshape(input: Tensor, shape: Sequence[int]) -> Tensor:
     Raises:
         RuntimeError: if the elements do not fit.
     """
-    data = input._data
-    wanted = shapes.reshape("reshape", data.shape, tuple(shape))
-    if not data.flags.c_contiguous and view_strides(data.shape, data.strides, wanted) is None:
-        input = clone(input)  # so that what is a view, and only that, is known as one
-    return apply(reshape_, (input,), (wanted,))
+    return _reshaped(input, shape)
 
 
 @method("reshape")
 def _reshape(input: Tensor, *shape: Any) -> Tensor:
     """As gradsmith.reshape; the sizes may be given one by one."""
-    return reshape(input, _sizes(shape))
+    return _reshaped(input, _sizes(shape))
 
 
 @method("view")
@@ -189,6 +196,7 @@ def _view(input: Tensor, *shape: Any) -> Tensor:
     return apply(reshape_, (input,), (wanted,))
 
 
+@own_errors
 @method("flatten")
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """The dimensions start_dim..end_dim as one.
@@ -211,16 +219,11 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     middle = 1
     for n in shape[start : end + 1]:
         middle *= n
-    return reshape(input, (*shape[:start], middle, *shape[end + 1 :]))
+    return _reshaped(input, (*shape[:start], middle, *shape[end + 1 :]))
 
 
-def permute(input: Tensor, dims: Sequence[int]) -> Tensor:
-    """A view with the dimensions in another order: dim i of the result is dim dims[i].
-
-    Raises:
-        IndexError: a dim out of range.
-        RuntimeError: if dims is not every dimension once.
-    """
+def _permuted(input: Tensor, dims: Sequence[int]) -> Tensor:
+    """permute and Tensor.permute."""
     n = len(input._data.shape)
     order = tuple([shapes.dim("permute", d, n) for d in dims])
     if len(order) != n or len(set(order)) != n:
@@ -228,12 +231,24 @@ def permute(input: Tensor, dims: Sequence[int]) -> Tensor:
     return apply(permute_, (input,), (order,))
 
 
+@own_errors
+def permute(input: Tensor, dims: Sequence[int]) -> Tensor:
+    """A view with the dimensions in another order: dim i of the result is dim dims[i].
+
+    Raises:
+        IndexError: a dim out of range.
+        RuntimeError: if dims is not every dimension once.
+    """
+    return _permuted(input, dims)
+
+
 @method("permute")
 def _permute(input: Tensor, *args: Any, dims: Any = ()) -> Tensor:
     """As gradsmith.permute; the dims may be given one by one."""
-    return permute(input, _sizes(args or (dims,)))
+    return _permuted(input, _sizes(args or (dims,)))
 
 
+@own_errors
 @method("transpose", "swapaxes")
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """A view with two dimensions exchanged.
@@ -249,6 +264,7 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     return apply(permute_, (input,), (tuple(order),))
 
 
+@own_errors
 @method("t")
 def t(input: Tensor) -> Tensor:
     """The transpose of a tensor of at most 2 dimensions."""
@@ -265,6 +281,7 @@ def _all_reversed(input: Tensor) -> Tensor:
 Tensor.T = property(_all_reversed)  # type: ignore[attr-defined]
 
 
+@own_errors
 @method("movedim")
 def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
     """A view with dimensions `source` moved to `destination`, the others in order.
@@ -292,6 +309,7 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
     return apply(permute_, (input,), (tuple([next(rest) if d < 0 else d for d in order]),))
 
 
+@own_errors
 @method("squeeze")
 @numpy_names
 def squeeze(input: Tensor, dim: Any = None) -> Tensor:
@@ -307,6 +325,7 @@ def squeeze(input: Tensor, dim: Any = None) -> Tensor:
     return apply(reshape_, (input,), (kept,))
 
 
+@own_errors
 @method("unsqueeze")
 @numpy_names
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
@@ -320,6 +339,7 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
     return apply(reshape_, (input,), ((*shape[:at], 1, *shape[at:]),))
 
 
+@own_errors
 def expand(input: Tensor, shape: Sequence[int]) -> Tensor:
     """A view in which dimensions of size 1 are repeated, without memory of their own.
 
@@ -358,12 +378,14 @@ def _iter(input: Tensor) -> Any:
     return iter([input[i] for i in range(len(input))])
 
 
+@own_errors
 @method("contiguous")
 def contiguous(input: Tensor, memory_format: Any = contiguous_format) -> Tensor:
     """The tensor itself if its elements lie in C order (or the memory format), else a copy."""
     return input if memory_format.lies(input._data) else clone(input, memory_format=memory_format)
 
 
+@own_errors
 @method("clone")
 def clone(input: Tensor, *, memory_format: Any = preserve_format) -> Tensor:
     """A copy in the tensor's order of memory or in a memory format; the gradient flows through.
@@ -384,6 +406,7 @@ def in_order(input: Tensor, order: tuple[int, ...] | None) -> Tensor:
     return apply(permute_, (moved,), (inverse(order),))
 
 
+@own_errors
 @numpy_names
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """The tensors behind one another along `dim`.
