@@ -41,9 +41,6 @@ class Tensor:
 
     Made by `gradsmith.tensor`, `from_numpy`, `zeros`, `randn` and by ops. On the CPU the storage is
     a NumPy array, which `from_numpy` and `.numpy()` share.
-
-    Attributes:
-        grad: the accumulated gradient, a Tensor or None.
     """
 
     # _version[0] counts changes in place; views share the list, which holds weak references to
@@ -52,7 +49,7 @@ class Tensor:
     # hooks stays unset until one is registered (autograd/hooks.py).
     __slots__ = (
         *("_data", "_requires_grad", "_node", "_version", "_view"),
-        *("grad", "hooks", "__weakref__"),
+        *("_grad", "hooks", "__weakref__"),
     )
     # NumPy's ufuncs, `ndarray * tensor` too, go to __array_ufunc__, which ops.interop installs.
     __array_priority__ = 1000
@@ -61,7 +58,7 @@ class Tensor:
     _requires_grad: bool
     _node: Any
     _version: list[Any]
-    grad: Tensor | None
+    _grad: Tensor | None
     hooks: Any
     _view: Any
 
@@ -80,7 +77,7 @@ class Tensor:
         self._requires_grad = requires_grad
         self._node = None
         self._version = [0]
-        self.grad = None
+        self._grad = None
 
     @staticmethod
     def _make(data: Any) -> Tensor:
@@ -90,7 +87,7 @@ class Tensor:
         t._requires_grad = False
         t._node = None
         t._version = [0]
-        t.grad = None
+        t._grad = None
         return t
 
     def _table(self) -> Any:
@@ -143,6 +140,33 @@ class Tensor:
             )
         self._requires_grad = bool(requires_grad)
         return self
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The accumulated gradient; assigning another, or None, is allowed.
+
+        Raises:
+            TypeError: assigned something else than a tensor or None.
+            RuntimeError: assigned a tensor of another shape, dtype or device, or the tensor itself.
+        """
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise TypeError(f"grad: must be a tensor or None; got {type(value).__name__}")
+            if value is self:
+                raise RuntimeError("grad: a tensor cannot be its own gradient")
+            for what in ("shape", "dtype", "device"):
+                mine, other = getattr(self, what), getattr(value, what)
+                if other != mine:
+                    raise RuntimeError(f"grad: must be of the tensor's {what} {mine}; got {other}")
+        self._grad = value
+
+    @grad.deleter
+    def grad(self) -> None:
+        self._grad = None
 
     @property
     def is_leaf(self) -> bool:
@@ -470,15 +494,15 @@ class Tensor:
         t = _new(type(self))
         t._set(self._data, self._requires_grad)
         t._version = self._version
-        t.grad = self.grad
+        t._grad = self._grad
         return t
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if id(self) not in memo:
             rebuild, (cls, array, where, requires_grad) = self.__reduce__()
             memo[id(self)] = rebuild(cls, array.copy("K"), where, requires_grad)
-            if self.grad is not None:
-                memo[id(self)].grad = self.grad.__deepcopy__(memo)
+            if self._grad is not None:
+                memo[id(self)]._grad = self._grad.__deepcopy__(memo)
         return memo[id(self)]
 
 

@@ -28,7 +28,7 @@ class Tensor:
     _requires_grad: bool
     _node: Any
     _version: list[Any]
-    grad: Tensor | None
+    _grad: Tensor | None
     hooks: Any
     _view: Any
     def __init__(self, *data: Any, dtype: DType | None = None) -> None: ...
@@ -49,6 +49,12 @@ class Tensor:
     @requires_grad.setter
     def requires_grad(self, value: builtins.bool) -> None: ...
     def requires_grad_(self, requires_grad: builtins.bool = True) -> Tensor: ...
+    @property
+    def grad(self) -> Tensor | None: ...
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None: ...
+    @grad.deleter
+    def grad(self) -> None: ...
     @property
     def is_leaf(self) -> builtins.bool: ...
     @property
@@ -488,7 +494,12 @@ class Tensor:
         """input with alpha * source added to the slices that the index names, in a fixed order."""
     def index_copy(self, dim: builtins.int, index: Tensor, source: Tensor) -> Tensor:
         """input with the slices that the index names replaced by those of source."""
-    def index_fill(self, dim: builtins.int, index: Tensor, value: Any) -> Tensor:
+    def index_fill(
+        self,
+        dim: builtins.int,
+        index: Tensor,
+        value: Tensor | builtins.float,
+    ) -> Tensor:
         """input with one value in all slices that the index names."""
     def nonzero(self, *, as_tuple: builtins.bool = False) -> Any:
         """The indices of the elements that are not 0, in C order."""
@@ -1048,14 +1059,14 @@ class Tensor:
         """Sets the elements that the key names."""
     def index_put_(
         self,
-        indices: Sequence[Any],
+        indices: Sequence[Tensor],
         values: Tensor,
         accumulate: builtins.bool = False,
     ) -> Tensor:
         """input[indices] = values in place; accumulate adds, also where an index repeats."""
     def index_put(
         self,
-        indices: Sequence[Any],
+        indices: Sequence[Tensor],
         values: Tensor,
         accumulate: builtins.bool = False,
     ) -> Tensor:
@@ -1085,7 +1096,12 @@ class Tensor:
         """input with alpha * source added to the slices that the index names, in a fixed order."""
     def index_copy_(self, dim: builtins.int, index: Tensor, source: Tensor) -> Tensor:
         """input with the slices that the index names replaced by those of source."""
-    def index_fill_(self, dim: builtins.int, index: Tensor, value: Any) -> Tensor:
+    def index_fill_(
+        self,
+        dim: builtins.int,
+        index: Tensor,
+        value: Tensor | builtins.float,
+    ) -> Tensor:
         """input with one value in all slices that the index names."""
     def tril_(self, diagonal: builtins.int = 0) -> Tensor:
         """The lower triangle of matrices: 0 above the diagonal."""

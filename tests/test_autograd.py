@@ -331,6 +331,34 @@ def test_backward_with_create_graph() -> None:
     assert x.grad.tolist() == [6.0, 12.0]
 
 
+@pytest.mark.parametrize(
+    "value,error,match",
+    [
+        ("g", TypeError, "grad: must be a tensor or None; got str"),
+        (3.0, TypeError, "grad: must be a tensor or None; got float"),
+        (np.ones((2, 3)), TypeError, "grad: must be a tensor or None; got ndarray"),
+        (gs.ones(3), RuntimeError, r"of the tensor's shape .*\[2, 3\]\); got .*\[3\]"),
+        (gs.ones(2, 3, dtype=gs.float64), RuntimeError, "dtype gradsmith.float32; got .*float64"),
+        (gs.ones(2, 3, dtype=gs.int64), RuntimeError, "dtype gradsmith.float32; got .*int64"),
+    ],
+)
+def test_a_gradient_that_does_not_fit_is_refused_when_assigned(
+    value: object, error: type[Exception], match: str, cuda: str
+) -> None:
+    """With the classes of exceptions that PyTorch has for it."""
+    x = gs.ones(2, 3).requires_grad_()
+    x.grad = gs.zeros(2, 3)
+    with pytest.raises(error, match=match):
+        x.grad = value  # type: ignore[assignment]
+    assert x.grad.tolist() == [[0.0] * 3] * 2
+    with pytest.raises(RuntimeError, match="its own gradient"):
+        x.grad = x
+    with pytest.raises(RuntimeError, match="tensor's device cpu; got cuda"):
+        x.grad = gs.ones(2, 3, device=cuda)
+    del x.grad
+    assert x.grad is None
+
+
 def test_gradients_accumulate() -> None:
     x = leaf(1.0, 2.0)
     (x * 2.0).sum().backward()

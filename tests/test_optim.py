@@ -207,8 +207,9 @@ def test_parameters_of_two_dtypes_take_one_step():
 
 
 def test_a_step_that_cannot_be_taken_changes_nothing():
-    p, q = nn.Parameter(gs.ones(3)), nn.Parameter(gs.ones(3))
+    p, q = nn.Parameter(gs.ones(3)), nn.Parameter(gs.ones(4))
     p.grad, q.grad = gs.ones(3), gs.ones(4)
+    q.data = gs.ones(3)
     for optimizer in (optim.SGD([p, q], momentum=0.5), optim.Adam([p, q])):
         wanted = r"gradient of parameter 1 must have its shape, .*\[3\]\); got .*\[4\]\)"
         with pytest.raises(RuntimeError, match=wanted):
@@ -219,9 +220,11 @@ def test_a_step_that_cannot_be_taken_changes_nothing():
     repeated.grad = gs.ones(4)
     with pytest.raises(RuntimeError, match=r"parameter 0 must have memory for each element"):
         optim.SGD([repeated], lr=0.5).step()
-    p.grad = gs.ones(3, dtype=gs.float64)
+    wide = nn.Parameter(gs.ones(3, dtype=gs.float64))
+    wide.grad = gs.ones(3, dtype=gs.float64)
+    wide.requires_grad_(False).data = gs.ones(3)
     with pytest.raises(RuntimeError, match="must have its dtype, gradsmith.float32; got gradsmith"):
-        optim.Adam([p]).step()
+        optim.Adam([wide]).step()
 
 
 def test_closure_and_zero_grad():

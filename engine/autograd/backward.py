@@ -397,20 +397,20 @@ def _add(a: Any, b: Any) -> Any:
 
 def _accumulate(leaf: Tensor, g: Any, shared: Any, create_graph: bool) -> None:
     """leaf.grad += g. The first g is taken over, or copied where others may hold its memory."""
-    if leaf.grad is not None and leaf.grad.shape != leaf.shape:
+    if leaf._grad is not None and leaf._grad.shape != leaf.shape:
         raise RuntimeError(
             f"backward: .grad must have its tensor's shape {tuple(leaf.shape)}; got "
-            f"{tuple(leaf.grad.shape)} (set it to None)"
+            f"{tuple(leaf._grad.shape)} (set it to None)"
         )
     if create_graph:
-        leaf.grad = g.clone() if leaf.grad is None else leaf.grad + g
-    elif leaf.grad is not None:
-        leaf.grad._data = added(leaf.grad._data, g)
-        leaf.grad._version[0] += 1
+        leaf._grad = g.clone() if leaf._grad is None else leaf._grad + g
+    elif leaf._grad is not None:
+        leaf._grad._data = added(leaf._grad._data, g)
+        leaf._grad._version[0] += 1
     else:
         if g is shared or isinstance(g.base, type(g)):
             g = leaf._table().convert(g, g.dtype)
-        leaf.grad = Tensor._make(g)
+        leaf._grad = Tensor._make(g)
 
 
 def _capture(node: Node, grad_y: Any, targets: dict[Any, Any]) -> None:

@@ -320,11 +320,6 @@ class Optimizer:
         for i, p in enumerate(group["params"]):
             if p.grad is None:
                 continue
-            if not isinstance(p.grad, Tensor):
-                raise TypeError(
-                    f"{self._name}: the gradient of parameter {i} must be a tensor; "
-                    f"got {type(p.grad).__name__}"
-                ) from None
             for what in ("shape", "dtype", "device"):
                 mine, other = getattr(p, what), getattr(p.grad, what)
                 if mine != other:
