@@ -125,8 +125,9 @@ def test_two_leaves_share_no_gradient(create_graph: bool) -> None:
 
 
 def test_a_grad_of_another_shape_is_refused() -> None:
-    x = gs.ones(2, requires_grad=True)
+    x = gs.ones(4, 2, requires_grad=True)
     x.grad = gs.ones(4, 2)
+    x.data = gs.ones(2)
     with pytest.raises(RuntimeError, match=r"\.grad must have its tensor's shape \(2,\)"):
         x.sum().backward()
 
