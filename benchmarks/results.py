@@ -66,10 +66,14 @@ class Ceilings:
     Attributes:
         fma: ISA -> threads (as text) -> 1e9 float32 operations a second of multiply-adds.
         memory: bandwidths.
+        fma64: as fma, of float64.
+        sizes: level -> threads (as text) -> bytes that the memory loops went over, all together.
     """
 
     fma: dict[str, dict[str, float]] = field(default_factory=dict)
     memory: tuple[Memory, ...] = ()
+    fma64: dict[str, dict[str, float]] = field(default_factory=dict)
+    sizes: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def gflops(self, threads: int, isa: str = "") -> float | None:
         """The multiply-add peak of some threads: of `isa`, or the best that was measured."""
@@ -188,6 +192,8 @@ def to_dict(report: Report) -> dict[str, Any]:
         "ceilings": {
             "fma": report.ceilings.fma,
             "memory": [vars(m) for m in report.ceilings.memory],
+            "fma64": report.ceilings.fma64,
+            "sizes": report.ceilings.sizes,
         },
         "results": [
             {
@@ -220,6 +226,8 @@ def from_dict(data: dict[str, Any]) -> Report:
             ceilings=Ceilings(
                 fma=data["ceilings"]["fma"],
                 memory=tuple([Memory(**m) for m in data["ceilings"]["memory"]]),
+                fma64=data["ceilings"].get("fma64", {}),
+                sizes=data["ceilings"].get("sizes", {}),
             ),
             results=tuple(
                 [

@@ -16,13 +16,15 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from gradsmith import _cpu
 
-__all__ = ["Bandwidth", "Cache", "Ceilings", "caches", "main", "measure", "table", "working_sets"]
+from .results import Ceilings, Memory
+
+__all__ = ["Cache", "caches", "main", "measure", "table", "working_sets"]
 
 HUGE_PAGE = 2 << 20
 #: What is taken where the system does not say: bytes of a cache level.
@@ -46,38 +48,6 @@ class Cache:
     size: int
     shared: int
     known: bool = True
-
-
-@dataclass(frozen=True)
-class Bandwidth:
-    """Bytes a second of one kind of access, in 1e9."""
-
-    level: str
-    kind: str
-    huge_pages: bool
-    threads: int
-    gbs: float
-
-
-@dataclass
-class Ceilings:
-    """What was measured.
-
-    Attributes:
-        fma: ISA -> number of threads, as text -> float32 multiply-adds, in 1e9 FLOPs a second.
-        fma64: the same in float64.
-        memory: bandwidths by level, kind, pages and threads.
-        sizes: level -> bytes that the loops went over, of all threads, by number of threads.
-    """
-
-    fma: dict[str, dict[str, float]] = field(default_factory=dict)
-    fma64: dict[str, dict[str, float]] = field(default_factory=dict)
-    memory: list[Bandwidth] = field(default_factory=list)
-    sizes: dict[str, dict[str, int]] = field(default_factory=dict)
-
-    def as_dict(self) -> dict[str, Any]:
-        """What stands in a result's JSON."""
-        return asdict(self)
 
 
 def _bytes(text: str) -> int:
@@ -151,7 +121,7 @@ def working_sets(levels: Sequence[Cache], threads: int) -> dict[str, int]:
     return sizes
 
 
-class _Memory:
+class _Pages:
     """Bytes of our own, touched, with huge pages asked for or refused."""
 
     def __init__(self, size: int, huge_pages: bool) -> None:
@@ -225,11 +195,13 @@ def measure(
     measurements = len(counts) * (2 * len(isas) + 2 * (3 * (len(levels) + 1) + 4))
     seconds = min(0.01, 10 / measurements / 7) / (4 if quick else 1)
     samples = 3 if quick else 5
-    result = Ceilings()
-    for dtype, table_ in ((32, result.fma), (64, result.fma64)):
+    rates: list[Memory] = []
+    fma: dict[int, dict[str, dict[str, float]]] = {32: {}, 64: {}}
+    sizes: dict[str, dict[str, int]] = {}
+    for dtype, rows in fma.items():
         for isa in isas:
             say(f"multiply-adds of float{dtype}, {isa}")
-            table_[isa] = {
+            rows[isa] = {
                 str(n): 1e-9
                 * _rate(
                     lambda r, k=f"fma{dtype}", i=isa, n=n: _cpu.ceiling_loop(k, i, n, 1000 * r),
@@ -240,15 +212,15 @@ def measure(
             }
     for huge_pages in (True, False):
         largest = max(max(working_sets(levels, n).values()) for n in counts)
-        memory = _Memory(largest, huge_pages)
+        memory = _Pages(largest, huge_pages)
         for n in counts:
             for level, size in working_sets(levels, n).items():
                 say(f"{level}, {n} threads, {'huge' if huge_pages else 'small'} pages")
-                result.sizes.setdefault(level, {})[str(n)] = size
+                sizes.setdefault(level, {})[str(n)] = size
                 beyond = level in ("L3", "DRAM")
                 for kind in KINDS:
                     loops = [kind, f"{kind}_stream"] if beyond and kind != "read" else [kind]
-                    rates = [
+                    found = [
                         _rate(
                             lambda r, k=k, n=n, m=memory.view[:size]: _cpu.ceiling_loop(
                                 k, isas[-1], n, r, m
@@ -258,8 +230,8 @@ def measure(
                         )
                         for k in loops
                     ]
-                    result.memory.append(Bandwidth(level, kind, huge_pages, n, 1e-9 * max(rates)))
-    return result
+                    rates.append(Memory(level, kind, huge_pages, n, 1e-9 * max(found)))
+    return Ceilings(fma[32], tuple(rates), fma[64], sizes)
 
 
 def table(ceilings: Ceilings) -> list[str]:
@@ -294,7 +266,7 @@ def main(arguments: list[str] | None = None) -> int:
     ceilings = measure(options.threads, quick=options.quick)
     print("\n".join(table(ceilings)))
     if options.json:
-        options.json.write_text(json.dumps(ceilings.as_dict(), indent=1) + "\n")
+        options.json.write_text(json.dumps(asdict(ceilings), indent=1) + "\n")
     return 0
 
 
