@@ -256,7 +256,10 @@ PYBIND11_MODULE(_cpu, m) {
         return d;
       },
       "Bytes in use, cached and at the peak, and counts of allocations.");
-  m.def("empty_cache", &empty_cache, "Gives cached memory back to the system.");
+  m.def("empty_cache", &empty_cache,
+        "Gives the memory that is kept for reuse back to the system: freed blocks, and what the "
+        "threads "
+        "pack into. Tensors are not touched. The peak of memory_stats starts anew.");
   m.def("fail_allocation", &fail_allocation, py::arg("nth"),
         "For tests: the nth allocation from now fails; 0 for none.");
 }

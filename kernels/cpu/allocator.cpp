@@ -7,6 +7,7 @@
 // Size classes: four steps to each power of two (at most 25 % waste), from 64 bytes up. What is
 // held in all, in use or cached, is bounded by 1.5 times the peak in use plus 64 MiB (the half: sizes
 // change between phases of a program); beyond it a freed block goes back to the system at once.
+#include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -150,8 +151,12 @@ void release(void* memory, size_t bytes) {
 }
 
 void empty_cache() {
+  release_scratch();
   Lock lock;
   release_cached();
+#if defined(__GLIBC__)
+  malloc_trim(0);  // free() alone keeps the pages of blocks below kLarge
+#endif
   cache.stats.peak = cache.stats.in_use;
 }
 

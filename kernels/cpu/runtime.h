@@ -26,11 +26,16 @@ int default_num_threads();  // min(affinity, cgroup quota), or GRADSMITH_NUM_THR
 // thread asks again. nullptr when memory is out.
 void* thread_scratch(size_t bytes);
 
+// Gives back the scratch of the calling thread and, unless they are at work, of the pool's.
+void release_scratch();
+
 // ---- allocator ----
 
 // 64-byte aligned; 2 MiB aligned with huge pages asked for when large. nullptr when memory is out.
 void* allocate(size_t bytes);
 void release(void* memory, size_t bytes);
+
+// Gives what is cached, scratch included, back to the system.
 void empty_cache();
 
 // Bytes of the last level of this processor's cache, as the kernel reports it (glibc's sysconf gives a

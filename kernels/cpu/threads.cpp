@@ -52,6 +52,19 @@ inline uint64_t number_of(uint64_t gate) { return gate >> 32; }
 std::atomic<int> thread_count{0};  // 0: not decided yet
 thread_local bool inside_region = false;
 
+struct Scratch {
+  void* memory = nullptr;
+  size_t bytes = 0;
+  ~Scratch() { clear(); }
+  void clear() {
+    release(memory, bytes);
+    memory = nullptr;
+    bytes = 0;
+  }
+};
+thread_local Scratch scratch;
+Scratch* worker_scratch[kMaxThreads] = {};  // read and changed by who holds `busy`
+
 inline void pause() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
@@ -81,6 +94,7 @@ bool enter(uintptr_t index) {
 
 void* worker_main(void* argument) {
   const auto index = reinterpret_cast<uintptr_t>(argument);
+  worker_scratch[index] = &scratch;
   uint64_t seen = number_of(pool.gate.load(std::memory_order_acquire));
   pool.starting.store(0, std::memory_order_release);  // ready: the creator waits for this
   for (;;) {
@@ -173,13 +187,6 @@ int cgroup_quota() {
   return cpus < 1 ? 1 : cpus;
 }
 
-struct Scratch {
-  void* memory = nullptr;
-  size_t bytes = 0;
-  ~Scratch() { release(memory, bytes); }
-};
-thread_local Scratch scratch;
-
 }  // namespace
 
 int default_num_threads() {
@@ -249,6 +256,14 @@ void* thread_scratch(size_t bytes) {
     scratch.bytes = scratch.memory ? bytes : 0;
   }
   return scratch.memory;
+}
+
+void release_scratch() {
+  if (!inside_region) scratch.clear();
+  bool expected = false;
+  if (!pool.busy.compare_exchange_strong(expected, true, std::memory_order_acquire)) return;
+  for (int i = 0; i < pool.workers; ++i) worker_scratch[i]->clear();  // none is inside a region
+  pool.busy.store(false, std::memory_order_release);
 }
 
 }  // namespace gradsmith
