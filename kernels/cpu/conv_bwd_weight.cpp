@@ -19,6 +19,7 @@
 // Limits     float32, float64.
 #include "conv.h"
 #include "conv_columns.h"
+#include "conv_depthwise.h"
 #include "conv_image_lanes.h"
 
 namespace gradsmith {
@@ -331,7 +332,7 @@ Status conv_bwd_weight(const ConvBwdWeightArgs& args) {
   if (status.code != Code::kOk) return status;
   if (args.grad_weight.size == 0) return kDone;
   Status answer = kDone;
-  if (columns_bwd_weight(args, &answer)) return answer;
+  if (depthwise_bwd_weight(args, &answer) || columns_bwd_weight(args, &answer)) return answer;
   return dtype == DType::kFloat32 ? run<float>(args, geometry) : run<double>(args, geometry);
 }
 

@@ -2,11 +2,11 @@
 // channels and the limit is memory: 18 FLOPs an output element for a 3x3 kernel.
 //
 // y[n, c m + j, p] = bias + sum over taps of x[n, c, p * stride - padding + tap * dilation] * w[c m + j]
-// and, at stride 1 with one output channel a group, its input gradient: the same with the kernel turned
-// round and padding dilation * (kernel - 1) - padding.
-// How: a plane (one image and channel) is copied into a padded one, whose rows are split by the
-//   stride's remainders so that consecutive outputs read consecutive elements; a row of outputs is made
-//   four vectors at a time, all taps from the padded plane, the weights broadcast.
+// and, with one output channel a group, its input gradient: at stride 1 the same with the kernel turned
+// round and padding dilation * (kernel - 1) - padding; else by the inputs' remainders modulo the stride,
+// each of which reads its own taps at step 1 of grad_y. The weight gradient: conv_depthwise_weight.cpp.
+// How: a plane (one image and channel) is copied into a padded one (conv_depthwise_plane.h); a row of
+//   outputs is made four vectors at a time, all taps from the padded plane, the weights broadcast.
 // Layout: contiguous operands; 1 to 3 dimensions, any stride, dilation and padding.
 // Split: by planes. Working set: the padded plane (13 KB for 56x56), at most kMostPlane elements.
 // Cost: 2 N K taps positions FLOPs; x read once, y written once. 56x56 3x3, N8 C128, 2 threads of a
@@ -14,133 +14,79 @@
 // Accuracy: one chain of multiply-adds over the taps in order, the bias first.
 #include "conv_depthwise.h"
 
-#include "conv.h"
+#include "conv_depthwise_plane.h"
 
 namespace gradsmith {
 namespace GS_ISA {
 namespace {
 
-constexpr int64_t kMostPlane = 1 << 20;
-constexpr int kMostTaps = 1024;
+constexpr int64_t kMostRemainders = 64;
+
+// Which elements of a plane make an output, and what they are multiplied with.
+template <class T>
+struct Taps {
+  int64_t count;
+  const int64_t* offset;
+  const T* weight;
+};
+
+// kCount vectors of a row of y from `row`, the padded plane at its first output; the last one has
+// `tail` lanes.
+template <class T, int kCount>
+GS_INLINE void outputs(const T* row, const Taps<T>& taps, Vec<T> start, T* to, int64_t tail) {
+  constexpr int L = kLanes<T>;
+  Vec<T> sum[kCount];
+#pragma GCC unroll 4
+  for (int i = 0; i < kCount; ++i) sum[i] = start;
+  for (int64_t t = 0; t < taps.count; ++t) {
+    const Vec<T> factor = splat<T>(taps.weight[t]);
+    const T* const from = row + taps.offset[t];
+#pragma GCC unroll 4
+    for (int i = 0; i < kCount; ++i) sum[i] += factor * load<T>(from + i * L);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < kCount - 1; ++i) store<T>(to + i * L, sum[i]);
+  if (tail == L) {
+    store<T>(to + (kCount - 1) * L, sum[kCount - 1]);
+  } else {
+    store_n<T>(to + (kCount - 1) * L, sum[kCount - 1], tail);
+  }
+}
 
 template <class T>
-struct Depthwise {
+void row_of_outputs(const T* row, const Taps<T>& taps, Vec<T> start, T* to, int64_t size) {
+  constexpr int64_t L = kLanes<T>;
+  int64_t left = size;
+  for (; left > 4 * L; left -= 4 * L, row += 4 * L, to += 4 * L) {
+    outputs<T, 4>(row, taps, start, to, L);
+  }
+  const int64_t vectors = ceil_div(left, L), tail = left - (vectors - 1) * L;
+  switch (vectors) {
+    case 1: return outputs<T, 1>(row, taps, start, to, tail);
+    case 2: return outputs<T, 2>(row, taps, start, to, tail);
+    case 3: return outputs<T, 3>(row, taps, start, to, tail);
+    default: return outputs<T, 4>(row, taps, start, to, tail);
+  }
+}
+
+template <class T>
+struct Depthwise : PaddedPlane<T> {
+  using P = PaddedPlane<T>;
+  using P::flat, P::padded, P::pitch, P::elements, P::taps, P::offset, P::in, P::out, P::stride;
+
   int64_t planes, multiplier;  // N * C; output channels of each
   int64_t channels;
   const T* x;
   const T* weight;  // (channels * multiplier, taps)
   const T* bias;    // nullptr: none
   T* y;
-  int64_t in[kSpatial], out[kSpatial], kernel[kSpatial], stride[kSpatial], first[kSpatial],
-      dilation[kSpatial];
-  bool turned;  // the kernel, in every dimension
-
-  // The padded plane: what output 0's tap 0 to the last output's last tap read.
-  int64_t padded[kSpatial];
-  int64_t part;   // elements of a row with one remainder modulo the stride
-  int64_t pitch;  // of a row: all remainders
-  bool flat;
+  bool turned;       // the kernel, in every dimension
   int64_t row_size;  // outputs that are made at once
-  int64_t taps, elements;
-  int64_t offset[kMostTaps];  // of each tap
 
   bool prepare() {
-    constexpr int L = kLanes<T>;
-    taps = kernel[0] * kernel[1] * kernel[2];
-    if (taps == 0 || taps > kMostTaps) return false;
-    for (int d = 0; d < kSpatial; ++d) {
-      const int64_t reach = (kernel[d] - 1) * dilation[d] + 1;
-      if (out[d] < 1 || in[d] < 1 || reach > kMostPlane || out[d] > kMostPlane) return false;
-      if (stride[d] > kMostPlane) return false;
-      padded[d] = (out[d] - 1) * stride[d] + reach;
-      if (padded[d] > kMostPlane) return false;
-    }
-    // Rows shorter than a vector follow one another, and are made as one row; else a row's last
-    // vectors read beyond it.
-    flat = out[2] < L && stride[1] == 1 && stride[2] == 1;
-    part = flat ? padded[2] : round_up(ceil_div(padded[2], stride[2]), L) + 4 * L;
-    pitch = part * stride[2];
+    if (!P::prepare(true)) return false;
     row_size = flat ? (out[1] - 1) * pitch + out[2] : out[2];
-    if (pitch > kMostPlane || padded[1] * pitch > kMostPlane) return false;
-    elements = padded[0] * padded[1] * pitch + (flat ? 4 * L : 0);
-    if (elements > kMostPlane) return false;
-    int64_t t = 0;
-    for (int64_t z = 0; z < kernel[0]; ++z) {
-      for (int64_t y_ = 0; y_ < kernel[1]; ++y_) {
-        for (int64_t x_ = 0; x_ < kernel[2]; ++x_) {
-          const int64_t at = x_ * dilation[2];
-          offset[t++] = (z * dilation[0] * padded[1] + y_ * dilation[1]) * pitch +
-                        at % stride[2] * part + at / stride[2];
-        }
-      }
-    }
     return true;
-  }
-
-  // Copies a plane of x; what is outside is zero already and stays so.
-  void fill(const T* plane, T* to) const {
-    for (int64_t z = 0; z < padded[0]; ++z) {
-      const int64_t in_z = z + first[0];
-      if (in_z < 0 || in_z >= in[0]) continue;
-      for (int64_t r = 0; r < padded[1]; ++r) {
-        const int64_t in_y = r + first[1];
-        if (in_y < 0 || in_y >= in[1]) continue;
-        const T* const from = plane + (in_z * in[1] + in_y) * in[2];
-        T* const row = to + (z * padded[1] + r) * pitch;
-        const int64_t low = max(0, -first[2]), high = min(padded[2], in[2] - first[2]);
-        if (stride[2] == 1) {
-          if (high > low) {
-            __builtin_memcpy(row + low, from + low + first[2],
-                             static_cast<size_t>(high - low) * sizeof(T));
-          }
-        } else {
-          for (int64_t s = 0; s < stride[2]; ++s) {
-            const int64_t j0 = max(0, ceil_div_signed(low - s, stride[2]));
-            const int64_t j1 = max(0, ceil_div_signed(high - s, stride[2]));
-            const T* const begin = from + first[2] + s;
-            for (int64_t j = j0; j < j1; ++j) row[s * part + j] = begin[j * stride[2]];
-          }
-        }
-      }
-    }
-  }
-
-  // kCount vectors of a row of y from `row`, the padded plane at its first output; the last one has
-  // `tail` lanes.
-  template <int kCount>
-  GS_INLINE void outputs(const T* row, const T* w, Vec<T> start, T* to, int64_t tail) const {
-    constexpr int L = kLanes<T>;
-    Vec<T> sum[kCount];
-#pragma GCC unroll 4
-    for (int i = 0; i < kCount; ++i) sum[i] = start;
-    for (int64_t t = 0; t < taps; ++t) {
-      const Vec<T> factor = splat<T>(w[t]);
-      const T* const from = row + offset[t];
-#pragma GCC unroll 4
-      for (int i = 0; i < kCount; ++i) sum[i] += factor * load<T>(from + i * L);
-    }
-#pragma GCC unroll 4
-    for (int i = 0; i < kCount - 1; ++i) store<T>(to + i * L, sum[i]);
-    if (tail == L) {
-      store<T>(to + (kCount - 1) * L, sum[kCount - 1]);
-    } else {
-      store_n<T>(to + (kCount - 1) * L, sum[kCount - 1], tail);
-    }
-  }
-
-  void row_of_outputs(const T* row, const T* w, Vec<T> start, T* to) const {
-    constexpr int64_t L = kLanes<T>;
-    int64_t left = row_size;
-    for (; left > 4 * L; left -= 4 * L, row += 4 * L, to += 4 * L) {
-      outputs<4>(row, w, start, to, L);
-    }
-    const int64_t vectors = ceil_div(left, L), tail = left - (vectors - 1) * L;
-    switch (vectors) {
-      case 1: return outputs<1>(row, w, start, to, tail);
-      case 2: return outputs<2>(row, w, start, to, tail);
-      case 3: return outputs<3>(row, w, start, to, tail);
-      default: return outputs<4>(row, w, start, to, tail);
-    }
   }
 
   Status run() const {
@@ -158,17 +104,18 @@ struct Depthwise {
       T *const w = plane + elements, *const made = w + kMostTaps;
       __builtin_memset(plane, 0, static_cast<size_t>(elements) * sizeof(T));
       for (int64_t i = begin; i < end; ++i) {
-        fill(x + i * in_size, plane);
+        P::fill(x + i * in_size, plane);
         for (int64_t j = 0; j < multiplier; ++j) {
           const int64_t k = i % channels * multiplier + j;
           for (int64_t t = 0; t < taps; ++t) {
             w[t] = weight[k * taps + (turned ? taps - 1 - t : t)];
           }
+          const Taps<T> all{taps, offset, w};
           const Vec<T> start = splat<T>(bias ? bias[k] : T(0));
           T* to = y + (i * multiplier + j) * out_size;
           for (int64_t z = 0; z < out[0]; ++z) {
             if (flat) {
-              row_of_outputs(plane + z * stride[0] * padded[1] * pitch, w, start, made);
+              row_of_outputs(plane + z * stride[0] * padded[1] * pitch, all, start, made, row_size);
               for (int64_t r = 0; r < out[1]; ++r, to += out[2]) {
                 store_n<T>(to, load<T>(made + r * pitch), out[2]);
               }
@@ -176,7 +123,7 @@ struct Depthwise {
             }
             for (int64_t r = 0; r < out[1]; ++r, to += out[2]) {
               const int64_t at = z * stride[0] * padded[1] + r * stride[1];
-              row_of_outputs(plane + at * pitch, w, start, to);
+              row_of_outputs(plane + at * pitch, all, start, to, row_size);
             }
           }
         }
@@ -186,6 +133,160 @@ struct Depthwise {
     return kDone;
   }
 };
+
+// The input gradient at strides beyond 1. Input i = r + j * stride, r one of the stride's remainders,
+// reads grad_y at j + shift(tap) for the taps whose tap * dilation - padding has the remainder r.
+template <class T>
+struct StridedGradient {
+  int64_t planes, channels;
+  const T *grad_y, *weight, *bias;
+  T* grad_x;
+  int64_t in[kSpatial], out[kSpatial], stride[kSpatial];
+
+  int64_t low[kSpatial], padded[kSpatial], steps[kSpatial];  // of the padded plane of grad_y
+  int64_t pitch, elements, taps;
+  // The taps, sorted by the remainders (z, y, x) that they belong to.
+  int64_t begin[kMostRemainders + 1], offset[kMostTaps], number[kMostTaps];
+
+  int64_t remainders() const { return stride[0] * stride[1] * stride[2]; }
+
+  bool prepare(const Geometry& g) {
+    constexpr int L = kLanes<T>;
+    taps = g.taps();
+    if (taps == 0 || taps > kMostTaps) return false;
+    int64_t shift[kSpatial][kMostTaps], remainder[kSpatial][kMostTaps];
+    for (int d = 0; d < kSpatial; ++d) {
+      in[d] = g.in[d];
+      out[d] = g.out[d];
+      stride[d] = g.stride[d];
+      if (stride[d] > kMostRemainders || in[d] > kMostPlane || out[d] > kMostPlane) return false;
+      if (g.padding[d] > kMostPlane || g.padding[d] < -kMostPlane) return false;
+      if ((g.kernel[d] - 1) * g.dilation[d] > kMostPlane) return false;
+      int64_t high = 0;
+      low[d] = 0;
+      for (int64_t t = 0; t < g.kernel[d]; ++t) {
+        const int64_t reach = t * g.dilation[d] - g.padding[d];
+        const int64_t r = ((reach % stride[d]) + stride[d]) % stride[d];
+        remainder[d][t] = r;
+        shift[d][t] = (r - reach) / stride[d];
+        low[d] = max(low[d], -shift[d][t]);
+        high = max(high, shift[d][t]);
+      }
+      steps[d] = ceil_div(in[d], stride[d]);
+      padded[d] = low[d] + max(steps[d] + high, out[d]);
+    }
+    if (remainders() > kMostRemainders) return false;
+    pitch = round_up(padded[2], L) + 4 * L;
+    if (padded[1] * pitch > kMostPlane || padded[0] * padded[1] * pitch > kMostPlane) return false;
+    elements = padded[0] * padded[1] * pitch;
+    int64_t at = 0;
+    for (int64_t r = 0; r < remainders(); ++r) {
+      begin[r] = at;
+      const int64_t rz = r / (stride[1] * stride[2]), ry = r / stride[2] % stride[1];
+      for (int64_t t = 0; t < taps; ++t) {
+        const int64_t z = t / (g.kernel[1] * g.kernel[2]), y = t / g.kernel[2] % g.kernel[1];
+        const int64_t x = t % g.kernel[2];
+        if (remainder[0][z] != rz || remainder[1][y] != ry) continue;
+        if (remainder[2][x] != r % stride[2]) continue;
+        offset[at] = ((shift[0][z] + low[0]) * padded[1] + shift[1][y] + low[1]) * pitch +
+                     shift[2][x] + low[2];
+        number[at++] = t;
+      }
+    }
+    begin[remainders()] = at;
+    return true;
+  }
+
+  // A row of grad_x from the rows of its remainders, each `line` elements long.
+  void merge(const T* rows, int64_t line, T* to) const {
+    constexpr int L = kLanes<T>;
+    if (stride[2] == 2) {
+      for (int64_t i = 0; i < in[2]; i += 2 * L) {
+        Vec<T> a, b;
+        interleave<T>(load<T>(rows + i / 2), load<T>(rows + line + i / 2), a, b);
+        const int64_t left = in[2] - i;
+        if (left >= 2 * L) {
+          store<T>(to + i, a);
+          store<T>(to + i + L, b);
+        } else if (left > L) {
+          store<T>(to + i, a);
+          store_n<T>(to + i + L, b, left - L);
+        } else if (left == L) {
+          store<T>(to + i, a);
+        } else {
+          store_n<T>(to + i, a, left);
+        }
+      }
+      return;
+    }
+    for (int64_t r = 0; r < stride[2]; ++r) {
+      const T* const from = rows + r * line;
+      for (int64_t i = r, j = 0; i < in[2]; i += stride[2], ++j) to[i] = from[j];
+    }
+  }
+
+  Status run() const {
+    constexpr int L = kLanes<T>;
+    const int64_t in_size = in[0] * in[1] * in[2], out_size = out[0] * out[1] * out[2];
+    const int64_t line = round_up(steps[2], L) + L;
+    const int64_t all = elements + kMostTaps + stride[2] * line;
+    const int64_t work = out_size * taps + in_size + elements;
+    bool enough = true;
+    parallel_for(planes, max(1, (1 << 17) / work), [&](int64_t first, int64_t end) {
+      const auto bytes = static_cast<size_t>(all) * sizeof(T);
+      T* const plane = static_cast<T*>(thread_scratch(bytes));
+      if (!plane) {
+        __atomic_store_n(&enough, false, __ATOMIC_RELAXED);
+        return;
+      }
+      T *const w = plane + elements, *const rows = w + kMostTaps;
+      __builtin_memset(plane, 0, static_cast<size_t>(elements) * sizeof(T));
+      for (int64_t i = first; i < end; ++i) {
+        const T* from = grad_y + i * out_size;
+        for (int64_t z = 0; z < out[0]; ++z) {
+          for (int64_t r = 0; r < out[1]; ++r, from += out[2]) {
+            copy_run(plane + ((z + low[0]) * padded[1] + r + low[1]) * pitch + low[2], from,
+                     out[2]);
+          }
+        }
+        const int64_t c = i % channels;
+        for (int64_t t = 0; t < taps; ++t) w[t] = weight[c * taps + number[t]];
+        const Vec<T> start = splat<T>(bias ? bias[c] : T(0));
+        T* to = grad_x + i * in_size;
+        for (int64_t z = 0; z < in[0]; ++z) {
+          for (int64_t r = 0; r < in[1]; ++r, to += in[2]) {
+            const T* const row = plane + (z / stride[0] * padded[1] + r / stride[1]) * pitch;
+            const int64_t remainder = (z % stride[0] * stride[1] + r % stride[1]) * stride[2];
+            for (int64_t x = 0; x < stride[2]; ++x) {
+              const int64_t at = begin[remainder + x];
+              const Taps<T> some{begin[remainder + x + 1] - at, offset + at, w + at};
+              const int64_t size = ceil_div(in[2] - x, stride[2]);
+              T* const made = stride[2] == 1 ? to : rows + x * line;
+              if (size > 0) row_of_outputs(row, some, start, made, size);
+            }
+            if (stride[2] > 1) merge(rows, line, to);
+          }
+        }
+      }
+    });
+    if (!enough) return {Code::kOutOfMemory, {all * int64_t{sizeof(T)}, 0}};
+    return kDone;
+  }
+};
+
+template <class T>
+bool strided_input(const ConvBwdInputArgs& args, const Geometry& g, Status* status) {
+  StridedGradient<T> s;
+  s.planes = g.N * g.C;
+  s.channels = g.C;
+  s.grad_y = reinterpret_cast<const T*>(args.grad_y.data);
+  s.weight = reinterpret_cast<const T*>(args.weight.data);
+  s.bias = reinterpret_cast<const T*>(args.bias.data);
+  s.grad_x = reinterpret_cast<T*>(args.grad_x.data);
+  if (!s.prepare(g)) return false;
+  *status = s.run();
+  return true;
+}
 
 bool is_depthwise(const Geometry& g) {
   return g.groups == g.C && g.C > 1 && g.N > 0 && g.K > 0 && g.out_positions() > 0;
@@ -219,6 +320,9 @@ template <class T>
 bool backward_input(const ConvBwdInputArgs& args, const Geometry& g, Status* status) {
   Depthwise<T> d;
   if (g.K != g.C) return false;
+  if (g.stride[0] > 1 || g.stride[1] > 1 || g.stride[2] > 1) {
+    return strided_input<T>(args, g, status);
+  }
   d.planes = g.N * g.C;
   d.channels = g.C;
   d.multiplier = 1;
@@ -228,7 +332,6 @@ bool backward_input(const ConvBwdInputArgs& args, const Geometry& g, Status* sta
   d.y = reinterpret_cast<T*>(args.grad_x.data);
   d.turned = true;
   for (int i = 0; i < kSpatial; ++i) {
-    if (g.stride[i] != 1) return false;
     d.in[i] = g.out[i];
     d.out[i] = g.in[i];
     d.kernel[i] = g.kernel[i];
