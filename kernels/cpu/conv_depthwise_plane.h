@@ -10,6 +10,10 @@ namespace {
 
 constexpr int64_t kMostPlane = 1 << 20;
 constexpr int kMostTaps = 1024;
+constexpr int64_t kPlanesAtOnce = 6144;  // elements
+
+// How many planes of `size` elements are prefetched ahead.
+constexpr int64_t planes_ahead(int64_t size) { return clamp(1024 / size, 1, 8); }
 
 template <class T>
 struct PaddedPlane {
@@ -19,11 +23,10 @@ struct PaddedPlane {
   int64_t padded[kSpatial];  // what output 0's tap 0 to the last output's last tap read
   int64_t part;              // elements of a row with one remainder modulo the stride
   int64_t pitch;             // of a row: all remainders
-  bool flat;  // rows shorter than a vector follow one another, and can be taken as one row
   int64_t taps, elements;
   int64_t offset[kMostTaps];  // of each tap
 
-  bool prepare(bool may_be_flat) {
+  bool prepare() {
     constexpr int L = kLanes<T>;
     taps = kernel[0] * kernel[1] * kernel[2];
     if (taps == 0 || taps > kMostTaps) return false;
@@ -34,12 +37,12 @@ struct PaddedPlane {
       padded[d] = (out[d] - 1) * stride[d] + reach;
       if (padded[d] > kMostPlane) return false;
     }
-    // A row's last vectors read beyond it.
-    flat = may_be_flat && out[2] < L && stride[1] == 1 && stride[2] == 1;
-    part = flat ? padded[2] : round_up(ceil_div(padded[2], stride[2]), L) + 4 * L;
+    // A row's last vector reads beyond it, and is filled beyond it.
+    part = max(round_up(ceil_div(padded[2], stride[2]), L),
+               round_up(out[2], L) + (kernel[2] - 1) * dilation[2] / stride[2]);
     pitch = part * stride[2];
     if (pitch > kMostPlane || padded[1] * pitch > kMostPlane) return false;
-    elements = padded[0] * padded[1] * pitch + (flat ? 4 * L : 0);
+    elements = padded[0] * padded[1] * pitch;
     if (elements > kMostPlane) return false;
     int64_t t = 0;
     for (int64_t z = 0; z < kernel[0]; ++z) {
@@ -54,8 +57,13 @@ struct PaddedPlane {
     return true;
   }
 
-  // Copies a plane of x; the padding is zero already and stays so.
-  void fill(const T* plane, T* to) const {
+  // So many planes are filled before the first is used: a load that spans two stores waits until both
+  // are in the cache.
+  int64_t at_once() const { return clamp(kPlanesAtOnce / elements, 1, 8); }
+
+  // Copies a plane of x, and prefetches the one `ahead` elements behind it, which the hardware is slow to
+  // learn: 14x14, 512 channels, 1.5 -> 0.6 ms. The padding is zero already and stays so.
+  void fill(const T* plane, T* to, int64_t ahead) const {
     constexpr int L = kLanes<T>;
     for (int64_t z = 0; z < padded[0]; ++z) {
       const int64_t in_z = z + first[0];
@@ -65,6 +73,7 @@ struct PaddedPlane {
         if (in_y < 0 || in_y >= in[1]) continue;
         const T* const from = plane + (in_z * in[1] + in_y) * in[2];
         T* const row = to + (z * padded[1] + r) * pitch;
+        prefetch(from + ahead, in[2]);
         const int64_t low = max(0, -first[2]), high = min(padded[2], in[2] - first[2]);
         if (stride[2] == 1) {
           if (high > low) copy_run(row + low, from + low + first[2], high - low);

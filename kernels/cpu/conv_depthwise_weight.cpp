@@ -59,20 +59,30 @@ struct WeightGradient : PaddedPlane<T> {
   }
 
   // The sums of output channel k over images [first, last): to[tap].
-  void channel(int64_t k, int64_t first, int64_t last, T* plane, T* to) const {
+  void channel(int64_t k, int64_t first, int64_t last, T* planes, T* to) const {
     const int64_t in_size = in[0] * in[1] * in[2], out_size = out[0] * out[1] * out[2];
     const int64_t vectors = out[0] * out[1] * ceil_div(out[2], kLanes<T>);
     const int64_t c = k / multiplier, most = max(1, kChain / max(1, vectors));
+    const int64_t at_once = P::at_once(), apart = channels * planes_ahead(in_size);
+    const int64_t x_ahead = apart * in_size, y_ahead = apart * multiplier * out_size;
     for (int64_t t = 0; t < taps; ++t) to[t] = T(0);
     for (int64_t n = first; n < last; n += most) {
       const int64_t end = min(last, n + most);
       Vec<T> sums[round_up(kMostTaps, kSums)];
       const int64_t all = round_up(taps, kSums);
       for (int64_t t = 0; t < all; ++t) sums[t] = Vec<T>{};
-      for (int64_t i = n; i < end; ++i) {
-        P::fill(x + (i * channels + c) * in_size, plane);
-        const T* const from = grad_y + (i * channels * multiplier + k) * out_size;
-        for (int64_t t = 0; t < taps; t += kSums) multiply(plane, from, t, sums + t);
+      for (int64_t m = n; m < end; m += at_once) {
+        const int64_t stop = min(end, m + at_once);
+        for (int64_t i = m; i < stop; ++i) {
+          P::fill(x + (i * channels + c) * in_size, planes + (i - m) * elements, x_ahead);
+        }
+        for (int64_t i = m; i < stop; ++i) {
+          const T* const from = grad_y + (i * channels * multiplier + k) * out_size;
+          prefetch(from + y_ahead, out_size);
+          for (int64_t t = 0; t < taps; t += kSums) {
+            multiply(planes + (i - m) * elements, from, t, sums + t);
+          }
+        }
       }
       for (int64_t t = 0; t < taps; t += kLanes<T>) {
         Vec<T> rows[kLanes<T>];
@@ -95,15 +105,16 @@ struct WeightGradient : PaddedPlane<T> {
         ceil_div(images, slices) * (out[0] * out[1] * out[2] * taps + elements + 16 * taps);
     bool enough = true;
     parallel_for(K * slices, max(1, (1 << 17) / work), [&](int64_t begin, int64_t end) {
-      T* const plane = static_cast<T*>(thread_scratch(static_cast<size_t>(elements) * sizeof(T)));
-      if (!plane) {
+      const auto bytes_of_planes = static_cast<size_t>(P::at_once() * elements) * sizeof(T);
+      T* const planes = static_cast<T*>(thread_scratch(bytes_of_planes));
+      if (!planes) {
         __atomic_store_n(&enough, false, __ATOMIC_RELAXED);
         return;
       }
-      __builtin_memset(plane, 0, static_cast<size_t>(elements) * sizeof(T));
+      __builtin_memset(planes, 0, bytes_of_planes);
       for (int64_t i = begin; i < end; ++i) {
         const int64_t k = i % K, s = i / K;
-        channel(k, images * s / slices, images * (s + 1) / slices, plane, parts + i * taps);
+        channel(k, images * s / slices, images * (s + 1) / slices, planes, parts + i * taps);
       }
     });
     if (slices > 1) {
@@ -136,7 +147,7 @@ bool backward_weight(const ConvBwdWeightArgs& args, const Geometry& g, Status* s
     w.first[i] = -g.padding[i];
     w.dilation[i] = g.dilation[i];
   }
-  if (!w.prepare(false)) return false;
+  if (!w.prepare()) return false;
   *status = w.run();
   return true;
 }
