@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import re
 import shlex
+import signal
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import gradsmith as gs
 import pytest
+import validate_child
 from gradsmith.cli import validate
 from gradsmith.cli.main import main
 from gradsmith.cli.validate_page import render
-from gradsmith.testing import CHECKS, OpReport, campaign, find_ops, opcheck
+from gradsmith.testing import CHECKS, OpReport, campaign, find_ops, isolation, opcheck
 from gradsmith.testing.campaign import Campaign, Plan
 from gradsmith.testing.opdb import op_infos
 
@@ -22,10 +28,11 @@ FEW = "^(relu|sub|sum|conv1d|permute)$"
 QUICK = ("--checks", "forward,gradient,repeat,errors")
 
 
-def run(capsys: Any, *arguments: str) -> tuple[int, str]:
-    """The exit status and what was printed."""
+def run(capsys: Any, *arguments: str, isolated: bool = False) -> tuple[int, str]:
+    """The exit status and what was printed; the work is done here, where tests change things."""
+    here = () if isolated or "--no-isolation" in arguments else ("--no-isolation",)
     try:
-        status = main(["validate", *arguments])
+        status = main(["validate", *arguments, *here])
     except SystemExit as stopped:
         status = int(stopped.code or 0)
     output = capsys.readouterr()
@@ -47,8 +54,6 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def opcheck_module() -> Any:
     """The module, whose name is the function's too."""
-    import sys
-
     return sys.modules[opcheck.__module__]
 
 
@@ -94,6 +99,7 @@ def test_a_run_and_what_it_writes(capsys: Any, tmp_path: Any) -> None:
     status, text = run(
         capsys, "--ops", FEW, *QUICK, "--budget", "0", "--dtype", "float64",
         "--json", str(files[0]), "--html", str(files[1]), "--seed", "3", "--threads", "1",
+        isolated=True,
     )  # fmt: skip
     assert status == 0, text
     assert "PASSED, everything: " in text and "not run" in text and "100 %" in text
@@ -117,7 +123,7 @@ def test_a_run_and_what_it_writes(capsys: Any, tmp_path: Any) -> None:
 
 def test_json_alone_on_standard_output(capsys: Any) -> None:
     sample = find_ops("relu")[0].samples()[0].id
-    status, text = run(capsys, "--ops", "^relu$", "--sample", sample, "--json", "-")
+    status, text = run(capsys, "--ops", "^relu$", "--sample", sample, "--json", "-", isolated=True)
     data = json.loads(text)
     assert status == 0 and data["counts"]["samples"] == 1
     assert data["plan"]["budget"] == 0 and data["grid"] is None
@@ -146,6 +152,114 @@ def test_a_broken_kernel_is_found(capsys: Any, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(table, "relu", lambda x, *a, **k: right(right(x) + 0.25, *a, **k))
     status, text = run(capsys, "--ops", "^relu$", "--checks", "forward", "--dtype", "float32")
     assert status == 1 and "FAILED relu: forward" in text
+
+
+@pytest.fixture
+def deadly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ops in the database that end their process, or have no end, on some of their samples."""
+    child = Path(__file__).parent / "validate_child.py"
+    infos = (*op_infos(), *validate_child.OPS)
+    for module in (campaign, opcheck_module()):
+        monkeypatch.setattr(module, "op_infos", lambda: infos)
+    monkeypatch.setattr(isolation, "COMMAND", (sys.executable, str(child)))
+
+
+def died(data: dict[str, Any], op: str, check: str, words: str) -> None:
+    """The check failed on the sample that ends the process alone, and says how."""
+    outcome = next(o for o in data["ops"] if o["op"] == op)
+    found = next(c for c in outcome["checks"] if c["check"] == check)
+    assert (found["status"], found["failed"]) == ("failed", 1) and found["count"] > 1
+    (failure,) = found["failures"]
+    assert re.fullmatch(words, failure["message"]), failure
+    assert (failure["sample"], failure["dtype"]) == ("7.distinct", "float64")
+    command = shlex.split(failure["reproduce"])
+    assert command[3:8] == [f"^{op}$", "--sample", "7.distinct", "--checks", check]
+
+
+SAMPLES = ("--sample", "3x5.distinct", "--sample", "7.distinct", "--dtype", "float64")
+
+
+def test_a_crash_is_a_failure_and_the_rest_goes_on(
+    capsys: Any, deadly: None, tmp_path: Any
+) -> None:
+    file = tmp_path / "r.json"
+    status, text = run(
+        capsys, "--ops", "^(aborts|exits|abs)$", "--checks", "forward,repeat", *SAMPLES,
+        "--json", str(file), isolated=True,
+    )  # fmt: skip
+    assert status == 1 and text.count("FAILED aborts: ") == 2
+    data = json.loads(file.read_text())
+    assert data["complete"] and not data["interrupted"]
+    assert [o["status"] for o in data["ops"]] == ["passed", "failed", "failed"]
+    for check in ("forward", "repeat"):  # the check behind the one that it died in runs too
+        died(data, "aborts", check, r"the process crashed: SIGABRT, in aborts \(\S+:\d+\)")
+        died(data, "exits", check, "the process ended with exit status 3")
+
+
+def test_a_hang_is_a_failure_and_the_rest_goes_on(capsys: Any, deadly: None, tmp_path: Any) -> None:
+    file = tmp_path / "r.json"
+    status, _ = run(
+        capsys, "--ops", "^(hangs|abs)$", "--checks", "forward", *SAMPLES, "--patience", "5",
+        "--json", str(file), isolated=True,
+    )  # fmt: skip
+    data = json.loads(file.read_text())
+    assert status == 1 and [o["status"] for o in data["ops"]] == ["passed", "failed"]
+    died(data, "hangs", "forward", r"no end after 5 s; it was stopped, in hangs \(\S+:\d+\)")
+
+
+def test_a_command_repeats_a_crash(capsys: Any, deadly: None) -> None:
+    status, text = run(
+        capsys, "--ops", "^aborts$", "--sample", "7.distinct", "--checks", "forward",
+        isolated=True,
+    )  # fmt: skip
+    assert status == 1 and "SIGABRT" in text and "--checks forward --dtype" in text
+
+
+def test_a_crash_in_the_grid_is_its_cases_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    child = Path(__file__).parent / "validate_child.py"
+    monkeypatch.setattr(isolation, "COMMAND", (sys.executable, str(child), "grid"))
+    worker = isolation.Isolated(Plan(), 30.0)
+    try:
+        results = list(worker.cases([("conv1d", 1), ("conv1d", 2), ("conv1d", 3)]))
+    finally:
+        worker.close()
+    assert [r.failed for r in results] == [0, 1, 0]
+    failure = results[1].failures[0]
+    assert failure.index == 2 and "crashed: SIGKILL" in failure.message
+    assert "--family conv1d --case 2" in failure.command
+
+
+def test_a_process_that_does_not_start_is_said(
+    capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(isolation, "COMMAND", (sys.executable, "-c", "raise OSError('none')"))
+    status, text = run(capsys, "--ops", "^relu$", isolated=True)
+    assert status == 1 and "the process did not start" in text and "OSError: none" in text
+    status, text = run(capsys, "--ops", "^relu$", "--patience", "0", isolated=True)
+    assert status == 2 and "--patience: must be more than 0" in text
+
+
+def test_ctrl_c_ends_the_process_too() -> None:
+    """As from a terminal, whose Ctrl-C is every process's of the group."""
+    command = [
+        sys.executable,
+        "-m",
+        "gradsmith",
+        "validate",
+        "--checks",
+        "forward",
+        "--budget",
+        "99",
+    ]
+    child = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    assert child.stdout is not None
+    head = [child.stdout.readline() for _ in range(4)]  # the head, and the first tenth
+    os.killpg(child.pid, signal.SIGINT)
+    text = "".join(head) + child.communicate(timeout=60)[0]
+    assert child.returncode == 130, text
+    assert "stopped by Ctrl-C" in text and "PASSED what was run" in text
 
 
 def test_the_page_shows_failures_first(capsys: Any, tmp_path: Any, faulty: list[float]) -> None:
@@ -263,7 +377,7 @@ def test_ctrl_c_ends_it_with_what_there_is(capsys: Any, monkeypatch: pytest.Monk
         raise KeyboardInterrupt
 
     monkeypatch.setattr(validate.PlainChecks, "ran", stop)
-    status, text = run(capsys, "--ops", FEW, *QUICK)
+    status, text = run(capsys, "--ops", FEW, *QUICK, isolated=True)
     assert status == 130 and "not run, as stopped by Ctrl-C" in text and "4 ops not at all" in text
 
 
@@ -304,8 +418,6 @@ def test_a_page_of_figures_that_are_not_finite() -> None:
     ],
 )
 def test_wrong_arguments(capsys: Any, arguments: tuple[str, ...], words: str) -> None:
-    import re
-
     status, text = run(capsys, *arguments)
     assert status == 2 and re.search(words, text), text
 

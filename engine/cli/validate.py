@@ -24,6 +24,7 @@ from .progress import LiveChecks, NoChecks, PlainChecks, live_terminal
 
 if TYPE_CHECKING:
     from ..testing.campaign import Campaign, Plan
+    from ..testing.isolation import Isolated
 
 __all__ = ["SUMMARY", "add_arguments", "run", "summary"]
 
@@ -86,18 +87,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--sample", action="append", default=[], metavar="ID", help="this sample alone")
     add("--seed", type=_whole(0, 2**31 - 1), default=0, metavar="N", help="default 0")
+    add(
+        "--patience",
+        type=_seconds,
+        metavar="SECONDS",
+        help="a case that takes longer is a failure; default 120",
+    )
+    add(
+        "--no-isolation",
+        action="store_true",
+        help="run it all in this process: for a debugger; a crash ends it",
+    )
     add("--json", metavar="FILE", help="the results as JSON; -: print them and nothing else")
     add("--html", type=Path, metavar="FILE", help="the results as a page")
 
 
 def run(options: argparse.Namespace) -> int:
     """Check the ops; returns the exit status."""
+    from ..testing.isolation import IsolationError
+
     quiet = options.json == "-"
     for name, path in (("--json", options.json), ("--html", options.html)):
         if path is not None and str(path) != "-":
             _writable(name, Path(path))
-    with _device(options.device):
-        campaign = _campaign(options)
+    plan = _plan(options)
+    with _device(options.device), _process(options, plan) as isolated:
+        campaign = _campaign(plan, isolated)
         here = _machine(options)
         if not quiet:
             print(_head(campaign, here), flush=True)
@@ -107,6 +122,8 @@ def run(options: argparse.Namespace) -> int:
         progress.started(campaign)
         try:
             campaign.run(progress.ran)
+        except IsolationError as error:
+            raise CommandError(str(error)) from None
         finally:
             progress.close()
         data = {**campaign.to_dict(), "machine": here}
@@ -158,17 +175,35 @@ def _plan(options: argparse.Namespace) -> Plan:
     )
 
 
-def _campaign(options: argparse.Namespace) -> Campaign:
+def _campaign(plan: Plan, isolated: Isolated | None) -> Campaign:
     from ..testing.campaign import Campaign
 
     try:
-        return Campaign(_plan(options))
+        return Campaign(plan, isolated=isolated)
     except re.error as error:
         raise CommandError(
-            f"--ops: {options.ops!r} is no regular expression: {error}", status=2
+            f"--ops: {plan.ops!r} is no regular expression: {error}", status=2
         ) from None
     except ValueError as error:
         raise CommandError(str(error), status=2) from None
+
+
+@contextmanager
+def _process(options: argparse.Namespace, plan: Plan) -> Iterator[Isolated | None]:
+    """With the process that does the work; None: this one does it."""
+    from ..testing.isolation import PATIENCE, Isolated
+
+    if options.no_isolation:
+        yield None
+        return
+    patience = PATIENCE if options.patience is None else options.patience
+    if not patience:
+        raise CommandError("--patience: must be more than 0 seconds", status=2)
+    isolated = Isolated(plan, patience)
+    try:
+        yield isolated
+    finally:
+        isolated.close()
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from .opcheck import CHECKS, EMULATOR_LIMIT, KEPT, opcheck
 from .opdb import OpInfo, Sample, op_infos
 from .outcome import NOT_RUN, GridOutcome, OpOutcome
 from .report import FAILED, PASSED, SKIPPED, CheckResult, Failure, OpReport
+
+if TYPE_CHECKING:
+    from .isolation import Isolated
 
 __all__ = [
     "GRID",
@@ -42,6 +45,8 @@ FIRST = ("forward", "gradient")
 #: The grid's part of the time, its cases without a limit (or at GRID_SECONDS), and the largest case
 #: for the emulator.
 GRID_SHARE, GRID_CASES, GRID_SECONDS, GRID_EMULATED = 0.1, 20_000, 120.0, 2000
+#: So many cases of it are begun at a time.
+GRID_BATCH = 20
 #: Tags of samples that are no plain first one.
 _SPECIAL = frozenset({"special", "empty", "size1", "large", "slow", "kink"})
 
@@ -133,6 +138,7 @@ class Campaign:
     Args:
         plan: what to check.
         infos: the ops to choose from; None: the sample database.
+        isolated: the process that does the work; None: this one.
 
     Raises:
         ValueError: the plan names no op, no sample, or a dtype that no op of it has.
@@ -145,8 +151,14 @@ class Campaign:
         seconds: how long it took.
     """
 
-    def __init__(self, plan: Plan, infos: Sequence[OpInfo] | None = None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        infos: Sequence[OpInfo] | None = None,
+        isolated: Isolated | None = None,
+    ) -> None:
         self.plan = plan
+        self.isolated = isolated
         infos = op_infos() if infos is None else infos
         pattern = re.compile(plan.ops)
         found = [i for i in infos if pattern.search(i.name)]
@@ -296,6 +308,9 @@ class Campaign:
 
     def _check(self, unit: Unit) -> OpReport:
         plan, info = self.plan, unit.outcome.info
+        if self.isolated is not None:
+            ids = [s if isinstance(s, str) else s.id for s in unit.samples]
+            return self.isolated.check(info, unit.outcome.dtypes, unit.checks, ids)
         return opcheck(
             info,
             dtype=unit.outcome.dtypes,
@@ -313,33 +328,42 @@ class Campaign:
         if grid is None:
             return
         from .grid import plan as shares
-        from .grid import run_case
 
         small = plan.device == "cuda" and is_emulated()
         began = time.perf_counter()
         total = GRID_CASES * (plan.budget or GRID_SECONDS) / GRID_SECONDS
         wanted = dict(shares(max(1, round(total)), self._grids))
         streams = {f.name: self._cases(f, GRID_EMULATED if small else None) for f in self._grids}
-        turns = sorted(
-            ((i + 0.5) / count, name) for name, count in wanted.items() for i in range(count)
-        )
-        for _, name in turns:
+        turns = [
+            name
+            for _, name in sorted(
+                ((i + 0.5) / count, name) for name, count in wanted.items() for i in range(count)
+            )
+        ]
+        for start in range(0, len(turns), GRID_BATCH):
             if plan.budget and (self._over() or time.perf_counter() - began > share):
                 break
-            index = next(streams[name], None)
-            if index is None:
-                continue
-            result = run_case(name, index, plan.device)
-            grid.cases[name] += 1
-            grid.failed += result.failed
-            if len(grid.failures) < KEPT:
-                grid.failures += tuple([self._grid_failure(f) for f in result.failures])
-            grid.seconds = time.perf_counter() - began
-            if progress is not None and (result.failed or grid.count % 100 == 0):
-                progress(self, GRID, None)
+            found = [(name, next(streams[name], None)) for name in turns[start:][:GRID_BATCH]]
+            batch = [(name, index) for name, index in found if index is not None]
+            for (name, _), result in zip(batch, self._run_cases(batch), strict=True):
+                grid.cases[name] += 1
+                grid.failed += result.failed
+                if len(grid.failures) < KEPT:
+                    grid.failures += tuple([self._grid_failure(f) for f in result.failures])
+                grid.seconds = time.perf_counter() - began
+                if progress is not None and (result.failed or grid.count % 100 == 0):
+                    progress(self, GRID, None)
         self._work["done"] += 1
         if progress is not None:
             progress(self, GRID, None)
+
+    def _run_cases(self, cases: Sequence[tuple[str, int]]) -> Iterator[Any]:
+        """The grid's results of some cases."""
+        if self.isolated is not None:
+            return self.isolated.cases(cases)
+        from .grid import run_case
+
+        return (run_case(name, index, self.plan.device) for name, index in cases)
 
     def _cases(self, family: Any, largest: int | None) -> Iterator[int]:
         """Indices of a family, in the order that the seed says."""

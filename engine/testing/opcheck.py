@@ -87,6 +87,7 @@ def opcheck(
     seed: int = 0,
     budget: float | None = None,
     on_result: Callable[[CheckResult], None] | None = None,
+    on_case: Callable[[str, str, str], None] | None = None,
     raise_exception: bool = True,
 ) -> OpReport:
     """Checks everything that is claimed of an op, and reports it.
@@ -106,6 +107,7 @@ def opcheck(
         seed: of what is chosen at random: samples, directions.
         budget: seconds; what is left when they are over is not run, and the report says so.
         on_result: called with each check's result when it is known.
+        on_case: called with the names of check, sample and dtype before each of them is run.
         raise_exception: raise when a check fails, instead of only saying so in the report.
 
     Returns:
@@ -136,6 +138,7 @@ def opcheck(
             device,
             seed,
             None if budget is None else time.perf_counter() + budget,
+            on_case,
         )
         if isinstance(samples, (str, list, tuple)) and not checker.count and not checker.errors:
             raise ValueError(f"opcheck: no sample of {_name(op)} has the id {samples!r}")
@@ -218,6 +221,7 @@ class _Checker:
         device: str,
         seed: int,
         deadline: float | None,
+        on_case: Callable[[str, str, str], None] | None,
     ) -> None:
         self.samples = samples
         self.errors = errors
@@ -225,6 +229,7 @@ class _Checker:
         self.device = device
         self.seed = seed
         self.deadline = deadline
+        self.on_case = on_case
         self.count = sum(len(found) for _, found in samples)
 
     def check(self, name: str) -> CheckResult:
@@ -241,6 +246,8 @@ class _Checker:
             if self.deadline is not None and time.perf_counter() > self.deadline:
                 break
             done += 1
+            if self.on_case is not None:
+                self.on_case(name, sample.id, dtype)
             try:
                 measure = work(info, sample, dtype)
                 total = measure if total is None else total.joined(measure)

@@ -13,7 +13,7 @@ from .report import FAILED, PASSED, SKIPPED, CheckResult, Failure, Measure, OpRe
 if TYPE_CHECKING:
     from .campaign import Plan
 
-__all__ = ["NOT_RUN", "GridOutcome", "OpOutcome"]
+__all__ = ["NOT_RUN", "GridOutcome", "OpOutcome", "joined"]
 
 NOT_RUN = "not run"
 
@@ -51,7 +51,7 @@ class OpOutcome:
         self.seconds += report.seconds
         for result in report.checks:
             before = self.results.get(result.check)
-            self.results[result.check] = result if before is None else _both(before, result)
+            self.results[result.check] = result if before is None else joined(before, result)
 
     @property
     def checks(self) -> tuple[CheckResult, ...]:
@@ -89,21 +89,19 @@ class OpOutcome:
         )
 
 
-def _both(a: CheckResult, b: CheckResult) -> CheckResult:
+def joined(a: CheckResult, b: CheckResult) -> CheckResult:
     """Two results of one check as one: a failure counts before a pass, a pass before a skip."""
     rank = (FAILED, PASSED, SKIPPED)
     status = min(a.status, b.status, key=rank.index)
-    joined = Measure(a.ulp, a.used, a.slope, a.count).joined(
-        Measure(b.ulp, b.used, b.slope, b.count)
-    )
+    both = Measure(a.ulp, a.used, a.slope, a.count).joined(Measure(b.ulp, b.used, b.slope, b.count))
     return replace(
         a,
         status=status,
         reason=(a.reason or b.reason) if status == SKIPPED else "",
-        count=joined.count,
-        ulp=joined.ulp,
-        used=joined.used,
-        slope=joined.slope,
+        count=both.count,
+        ulp=both.ulp,
+        used=both.used,
+        slope=both.slope,
         failures=(a.failures + b.failures)[:KEPT],
         failed=a.failed + b.failed,
         seconds=a.seconds + b.seconds,

@@ -9,7 +9,7 @@ expected values are 0 proves nothing, and fails.
     python -m gradsmith.testing.grid --family conv2d --count 100000 --seed 1
 """
 
-from .runner import FAMILIES, Failure, Family, Result, plan, run, run_case, select
+from .runner import FAMILIES, Failure, Family, Result, failure, plan, run, run_case, select
 from .space import Space, shuffled
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Family",
     "Result",
     "Space",
+    "failure",
     "plan",
     "run",
     "run_case",

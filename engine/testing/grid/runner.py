@@ -210,7 +210,8 @@ def _algorithm(index: int, device: str) -> Iterator[str]:
         yield "GPU"
 
 
-def _failure(family: Family, index: int, device: str, message: str) -> Failure:
+def failure(family: Family, index: int, device: str, message: str) -> Failure:
+    """A case that failed, with the command that runs it again."""
     return Failure(
         family.name,
         index,
@@ -237,7 +238,7 @@ def _run(family: Family, index: int, device: str) -> tuple[list[str], Failure | 
                 place = f"{where.name}, line {where.lineno}; {how}"
                 message = f"{type(error).__name__}: {error} ({place})"
                 break
-    return [], _failure(family, index, device, message)
+    return [], failure(family, index, device, message)
 
 
 def run_case(family: str, index: int, device: str = "cpu") -> Result:
