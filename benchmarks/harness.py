@@ -1,4 +1,4 @@
-"""Times engines side by side in one process: interleaved, warm, medians with their spread.
+"""Times engines side by side: interleaved, warm, medians with their spread.
 
 Every ratio that gradsmith claims comes from here.
 """
@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import median, quantiles
 
-__all__ = ["Timing", "interleave"]
+__all__ = ["Block", "Timing", "in_turns", "interleave"]
 
 # The other engine's idle threads spin for some milliseconds and would take the cores from the next
 # one: wait until they sleep.
 REST_SECONDS = 0.02
+#: Samples of a block, about: quick calls are timed several to a sample.
+SAMPLES = 20
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,83 @@ class Timing:
         """(high - low) / median: what a difference must exceed to mean something."""
         return (self.high - self.low) / self.median
 
+    @classmethod
+    def of(cls, samples: list[float]) -> Timing:
+        """The timing of some samples."""
+        low, _, high = quantiles(samples, n=4) if len(samples) > 1 else (samples[0],) * 3
+        return cls(median(samples), low, high)
+
+
+class Block:
+    """A block of calls of one candidate: called, it gives the seconds of a call, sample by sample.
+
+    Args:
+        call: what to time; it is called twice at once, to see how long it takes.
+        seconds: about how long a block takes.
+        warm_up: calls before each block that are not counted; one for calls longer than a block.
+
+    Attributes:
+        ran: calls in the last block, those that are not counted too.
+    """
+
+    def __init__(self, call: Callable[[], object], seconds: float, warm_up: int = 3) -> None:
+        call()
+        start = time.perf_counter()
+        call()
+        took = max(time.perf_counter() - start, 1e-7)
+        self.call = call
+        self.count = max(1, int(seconds / took))
+        self.warm_up = warm_up if took < seconds else min(1, warm_up)
+        self.ran = 0
+
+    def __call__(self) -> list[float]:
+        """Waits until other threads sleep, warms up, times."""
+        call, samples = self.call, []
+        batch = max(1, self.count // SAMPLES)
+        time.sleep(REST_SECONDS)
+        for _ in range(self.warm_up):
+            call()
+        for _ in range(max(1, self.count // batch)):
+            start = time.perf_counter()
+            for _ in range(batch):
+                call()
+            samples.append((time.perf_counter() - start) / batch)
+        self.ran = self.warm_up + batch * len(samples)
+        return samples
+
+
+def in_turns(
+    blocks: Mapping[str, Callable[[], list[float]]],
+    rounds: int,
+    limit: float = float("inf"),
+    least: int = 3,
+) -> dict[str, Timing]:
+    """Runs the candidates' blocks in turns (A B A B ...).
+
+    Args:
+        blocks: name -> runs a block, here or in another process, and gives its samples.
+        rounds: blocks of each.
+        limit: no further round is begun after so many seconds ..
+        least: .. unless there were fewer than these.
+
+    Returns:
+        name -> seconds of one call.
+    """
+    samples: dict[str, list[float]] = {name: [] for name in blocks}
+    collecting = gc.isenabled()
+    gc.disable()
+    begin = time.perf_counter()
+    try:
+        for done in range(rounds):
+            if done >= least and time.perf_counter() - begin > limit:
+                break
+            for name, block in blocks.items():
+                samples[name] += block()
+    finally:
+        if collecting:
+            gc.enable()
+    return {name: Timing.of(taken) for name, taken in samples.items()}
+
 
 def interleave(
     candidates: dict[str, Callable[[], object]],
@@ -39,7 +118,7 @@ def interleave(
     seconds: float = 0.05,
     warm_up: int = 3,
 ) -> dict[str, Timing]:
-    """Times each candidate, block by block in turns (A B A B ...).
+    """Times calls of this process in turns.
 
     Args:
         candidates: name -> what to time.
@@ -50,32 +129,5 @@ def interleave(
     Returns:
         name -> seconds of one call.
     """
-    counts = {}
-    for name, call in candidates.items():
-        call()
-        start = time.perf_counter()
-        call()
-        counts[name] = max(1, int(seconds / max(time.perf_counter() - start, 1e-7)))
-    samples: dict[str, list[float]] = {name: [] for name in candidates}
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        for _ in range(rounds):
-            for name, call in candidates.items():
-                time.sleep(REST_SECONDS)
-                for _ in range(warm_up):
-                    call()
-                batch = max(1, counts[name] // 20)  # about 20 samples a block
-                for _ in range(max(1, counts[name] // batch)):
-                    start = time.perf_counter()
-                    for _ in range(batch):
-                        call()
-                    samples[name].append((time.perf_counter() - start) / batch)
-    finally:
-        if collecting:
-            gc.enable()
-    result = {}
-    for name, taken in samples.items():
-        low, _, high = quantiles(taken, n=4) if len(taken) > 1 else (taken[0],) * 3
-        result[name] = Timing(median(taken), low, high)
-    return result
+    blocks = {name: Block(call, seconds, warm_up) for name, call in candidates.items()}
+    return in_turns(blocks, rounds)

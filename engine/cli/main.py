@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from . import demo, info, train, validate
+from . import bench, demo, info, train, validate
 from .errors import CommandError
 
 __all__ = ["main"]
@@ -22,6 +22,7 @@ COMMANDS: dict[str, ModuleType] = {
     "demo": demo,
     "train": train,
     "validate": validate,
+    "bench": bench,
     "info": info,
 }
 

@@ -1,0 +1,213 @@
+"""Time gradsmith beside PyTorch, NumPy and JAX, as shipped and at their best; compare two runs.
+
+what: op, net (training steps), overhead, optimizer, roofline (what the machine can do), all; or
+`compare OLD NEW`, which names cases of NEW that became slower by more than the spread.
+
+Exit status: 0 all ran; 1 a case could not be run or is wrong, or `compare` found a regression; 2
+wrong arguments. How fast something is never decides it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import CommandError
+from .info import cpu_name
+from .packages import OPTIONAL, found
+from .progress import live_terminal
+
+if TYPE_CHECKING:
+    from ..benchmarks.results import Report
+    from ..benchmarks.suite import Plan
+
+__all__ = ["SUMMARY", "add_arguments", "run"]
+
+SUMMARY = "time every op, layer and training step beside PyTorch, NumPy and JAX"
+GROUPS = ("op", "net", "overhead", "optimizer", "roofline")
+#: What --quick leaves out unless --engines asks for it.
+SLOW_ENGINES = ("jax", "numpy-tuned")
+
+
+def _threads(text: str) -> tuple[int, ...]:
+    try:
+        values = tuple([int(word) for word in text.split(",")])
+    except ValueError:
+        values = ()
+    if not values or not all(1 <= n <= 1024 for n in values):
+        raise argparse.ArgumentTypeError(
+            f"must be whole numbers from 1 to 1024, with commas between; got {text!r}"
+        )
+    return tuple(dict.fromkeys(values))
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple([word for word in text.split(",") if word])
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `gradsmith bench`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    add = parser.add_argument
+    add(
+        "what",
+        nargs="*",
+        default=["all"],
+        metavar="what",
+        help=f"some of {', '.join(GROUPS)}; all (default); or: compare OLD NEW",
+    )
+    add("--only", default="", metavar="REGEX", help="cases in whose name this is found")
+    add("--engines", type=_words, metavar="ENGINE", help="one or several: a,b; default: all there")
+    add(
+        "--threads",
+        type=_threads,
+        metavar="N",
+        help="default: as gradsmith is set; with several (2,1) gradsmith runs with the others too",
+    )
+    add("--quick", action="store_true", help="fewer cases, shorter: under two minutes")
+    add("--json", type=Path, metavar="FILE", help="the results as JSON")
+    add("--html", type=Path, metavar="FILE", help="the results as a page")
+    add(
+        "--relative",
+        action="store_true",
+        help="compare: in units of PyTorch's time in the same run (another machine, another load)",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the benchmarks, or compare two runs; returns the exit status."""
+    if options.what[:1] == ["compare"]:
+        return _compare(options)
+    plan = _plan(options)
+    for name, path in (("--json", options.json), ("--html", options.html)):
+        if path is not None:
+            _writable(name, path)
+    from ..benchmarks.suite import Suite
+    from .bench_text import LiveBench, PlainBench, ceilings, head, verdict
+
+    suite = Suite(plan)
+    if not suite.cases and "roofline" not in plan.groups:
+        raise CommandError(f"--only: no case is named like {options.only!r}", status=2)
+
+    def report() -> Report:
+        return suite.report(cpu_name())
+
+    live = live_terminal() and found(OPTIONAL[0]) is not None
+    progress = (LiveBench if live else PlainBench)(suite, report)
+    print(head(report(), plan), flush=True)
+    interrupted = False
+    try:
+        progress.started()
+        suite.measure_ceilings(progress.ran)
+        if "roofline" in plan.groups:
+            progress.say(ceilings(suite.ceilings))
+        suite.run(progress.ran)
+        progress.finished()
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:
+        progress.close()
+    done = report()
+    _write(options, done)
+    print(verdict(done, suite, interrupted))
+    if interrupted:
+        return 130
+    return 1 if suite.failures or suite.left_out and not suite.results else 0
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    """The options as a plan; the wrong ones are refused."""
+    for word in options.what:
+        if word not in (*GROUPS, "all"):
+            raise CommandError(
+                f"what: must be of {', '.join(GROUPS)}, all, compare; got {word!r}", status=2
+            )
+    if options.relative:
+        raise CommandError("--relative: is of compare OLD NEW alone", status=2)
+    try:
+        re.compile(options.only)
+    except re.error as error:
+        raise CommandError(
+            f"--only: {options.only!r} is no regular expression: {error}", status=2
+        ) from None
+    from .. import get_num_threads
+    from ..benchmarks.results import ENGINES, OURS
+    from ..benchmarks.suite import Plan, available, quickened
+
+    there = available()
+    for name in options.engines or ():
+        if name not in ENGINES:
+            raise CommandError(f"--engines: must be of {', '.join(ENGINES)}; got {name!r}", 2)
+        if name not in there:
+            raise CommandError(f"--engines: {name}: {name.split('-')[0]} is not installed", 2)
+    chosen = options.engines or [
+        name for name in there if not (options.quick and name in SLOW_ENGINES)
+    ]
+    if OURS not in chosen:
+        chosen = (OURS, *chosen)
+    groups = tuple([g for g in GROUPS if g in options.what or "all" in options.what])
+    plan = Plan(
+        groups=groups,
+        only=options.only,
+        engines=tuple([name for name in ENGINES if name in chosen]),
+        threads=options.threads or (get_num_threads(),),
+    )
+    return quickened(plan) if options.quick else plan
+
+
+def _writable(name: str, path: Path) -> None:
+    """Refuses a file that cannot be made: before the work, not after."""
+    if path.is_dir():
+        raise CommandError(f"{name}: must be a file; {path} is a folder", status=2)
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise CommandError(f"{name}: the folder {folder} does not exist", status=2)
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise CommandError(f"{name}: {path} cannot be written: permission denied", status=2)
+
+
+def _write(options: argparse.Namespace, report: Report) -> None:
+    from ..benchmarks.results import dump
+
+    try:
+        if options.json is not None:
+            dump(report, options.json)
+        if options.html is not None:
+            from .bench_page import render
+
+            options.html.write_text(render(report), encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"the results could not be written: {error}") from error
+    for path in (options.json, options.html):
+        if path is not None:
+            print(f"written: {path}")
+
+
+def _load(path: str) -> Any:
+    from ..benchmarks.results import load
+
+    try:
+        return load(path)
+    except OSError as error:
+        raise CommandError(f"compare: {path} cannot be read: {error.strerror}", 2) from None
+    except ValueError as error:
+        raise CommandError(f"compare: {path}: {error}", 2) from None
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from ..benchmarks.compare import compare
+    from .bench_text import comparison
+
+    if len(options.what) != 3:
+        raise CommandError(
+            f"compare: needs two files, OLD and NEW; got {len(options.what) - 1}", status=2
+        )
+    old, new = (_load(path) for path in options.what[1:])
+    result = compare(old, new, options.relative)
+    if not result.changes:
+        raise CommandError("compare: the two runs have no case in common")
+    print(comparison(result, options.relative))
+    return 1 if result.slower else 0
