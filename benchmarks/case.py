@@ -102,6 +102,12 @@ class Case:
         """The inputs; the same in every process."""
         return [i.build(np.random.default_rng(n), self.dtype) for n, i in enumerate(self.inputs)]
 
+    def cotangent(self, shape: Sequence[int]) -> Array:
+        """What the training pass begins with: random, so that no gradient vanishes by symmetry."""
+        dtype = np.float64 if self.dtype == "float64" else np.float32
+        rng = np.random.default_rng(len(self.inputs) + 1)
+        return rng.standard_normal(tuple(shape), dtype=np.float32).astype(dtype)
+
     def in_float64(self) -> Case:
         """The same in float64."""
         return replace(self, dtype="float64")

@@ -32,9 +32,7 @@ def find(family: str, name: str, dtype: str = "float32") -> Case:
     return _BY_KEY[family, name, dtype]
 
 
-def select(
-    groups: Sequence[str], only: str = "", quick: bool = False
-) -> list[tuple[Case, str]]:
+def select(groups: Sequence[str], only: str = "", quick: bool = False) -> list[tuple[Case, str]]:
     """The cases of some groups with their passes: (case, pass).
 
     Args:

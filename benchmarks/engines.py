@@ -137,9 +137,11 @@ class Local:
         if case.op == "optimizer":
             return ["foreach", "fused"]
         layouts = ["contiguous"]
-        shape = case.options["image"] if case.op == "net" else case.inputs[:1] and case.inputs[0].shape
-        wanted = 3 if case.op == "net" else 4
-        if len(shape or ()) == wanted and not (case.inputs and case.inputs[0].high):
+        if case.op == "net":
+            images = len(case.options["image"]) == 3
+        else:
+            images = any(len(i.shape) == 4 and not i.high for i in case.inputs[:1])
+        if images and "attention" not in case.op:
             layouts.append("channels_last")
         return [f"{x}, fused" for x in layouts] if case.op == "net" else layouts
 
@@ -147,6 +149,8 @@ class Local:
         self.close()
         self.case, self.kind = case, kind
         self._set_threads(case.threads or self.threads)
+        if self.tuned and case.op == "chain":  # nothing there can be tuned
+            raise Unsupported
         if self.exact and not ("F.conv" in case.op or case.op == "net"):
             raise Unsupported
         with self._precision():
@@ -189,7 +193,9 @@ class Local:
             return lambda: jax.block_until_ready(compiled(*arrays))
         wanted = [n for n, i in enumerate(case.inputs) if i.differentiable]
 
-        def gradients(*inputs: Any) -> Any:
+        seed = jax.numpy.asarray(case.cotangent(jax.eval_shape(found, *arrays).shape))
+
+        def gradients(seed: Any, *inputs: Any) -> Any:
             def of(*chosen: Any) -> Any:
                 every = list(inputs)
                 for n, value in zip(wanted, chosen, strict=True):
@@ -197,10 +203,10 @@ class Local:
                 return found(*every)
 
             y, back = jax.vjp(of, *[inputs[n] for n in wanted])
-            return y, back(jax.numpy.ones_like(y))
+            return y, back(seed)
 
         trained = jax.jit(gradients)
-        return lambda: jax.block_until_ready(trained(*arrays))
+        return lambda: jax.block_until_ready(trained(seed, *arrays))
 
     def _precision(self) -> Any:
         return _Precision(self.lib if self.exact else None)
@@ -279,7 +285,7 @@ def _tensor_call(lib: Any, case: Case, kind: str, tensors: list[Any]) -> Callabl
     leaves = [t for t, i in zip(tensors, case.inputs, strict=True) if i.differentiable]
     for leaf in leaves:
         leaf.requires_grad_()
-    seed = lib.ones_like(call(*tensors).detach())
+    seed = lib.from_numpy(case.cotangent(call(*tensors).shape))
 
     def training() -> object:
         for leaf in leaves:

@@ -56,7 +56,8 @@ NETWORKS: dict[str, list[tuple[int, int, int, int, int, int]]] = {
         (1024, 1024, 7, 1, 1, 0),
     ],
 }  # fmt: skip
-#: GoogLeNet's inception blocks: image, channels in, 1x1, 3x3 reduced, 3x3, 5x5 reduced, 5x5, pooled.
+#: GoogLeNet's inception blocks: image, channels in; out: 1x1, 3x3 reduced, 3x3, 5x5 reduced, 5x5,
+#: pooled.
 INCEPTION = [
     (28, 192, 64, 96, 128, 16, 32, 32), (28, 256, 128, 128, 192, 32, 96, 64),
     (14, 480, 192, 96, 208, 16, 48, 64), (14, 512, 160, 112, 224, 24, 64, 64),
@@ -278,9 +279,7 @@ def products() -> list[Case]:
                          (8, 25088, 512), (97, 101, 103)):  # fmt: skip
         layer = (Input((n, ins)), Input((outs, ins), scale=ins**-0.5), Input((outs,)))
         quick = (n, outs) in ((128, 512), (32, 120), (1024, 3072))
-        found.append(
-            Case("linear", f"linear N{n} {ins}->{outs}", "F.linear", layer, quick=quick)
-        )
+        found.append(Case("linear", f"linear N{n} {ins}->{outs}", "F.linear", layer, quick=quick))
         if n > 1:
             found.append(
                 Case("linear", f"linear and relu N{n} {ins}->{outs}", "linear_relu", layer,

@@ -236,14 +236,20 @@ def _optimizer_step(lib: Any, case: Case, variant: str) -> Run:
 
 #: Ops in a chain.
 CHAIN = 20
+#: Microseconds an op at most, on a core like an AMD EPYC's of 2024: pass -> target.
+TARGETS = {"forward": 1.4, "training": 4.0}
 
 
 def overheads() -> list[Case]:
     """What an eager op costs beside its kernel: float32[16] (broadcast: [4, 4] with [4])."""
     found = []
-    for name in ("an operand", "both operands", "broadcast"):
-        passes = TRAINING if name == "both operands" else ("forward", "training")
-        options = {"chain": name}
+    for name, passes in (
+        ("an operand", ("forward", "training")),
+        ("recorded", ("forward",)),
+        ("both operands", TRAINING),
+        ("broadcast", ("forward", "training")),
+    ):
+        options = {"chain": name, "target_us": TARGETS}
         found.append(
             Case("overhead", f"chain of 20, {name}", "chain", options=options, passes=passes,
                  calls=CHAIN, threads=1, quick=True)
@@ -265,6 +271,8 @@ def _chain_run(lib: Any, case: Case, kind: str) -> Run:
     rng = np.random.default_rng(0)
     shapes = ((4, 4), (4,)) if name == "broadcast" else ((16,), (16,))
     x, w = (lib.from_numpy(rng.random(s, dtype=np.float32)) for s in shapes)
+    if name == "recorded":
+        x = x.requires_grad_()
     if kind == "forward":
         return lambda: _chain(x, w)
     gradient = lib.ones_like(x)

@@ -6,7 +6,7 @@ import datetime
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .case import Case
-from .cases import select
+from .cases import GROUPS, select
 from .engines import Engine, Local, Remote, Unsupported, importable
 from .harness import Timing, in_turns
 from .programs import program
@@ -85,6 +85,8 @@ class Suite:
 
     def __post_init__(self) -> None:
         groups = [g for g in self.plan.groups if g != "roofline"]
+        if self.plan.quick:  # the many last: they are what the budget may cut
+            groups.sort(key=lambda name: len(GROUPS[name]))
         self.cases = select(groups, self.plan.only, self.plan.quick)
         self._engines: dict[str, Engine] = {}
         self.begin = time.perf_counter()
@@ -95,9 +97,11 @@ class Suite:
         return time.perf_counter() - self.begin
 
     def run(self, ran: Callable[[str, Result | None], None]) -> None:
-        """Runs all; `ran(label, result)` is called before each case, and after it with its result."""
+        """Runs all; `ran(label, result)` is called before each case, without one, and after it."""
+        import gradsmith
+
         self.begin = time.perf_counter()
-        plan = self.plan
+        plan, threads = self.plan, gradsmith.get_num_threads()
         try:
             for case, kind in self.cases:
                 label = f"{case.label}, {kind}"
@@ -111,6 +115,7 @@ class Suite:
                     ran(label, result)
         finally:
             self.close()
+            gradsmith.set_num_threads(threads)
 
     def measure_ceilings(self, ran: Callable[[str, Result | None], None]) -> None:
         """Measures what the machine can do: a few seconds."""
@@ -145,14 +150,12 @@ class Suite:
 
     def _engine(self, name: str, case: Case) -> Engine:
         """The engine; training steps have a process each, whose memory they alone fill."""
-        threads = case.threads or self.plan.threads[0]
+        threads = self.plan.threads[0]
         if case.op == "net":
             return Remote(name, threads)
-        key = name if name in HERE else f"{name} {threads}"
-        if key not in self._engines:
-            make = Local if name in HERE else Remote
-            self._engines[key] = make(name, threads)
-        return self._engines[key]
+        if name not in self._engines:
+            self._engines[name] = (Local if name in HERE else Remote)(name, threads)
+        return self._engines[name]
 
     def _case(self, case: Case, kind: str) -> Result | None:
         plan, label = self.plan, f"{case.label}, {kind}"
@@ -160,9 +163,9 @@ class Suite:
         blocks: dict[str, Callable[[], list[float]]] = {}
         engines: dict[str, Engine] = {}
         try:
-            for name in plan.engines:
-                engine = self._engine(name, case)
-                engines[name] = engine
+            # All at once: the processes import their libraries at the same time.
+            engines = {name: self._engine(name, case) for name in plan.engines}
+            for name, engine in list(engines.items()):
                 try:
                     for variant in engine.prepare(case, kind, plan.seconds):
                         blocks[f"{name}|{variant}"] = lambda e=engine, v=variant: e.block(v)
@@ -205,13 +208,13 @@ class Suite:
             if name not in best or timing.median < best[name][1].median:
                 best[name] = (variant, timing)
         n = case.calls
-        times = {
-            name: Timing(t.median / n, t.low / n, t.high / n) for name, (_, t) in best.items()
-        }
+        times = {name: Timing(t.median / n, t.low / n, t.high / n) for name, (_, t) in best.items()}
         extra: dict[str, Any] = {}
         if case.threads:
             extra["threads_used"] = case.threads
-        for name, (variant, _) in best.items():
+        if "target_us" in case.options:
+            extra["target_us"] = case.options["target_us"][kind]
+        for variant, _ in best.values():
             if variant not in ("default", "contiguous"):
                 extra["tuned_by"] = variant
         if case.op == "net":
@@ -219,13 +222,14 @@ class Suite:
                 memory, prefix = engine.memory(), "" if name == OURS else f"{name}_"
                 extra[f"{prefix}faults"] = round(memory["faults"], 1)
                 extra[f"{prefix}peak_mb"] = round((memory["peak"] - memory["base"]) / 1e6, 1)
-        outputs = {name: [] for name in engines}
         error: dict[str, float | None] = {}
         shape: tuple[int, ...] = ()
         if case.op not in ("net", "chain", "optimizer"):
             shape = _shape(case)
-        if not case.random and case.dtype == "float32" and shape is not None and not (
-            self.plan.quick and kind == "training" and case.flops(kind, shape) > 1e8
+        if (
+            not case.random
+            and case.dtype == "float32"
+            and not (self.plan.quick and kind == "training" and case.flops(kind, shape) > 1e8)
         ):
             outputs = {name: engine.results() for name, engine in engines.items()}
             error = self._errors(case, kind, outputs)
@@ -302,7 +306,7 @@ def _float64(case: Case, kind: str) -> list[Array]:
     for leaf in leaves:
         leaf.requires_grad_()
     y = call(*tensors)
-    y.backward(lib.ones_like(y.detach()))
+    y.backward(lib.from_numpy(case.cotangent(y.shape).astype(np.float64)))
     return [np.asarray(leaf.grad.numpy()) for leaf in leaves]
 
 

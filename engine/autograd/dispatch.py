@@ -1,7 +1,7 @@
 """`apply`: runs an op on tensors and records it. The one hot path.
 
-An eager op costs what stands here, one kernel call and one Tensor; benchmarks/overhead.py measures
-it. What can be done when something is wrong, is done only then (`_failed`).
+An eager op costs what stands here, one kernel call and one Tensor; `gradsmith bench overhead`
+measures it. What can be done when something is wrong, is done only then (`_failed`).
 """
 
 from __future__ import annotations

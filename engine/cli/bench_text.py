@@ -73,7 +73,7 @@ def head(report: Report, plan: Plan) -> str:
     return (
         f"{here['cpu']}, {here['cores']} cores, ISA {here['isa']}, threads {here['threads']}{also};"
         f" load {here['load']}\n{', '.join(engines)}\n"
-        "ratio: the reference's time / gradsmith's; above 1 gradsmith is faster\n"
+        "ratios: the reference's time / gradsmith's; above 1 gradsmith is faster\n"
     )
 
 
@@ -83,11 +83,12 @@ def head(report: Report, plan: Plan) -> str:
 Column = tuple[str, Callable[[Result], Any], Callable[[Report, Result], str]]
 COLUMNS: tuple[Column, ...] = (
     ("time", lambda r: True, lambda _, r: seconds(r.engines[OURS].median)),
+    ("target", lambda r: "target_us" in r.extra, lambda _, r: f"{r.extra.get('target_us', 0)} us"),
     ("rate", lambda r: r.rate(), lambda _, r: _rate(r)),
     ("of ceiling", lambda r: r.rate(), lambda p, r: _share(p, r)),
     ("shipped", lambda r: r.as_shipped, lambda _, r: _number(r.as_shipped)),
     ("tuned", lambda r: r.tuned, lambda _, r: _number(r.tuned)),
-    ("exact, shipped", lambda r: r.ratio(TORCH, EXACT), lambda _, r: _number(r.ratio(TORCH, EXACT))),
+    ("exact", lambda r: r.ratio(TORCH, EXACT), lambda _, r: _number(r.ratio(TORCH, EXACT))),
     ("numpy", lambda r: r.ratio(NUMPY), lambda _, r: _number(r.ratio(NUMPY))),
     ("jax", lambda r: r.ratio(JAX), lambda _, r: _number(r.ratio(JAX))),
     ("faults a step", lambda r: "faults" in r.extra, lambda _, r: _both(r, "faults")),
@@ -121,9 +122,7 @@ def class_table(report: Report, family: str | None) -> str:
     family = family if family in classes else list(classes)[-1]
     results = classes[family]
     columns = [c for c in COLUMNS if any(c[1](r) for r in results)]
-    rows = [
-        [_name(r), r.kind, *[cell(report, r) for _, _, cell in columns]] for r in results
-    ]
+    rows = [[_name(r), r.kind, *[cell(report, r) for _, _, cell in columns]] for r in results]
     lines = _lines(["case", "pass", *[c[0] for c in columns]], rows, 2)
     return "\n".join([family, *[f"  {line}" for line in lines], f"  {_means(results)}", ""])
 
@@ -138,7 +137,7 @@ def _means(results: Sequence[Result]) -> str:
     for name, values in (
         ("shipped", [r.as_shipped for r in results]),
         ("tuned", [r.tuned for r in results]),
-        ("exact, shipped", [r.ratio(TORCH, EXACT) for r in results]),
+        ("exact", [r.ratio(TORCH, EXACT) for r in results]),
     ):
         found = [v for v in values if v is not None]
         if found:
@@ -195,9 +194,7 @@ def comparison(found: Comparison, relative: bool) -> str:
         old, new = change.old.engines[OURS].median, change.new.engines[OURS].median
         factor = change.relative if relative else change.factor
         against = "" if change.drift == 1 else f"; PyTorch x{change.drift:.2f}"
-        return (
-            f"  x{factor:.2f}  {name_of(change.new)}: {seconds(old)} -> {seconds(new)}{against}"
-        )
+        return f"  x{factor:.2f}  {name_of(change.new)}: {seconds(old)} -> {seconds(new)}{against}"
 
     lines = [f"{name}: {old} -> {new}" for name, old, new in found.differences]
     for title, changes in (("slower", found.slower), ("quicker", found.quicker)):

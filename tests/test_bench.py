@@ -1,0 +1,268 @@
+"""`gradsmith bench`: cases, engines, what is written and compared. No time is asserted."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gradsmith as gs
+import numpy as np
+import pytest
+from gradsmith.benchmarks import engines, suite
+from gradsmith.benchmarks.case import Case, Input
+from gradsmith.benchmarks.cases import CASES, GROUPS, find, select
+from gradsmith.benchmarks.compare import compare
+from gradsmith.benchmarks.harness import Block, Timing, in_turns, interleave
+from gradsmith.benchmarks.results import (
+    OURS,
+    TORCH,
+    TORCH_TUNED,
+    Ceilings,
+    Report,
+    Result,
+    by_class,
+    dump,
+    from_dict,
+    geometric_mean,
+    load,
+    to_dict,
+)
+from gradsmith.cli.main import main
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def run(capsys: Any, *arguments: str) -> tuple[int, str, str]:
+    """The exit status, what was printed, and the errors."""
+    try:
+        status = main(["bench", *arguments])
+    except SystemExit as stopped:
+        status = int(stopped.code or 0)
+    output = capsys.readouterr()
+    return status, output.out, output.err
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One short block, and no ceilings."""
+    plan = suite.Plan.__init__
+
+    def shorter(self: Any, *args: Any, **named: Any) -> None:
+        plan(self, *args, **{**named, "rounds": 1, "seconds": 0.0})
+
+    monkeypatch.setattr(suite.Plan, "__init__", shorter)
+    monkeypatch.setattr(suite.Suite, "measure_ceilings", lambda self, ran: None)
+    monkeypatch.setattr("gradsmith.benchmarks.harness.REST_SECONDS", 0.0)
+
+
+def result(seconds: float, torch: float | None = None, name: str = "relu") -> Result:
+    """A result whose middle half is 2 % wide."""
+    times = {OURS: seconds} | ({TORCH: torch} if torch else {})
+    timings = {k: Timing(v, 0.99 * v, 1.01 * v) for k, v in times.items()}
+    return Result("activation", name, "float32", "forward", 0, 8e6, {}, timings)
+
+
+def report(*results: Result, **environment: Any) -> Report:
+    return Report("0", "2026-01-01T00:00:00+00:00", environment, Ceilings(), results)
+
+
+# ---- cases ----
+
+
+def test_cases_have_names_of_their_own_and_every_class_is_quick() -> None:
+    assert len({c.key for c in CASES}) == len(CASES) > 400
+    families = {c.family for c in CASES}
+    assert {c.family for c in CASES if c.quick} >= families - {"random"}
+    assert find("linear", "linear N32 400->120").inputs[1].shape == (120, 400)
+    batches = {c.inputs[0].shape[0] for c in GROUPS["op"] if c.op == "F.conv2d"}
+    assert batches >= {1, 8, 32, 128}
+    assert select(("op",), "^conv 3x3.*ResNet-18 N8.*training")
+    assert len(select(tuple(GROUPS), quick=True)) < len(select(tuple(GROUPS))) / 3
+
+
+def test_flops_and_bytes() -> None:
+    conv = Case("c", "c", "F.conv2d", (Input((2, 8, 5, 5)), Input((16, 2, 3, 3))))
+    assert conv.flops("forward", (2, 16, 3, 3)) == 2 * 2 * 16 * 9 * 2 * 9
+    assert conv.flops("training", (2, 16, 3, 3)) == 3 * conv.flops("forward", (2, 16, 3, 3))
+    first = replace(conv, inputs=(replace(conv.inputs[0], grad=False), conv.inputs[1]))
+    assert first.flops("training", (2, 16, 3, 3)) == 2 * conv.flops("forward", (2, 16, 3, 3))
+    product = Case("m", "m", "matmul", (Input((3, 5)), Input((5, 7))))
+    assert product.flops("forward", (3, 7)) == 2 * 3 * 5 * 7
+    relu = Case("a", "r", "F.relu", (Input((10,)),))
+    assert relu.flops("forward", (10,)) == 0
+    assert (relu.bytes("forward", (10,)), relu.bytes("training", (10,))) == (80, 200)
+    assert relu.in_float64().bytes("forward", (10,)) == 160
+
+
+def test_inputs_are_the_same_everywhere_and_random() -> None:
+    case = find("loss", "cross_entropy 128x10")
+    (x, y), (a, b) = case.build(), case.build()
+    assert np.array_equal(x, a) and np.array_equal(y, b) and y.max() < 10 and x.std() > 0.5
+    assert case.in_float64().build()[0].dtype == np.float64
+    double = case.in_float64().build()[0]
+    assert np.array_equal(double, x.astype(np.float64))
+
+
+# ---- harness, engines ----
+
+
+def test_engines_take_turns() -> None:
+    order: list[str] = []
+    blocks = {name: lambda n=name: (order.append(n), [1.0, 2.0, 3.0])[1] for name in "ab"}
+    timings = in_turns(blocks, 3)
+    assert "".join(order) == "ababab" and timings["a"].median == 2.0
+    order.clear()
+    in_turns(blocks, 100, limit=0.0, least=2)
+    assert "".join(order) == "abab"
+    assert interleave({"x": lambda: None}, rounds=1, seconds=0.0)["x"].median >= 0
+    block = Block(lambda: None, 0.0, warm_up=2)
+    assert len(block()) == 1 and block.ran == 2
+
+
+def test_an_engine_computes_the_case() -> None:
+    case = find("linear", "linear N32 400->120")
+    x, w, b = case.build()
+    engine = engines.Local(OURS, gs.get_num_threads())
+    engine.prepare(case, "forward", 0.0)
+    (y,) = engine.results()
+    np.testing.assert_allclose(y, x @ w.T + b, rtol=1e-4, atol=1e-5)
+    engine.prepare(case, "training", 0.0)
+    engine.block("default")
+    gx, gw, gb = engine.results()
+    seed = case.cotangent((32, 120))
+    np.testing.assert_allclose(gb, seed.sum(0), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(gw, seed.T @ x, rtol=1e-4, atol=1e-4)
+    assert gx.shape == x.shape
+
+
+def test_an_engine_in_a_process_of_its_own() -> None:
+    case = find("linear", "linear N32 400->120")
+    engine = engines.Remote("numpy-tuned", 1)
+    try:
+        assert engine.prepare(case, "forward", 0.0) == ["default"]
+        assert engine.block("default")[0] > 0
+        (y,) = engine.results()
+        x, w, b = case.build()
+        np.testing.assert_allclose(y, x @ w.T + b, rtol=1e-4, atol=1e-5)
+        assert engine.memory()["peak"] > 0
+        with pytest.raises(engines.Unsupported):
+            engine.prepare(case, "training", 0.0)
+        with pytest.raises(RuntimeError, match="KeyError"):
+            engine.prepare(replace(case, name="no such case"), "forward", 0.0)
+    finally:
+        engine.close()
+    with pytest.raises((RuntimeError, ValueError)):
+        engine.block("default")
+
+
+# ---- the command ----
+
+
+def test_a_run_and_what_it_writes(hasty: None, capsys: Any, tmp_path: Path) -> None:
+    path, threads = tmp_path / "r.json", gs.get_num_threads()
+    status, text, _ = run(
+        capsys, "op", "overhead", "--only", "linear N32 400|chain of 20, an operand.*forward",
+        "--quick", "--engines", "gradsmith,numpy", "--threads", "1,2", "--json", str(path),
+    )  # fmt: skip
+    assert status == 0, text
+    assert "linear N32 400->120" in text and "GFLOP/s" in text and "3 measurements" in text
+    found = load(path)
+    assert found == from_dict(json.loads(json.dumps(to_dict(found))))
+    assert set(by_class(found.results)) == {"linear", "overhead"}
+    assert found.environment["threads"] == 1 and found.environment["cpu"]
+    forward = next(r for r in found.results if (r.family, r.kind) == ("linear", "forward"))
+    assert set(forward.engines) == {"gradsmith", "numpy"} and forward.flops == 2 * 32 * 400 * 120
+    assert 0 <= (forward.error["gradsmith"] or 0) < 1e-5
+    assert set(forward.extra["threads"]) == {"1", "2"}
+    assert gs.get_num_threads() == threads
+    status, text, _ = run(capsys, "compare", str(path), str(path))
+    assert status == 0 and "0 slower, 0 quicker" in text
+
+
+def test_a_training_step_in_processes_of_its_own(hasty: None, capsys: Any, tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    status, text, _ = run(
+        capsys, "net", "--only", "LeNet-5 N32", "--engines", "gradsmith", "--json", str(path)
+    )
+    assert status == 0, text
+    assert "faults a step" in text and "peak MB" in text
+    (only,) = load(path).results
+    assert only.kind == "training" and only.extra["peak_mb"] >= 0
+
+
+def test_a_wrong_result_fails(hasty: None, capsys: Any, monkeypatch: Any) -> None:
+    exact = suite._float64
+    monkeypatch.setattr(suite, "_float64", lambda *a: [1.01 * x for x in exact(*a)])
+    status, text, _ = run(
+        capsys, "op", "--only", "activation: relu of 10007.*forward", "--engines", "gradsmith"
+    )
+    assert status == 1 and "FAILED" in text and "relu of 10007, forward: gradsmith" in text
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ("ops", "what: must be of op, net, overhead, optimizer, roofline, all, compare; got 'ops'"),
+        ("op --only (", "--only: '(' is no regular expression"),
+        ("op --only nothing-like-it", "no case is named like 'nothing-like-it'"),
+        ("op --engines tensorflow", "--engines: must be of gradsmith"),
+        ("op --threads 0", "--threads: must be whole numbers from 1 to 1024"),
+        ("op --relative", "--relative: is of compare OLD NEW alone"),
+        ("op --json no/such/r.json", "--json: the folder"),
+        ("compare a.json", "compare: needs two files, OLD and NEW; got 1"),
+        ("compare no-a.json no-b.json", "no-a.json cannot be read: No such file"),
+    ],
+)
+def test_wrong_arguments(capsys: Any, arguments: str, message: str) -> None:
+    status, out, err = run(capsys, *arguments.split())
+    assert status == 2 and out == "" and message in err
+
+
+def test_compare_refuses_what_is_no_report(capsys: Any, tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text('{"gradsmith": "0"}')
+    status, _, err = run(capsys, "compare", str(path), str(path))
+    assert status == 2 and "no results of `gradsmith bench --json`" in err
+
+
+# ---- results and their comparison ----
+
+
+def test_ratios() -> None:
+    r = result(2.0, 3.0)
+    assert (r.as_shipped, r.tuned) == (1.5, None)
+    tuned = replace(r, engines={**r.engines, TORCH_TUNED: Timing(1.0, 1.0, 1.0)})
+    assert (tuned.as_shipped, tuned.tuned) == (1.5, 0.5)
+    assert r.rate() == (4e-3, "GB/s") and geometric_mean([1.0, 4.0]) == pytest.approx(2.0)
+
+
+def test_compare_names_regressions_beyond_the_spread(capsys: Any, tmp_path: Path) -> None:
+    old = report(result(1.0, 2.0), result(1.0, 2.0, "gelu"), result(1.0, None, "elu"), cpu="a")
+    new = report(result(1.2, 2.0), result(1.04, 2.0, "gelu"), result(0.5, None, "elu"), cpu="b")
+    found = compare(old, new)
+    assert [c.new.case for c in found.slower] == ["relu"]
+    assert [c.new.case for c in found.quicker] == ["elu"]
+    assert found.differences == [("cpu", "a", "b")]
+    # All of it 1.2 times slower, PyTorch too: the machine.
+    slow = report(result(1.2, 2.4), result(1.2, 2.4, "gelu"))
+    assert len(compare(old, slow).slower) == 2 and compare(old, slow, relative=True).slower == []
+    dump(old, tmp_path / "old.json")
+    dump(new, tmp_path / "new.json")
+    status, text, _ = run(capsys, "compare", str(tmp_path / "old.json"), str(tmp_path / "new.json"))
+    assert status == 1 and "x1.20  activation: relu, forward: 1.00 s -> 1.20 s" in text
+    assert "cpu: a -> b" in text and "1 slower, 1 quicker" in text
+
+
+def test_cases_run_under_pytest_benchmark() -> None:
+    """Two of them, once each; with xdist or --benchmark-disable nothing is timed."""
+    pytest.importorskip("pytest_benchmark")
+    command = [
+        sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider",
+        "--benchmark-disable", "benchmarks/test_benchmarks.py", "-k", "400 and linear",
+    ]  # fmt: skip
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and "2 passed" in done.stdout, done.stdout + done.stderr
