@@ -1,7 +1,8 @@
 """The benchmark's cases for pytest-benchmark: speed over time, saved and compared.
 
-    pytest benchmarks/test_benchmarks.py --benchmark-save=NAME
-    pytest benchmarks/test_benchmarks.py --benchmark-compare
+    pytest -n 0 benchmarks/test_benchmarks.py -k quick --benchmark-save=NAME
+    pytest -n 0 benchmarks/test_benchmarks.py -k quick --benchmark-compare
+    pytest -n 0 benchmarks/test_benchmarks.py -k "relu and training"
 
 Default `pytest` does not come here. No time is asserted; with `--benchmark-disable` each case runs
 once.
@@ -9,7 +10,6 @@ once.
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import pytest
@@ -19,9 +19,7 @@ from gradsmith.benchmarks.cases import GROUPS, select
 from gradsmith.benchmarks.engines import Local
 from gradsmith.benchmarks.results import OURS
 
-#: GRADSMITH_BENCH_CASES=all: every case, not only the quick ones.
-QUICK = os.environ.get("GRADSMITH_BENCH_CASES", "quick") != "all"
-CASES = select(tuple(GROUPS), quick=QUICK)
+CASES = select(tuple(GROUPS))
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +29,11 @@ def engine() -> Any:
 
 
 @pytest.mark.parametrize(
-    "case, kind", [pytest.param(case, kind, id=f"{case.label}-{kind}") for case, kind in CASES]
+    "case, kind",
+    [
+        pytest.param(case, kind, id=f"{case.label}-{kind}{'-quick' * case.quick}")
+        for case, kind in CASES
+    ],
 )
 def test_case(benchmark: Any, engine: Local, case: Case, kind: str) -> None:
     """One case in one pass."""
