@@ -18,7 +18,7 @@ from .cases import GROUPS, select
 from .engines import Engine, Local, Remote, Unsupported, importable
 from .harness import Timing, in_turns
 from .programs import program
-from .results import ENGINES, EXACT, OURS, TORCH, Ceilings, Memory, Report, Result
+from .results import ENGINES, EXACT, OURS, TORCH, Ceilings, Report, Result
 
 __all__ = ["LARGEST_ERROR", "Plan", "Suite", "available", "quickened"]
 
@@ -118,20 +118,14 @@ class Suite:
             gradsmith.set_num_threads(threads)
 
     def measure_ceilings(self, ran: Callable[[str, Result | None], None]) -> None:
-        """Measures what the machine can do: a few seconds.
-
-        Other programs only lower a ceiling: where the multiply-adds of all threads are far from
-        those of one times their number, it is tried twice more, and the best counts.
-        """
+        """Measures what the machine can do: a few seconds."""
         from .roofline import measure
 
-        counts = sorted({1, *self.plan.threads})
-        for _ in range(3):
-            found = measure(counts, quick=self.plan.quick, progress=lambda what: ran(what, None))
-            self.ceilings = _best(self.ceilings, found)
-            one, most = (self.ceilings.gflops(n) or 0.0 for n in (1, counts[-1]))
-            if most > 0.8 * counts[-1] * one:
-                break
+        self.ceilings = measure(
+            sorted({1, *self.plan.threads}),
+            quick=self.plan.quick,
+            progress=lambda what: ran(what, None),
+        )
 
     def close(self) -> None:
         """Ends the processes of engines."""
@@ -287,23 +281,6 @@ class Suite:
         finally:
             gradsmith.set_num_threads(self.plan.threads[0])
         return found
-
-
-def _best(a: Ceilings, b: Ceilings) -> Ceilings:
-    """The higher ceiling of each kind."""
-
-    def rates(x: dict[str, dict[str, float]], y: dict[str, dict[str, float]]) -> Any:
-        return {
-            isa: {n: max(value, x.get(isa, {}).get(n, 0.0)) for n, value in row.items()}
-            for isa, row in y.items()
-        }
-
-    def key(m: Memory) -> tuple[str, str, bool, int]:
-        return m.level, m.kind, m.huge_pages, m.threads
-
-    before = {key(m): m.gbs for m in a.memory}
-    memory = tuple([replace(m, gbs=max(m.gbs, before.get(key(m), 0.0))) for m in b.memory])
-    return Ceilings(rates(a.fma, b.fma), memory, rates(a.fma64, b.fma64), b.sizes)
 
 
 def _shape(case: Case) -> tuple[int, ...]:
