@@ -133,7 +133,7 @@ def _reduction() -> list[Case]:
     found.append(_case(family, "argmax rows", "argmax", ROWS, args=(1,), passes=FORWARD))
     found.append(_case(family, "argmax columns", "argmax", ROWS, args=(0,), passes=FORWARD))
     found.append(_case(family, "cumsum", "cumsum", ROWS, args=(1,)))
-    found.append(_case(family, "prod", "prod", ROWS, args=(1,)))
+    found.append(_case(family, "prod", "prod", Input((49152, 64), scale=1.9), args=(1,)))
     found.append(_case(family, "sort", "sort", Input((512, 1000)), args=(1,)))
     found.append(_case(family, "topk", "topk", Input((512, 1000)), args=(10, 1)))
     found.append(_case(family, "norm", "norm", ROWS, dim=1))

@@ -18,6 +18,7 @@ from gradsmith.benchmarks.cases import CASES, GROUPS, find, select
 from gradsmith.benchmarks.compare import compare
 from gradsmith.benchmarks.harness import Block, Timing, in_turns, interleave
 from gradsmith.benchmarks.results import (
+    EXACT,
     OURS,
     TORCH,
     TORCH_TUNED,
@@ -31,6 +32,7 @@ from gradsmith.benchmarks.results import (
     load,
     to_dict,
 )
+from gradsmith.benchmarks.targets import TARGETS, verdicts
 from gradsmith.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -262,7 +264,21 @@ def test_cases_run_under_pytest_benchmark() -> None:
     pytest.importorskip("pytest_benchmark")
     command = [
         sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider",
-        "--benchmark-disable", "benchmarks/test_benchmarks.py", "-k", "400 and linear",
+        "--benchmark-disable", "benchmarks/test_benchmarks.py", "-k", "quick and 400 and linear",
     ]  # fmt: skip
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0 and "2 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_targets_are_of_classes_and_passes_that_exist() -> None:
+    known = {(c.family, kind) for c in CASES for kind in (*c.passes, "")}
+    assert set(TARGETS) <= known
+    slow, fast = result(1.0, 1.2, "a"), result(1.0, 1.8, "b")
+    pooled = [replace(r, family="conv depthwise") for r in (slow, fast)]
+    (found,) = verdicts(pooled)
+    assert (found.count, found.least, found.met) == (2, 1.2, False)
+    assert found.shipped == pytest.approx((1.2 * 1.8) ** 0.5)
+    exact = Timing(4.0, 4.0, 4.0)
+    quick = replace(pooled[1], engines={**pooled[1].engines, EXACT: exact})
+    (only,) = verdicts([quick])
+    assert only.met and only.only_fast

@@ -22,6 +22,7 @@ from ..benchmarks.results import (
 )
 from ..benchmarks.shares import share
 from ..benchmarks.suite import Plan, Suite
+from ..benchmarks.targets import verdicts
 
 __all__ = [
     "LiveBench",
@@ -152,21 +153,31 @@ def ceilings(found: Ceilings) -> str:
     return "\n".join([*table(found), ""])
 
 
+def _verdicts(report: Report) -> list[str]:
+    """Each class beside its target."""
+    rows, fast = [], False
+    for v in verdicts(report.results):
+        met = "" if v.met is None else "no" if not v.met else "fast only" if v.only_fast else "yes"
+        fast = fast or v.only_fast
+        rows.append([
+            v.family, v.kind, str(v.count), f"{v.shipped:.2f}", _number(v.target.shipped),
+            f"{v.least:.2f}", _number(v.tuned), _number(v.target.tuned), _number(v.least_tuned),
+            met,
+        ])  # fmt: skip
+    if not rows:
+        return []
+    heads = ["class", "pass", "timed", "shipped", "target", "least", "tuned", "target", "least",
+             "met"]  # fmt: skip
+    words = ["geometric means of PyTorch's time / gradsmith's, and the least"]
+    if fast:
+        words.append("fast only: not with gradsmith.backends.cpu.conv_precision = 'exact'")
+    return [*_lines(heads, rows, 2), "", *words, ""]
+
+
 def verdict(report: Report, suite: Suite, interrupted: bool) -> str:
     """What came of it, in a few lines."""
     lines = []
-    classes = by_class([r for r in report.results if r.as_shipped is not None])
-    if len(classes) > 1:
-        rows = []
-        for family, results in classes.items():
-            shipped = [r.as_shipped for r in results if r.as_shipped is not None]
-            tuned = [r.tuned for r in results if r.tuned is not None]
-            rows.append([
-                family, str(len(results)), f"{geometric_mean(shipped):.2f}", f"{min(shipped):.2f}",
-                _number(geometric_mean(tuned)), _number(min(tuned, default=None)),
-            ])  # fmt: skip
-        heads = ["class", "timed", "shipped", "least", "tuned", "least"]
-        lines += [*_lines(heads, rows, 1), ""]
+    lines += _verdicts(report)
     slower = sorted(
         [r for r in report.results if (r.as_shipped or 1) < 0.9], key=lambda r: r.as_shipped or 0
     )
@@ -183,7 +194,8 @@ def verdict(report: Report, suite: Suite, interrupted: bool) -> str:
         lines.append("stopped by Ctrl-C: what was measured until then")
     references = [e for e in (TORCH, TORCH_TUNED) if any(e in r.engines for r in report.results)]
     beside = "" if references else "; PyTorch is not installed or was not asked for"
-    lines.append(f"{len(report.results)} measurements in {suite.elapsed:.0f} s{beside}")
+    if suite.cases:
+        lines.append(f"{len(report.results)} measurements in {suite.elapsed:.0f} s{beside}")
     return "\n".join(lines)
 
 
