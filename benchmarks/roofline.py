@@ -146,21 +146,22 @@ def _address(buffer: Any) -> int:
 
 
 def _rate(run: Callable[[int], float], seconds: float, samples: int) -> float:
-    """The best rate of some samples. run(rounds) gives the FLOPs or bytes that it came to."""
-    rounds = 1
-    while True:
-        start = time.perf_counter()
-        run(rounds)
-        taken = time.perf_counter() - start
-        if taken > seconds / 4 or rounds > 1 << 40:
-            break
-        rounds = rounds * 2 if taken < seconds / 64 else int(rounds * seconds / (2 * taken)) + 1
-    rounds = max(1, int(rounds * seconds / taken))
-    best = 0.0
-    for _ in range(samples):
+    """The best rate of some samples. run(rounds) gives the FLOPs or bytes that it came to.
+
+    How many rounds a sample takes follows from the best rate so far: a sample that was interrupted
+    by something else does not make those after it too short to mean anything.
+    """
+    rounds, best, taken = 1, 0.0, 0
+    for _ in range(100):
         start = time.perf_counter()
         work = run(rounds)
         best = max(best, work / (time.perf_counter() - start))
+        wanted = max(1, int(seconds * best * rounds / work))
+        if wanted < 2 * rounds:
+            taken += 1
+            if taken == samples:
+                break
+        rounds = min(wanted, 16 * rounds)
     return best
 
 

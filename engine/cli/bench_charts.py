@@ -129,10 +129,10 @@ def _memory_roofs(report: Report) -> dict[str, tuple[float, str]]:
     return found
 
 
-def roofline_chart(report: Report) -> str:
+def roofline_chart(report: Report, engines: Sequence[str] = ENGINES) -> str:
     """Operations a second over operations a byte; "" if no case counts both."""
     dots = []
-    for engine in _series(ENGINES):
+    for engine in _series(engines):
         for r in report.results:
             if r.flops and r.bytes and engine in r.engines and r.dtype == "float32":
                 rate = r.flops / r.engines[engine].median / 1e9
@@ -168,10 +168,10 @@ def roofline_chart(report: Report) -> str:
     )
 
 
-def memory_chart(report: Report) -> str:
+def memory_chart(report: Report, engines: Sequence[str] = ENGINES) -> str:
     """Bytes a second over bytes of the cases that count no operations; "" if there are none."""
     dots = []
-    for engine in _series(ENGINES):
+    for engine in _series(engines):
         for r in report.results:
             if r.bytes and not r.flops and engine in r.engines:
                 rate = r.bytes / r.engines[engine].median / 1e9
@@ -233,13 +233,14 @@ def pictures(report: Report) -> dict[str, str]:
     """File name -> SVG, for documents: those charts that the results suffice for."""
     name, cpu = reference(report)[2], str(report.environment.get("cpu") or "")
     where = f"{cpu}, {threads_of(report)} threads"
+    few = (OURS, reference(report)[0])
     found = {
         "benchmark-summary.svg": (
             summary_chart(report),
             f"How much faster than {name}, by class of ops ({where})",
         ),
-        "benchmark-roofline.svg": (roofline_chart(report), f"Measured roofline ({where})"),
-        "benchmark-memory.svg": (memory_chart(report), f"Memory-bound kernels ({where})"),
+        "benchmark-roofline.svg": (roofline_chart(report, few), f"Measured roofline ({where})"),
+        "benchmark-memory.svg": (memory_chart(report, few), f"Memory-bound kernels ({where})"),
         "benchmark-scaling.svg": (scaling_chart(report), f"Threads ({where})"),
     }
     return {file: standalone(svg, title) for file, (svg, title) in found.items() if svg}

@@ -18,7 +18,7 @@ from ..benchmarks.results import (
 from ..benchmarks.shares import share
 from . import bench_charts as charts
 from .charts import CSS as CHART_CSS
-from .charts import DARK, LIGHT, number, ratio
+from .charts import DARK, LIGHT, number, ratio, switches
 from .page import document, facts, tiles
 
 __all__ = ["render"]
@@ -41,6 +41,9 @@ td.slower {{ color: var(--bad); font-weight: 600; }} td.faster {{ color: var(--g
 tbody tr:hover {{ background: color-mix(in srgb, var(--line) 35%, transparent); }}
 thead th {{ vertical-align: bottom; line-height: 1.25; }}
 .scroll {{ overflow-x: auto; }}
+.switches {{ font-size: 13px; margin: 0; max-width: none; }}
+.switches label {{ margin-right: 14px; white-space: nowrap; }}
+.switches input {{ accent-color: var(--accent); vertical-align: -1px; }}
 nav {{ font-size: 14px; margin: 0 0 18px; }} nav a {{ color: var(--accent); margin-right: 14px; }}
 {CHART_CSS}
 @media print {{
@@ -209,8 +212,15 @@ def _roofline(report: Report) -> str:
         "lines are ceilings measured on this machine in the same run. A mark above the "
         "multiply-add line needs fewer operations than the definition counts "
         "(Winograd's convolutions).</p>"
-        f"{chart}</section>"
+        f"{_switches(report, 'roofline')}{chart}</section>"
     )
+
+
+def _switches(report: Report, name: str) -> str:
+    """Boxes for the engines; ours and the reference as shipped are shown at first."""
+    used = [i for i, e in enumerate(ENGINES) if any(e in r.engines for r in report.results)]
+    on = [i for i in used if ENGINES[i] in (OURS, charts.reference(report)[0])]
+    return switches(ENGINES, used, on, name)
 
 
 def _memory(report: Report) -> str:
@@ -221,7 +231,7 @@ def _memory(report: Report) -> str:
         "<section><h2>Memory-bound kernels</h2><p class=soft>Kernels whose time goes into moving "
         "data: every array counts once. Lines are a copy's bandwidth in each cache level, up to "
         "what the level holds.</p>"
-        f"{chart}</section>"
+        f"{_switches(report, 'memory')}{chart}</section>"
     )
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "scatter",
     "shortened",
     "standalone",
+    "switches",
 ]
 
 #: Shapes that tell series apart without their colours.
@@ -59,6 +60,9 @@ svg.chart { display: block; width: 100%; min-width: 640px; height: auto; margin:
 """
 CSS += "".join(
     f".chart .c{i} {{ fill: var(--c{i}); stroke: var(--c{i}); }}\n" for i in range(len(SHAPES))
+)
+CSS += "".join(
+    f"section:has(.x{i}:not(:checked)) .s{i} {{ display: none; }}\n" for i in range(len(SHAPES))
 )
 CSS += """.chart .mark { fill-opacity: 0.7; stroke-width: 1; }
 .chart .hollow { fill: none; stroke-width: 1.6; } .chart .curve { fill: none; stroke-width: 2; }
@@ -380,8 +384,34 @@ def scatter(
             names.append(_text(x.end + 6, beside, line.name, "soft"))
         else:
             names.append(_text(places[-1][0] - 2, places[-1][1] - 6, line.name, "halo soft", "end"))
-    parts += [_mark(x(d.x), y(d.y), d.series, d.title) for d in dots]
+    # Each series is a group of its own, which a page can hide.
+    size = 4.2 if len(dots) < 400 else 3.2
+    for series_number in dict.fromkeys(d.series for d in dots):
+        marks = (
+            _mark(x(d.x), y(d.y), d.series, d.title, size)
+            for d in dots
+            if d.series == series_number
+        )
+        parts.append(f'<g class="s{series_number}">{"".join(marks)}</g>')
     return _svg(top + height, label, [*parts, *names])
+
+
+def switches(series: Sequence[str], used: Iterable[int], on: Iterable[int], name: str) -> str:
+    """Boxes that show and hide the series of the charts in the same section; no script.
+
+    Args:
+        series: The names of the series.
+        used: Those that have a box.
+        on: Those that are shown at first.
+        name: Tells the boxes of one section from those of others.
+    """
+    shown = set(on)
+    boxes = "".join(
+        f'<label><input type="checkbox" class="x{i}" name="{escape(name)}-{i}"'
+        f"{' checked' if i in shown else ''}> {escape(series[i])}</label> "
+        for i in used
+    )
+    return f'<p class="switches">{boxes}</p>'
 
 
 def _clipped(points: Sequence[tuple[float, float]], low: float) -> list[tuple[float, float]]:
