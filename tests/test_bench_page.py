@@ -120,7 +120,7 @@ def page():
 
 
 def svgs(page):
-    return re.findall(r"<svg.*?</svg>", page, re.S)
+    return re.findall(r'<svg class="chart" .*?</svg>', page, re.S)
 
 
 def test_every_section_is_there(page):

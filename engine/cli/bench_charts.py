@@ -129,7 +129,7 @@ def _memory_roofs(report: Report) -> dict[str, tuple[float, str]]:
     return found
 
 
-def roofline_chart(report: Report, engines: Sequence[str] = ENGINES) -> str:
+def roofline_chart(report: Report, engines: Sequence[str] = ENGINES, legend: bool = True) -> str:
     """Operations a second over operations a byte; "" if no case counts both."""
     dots = []
     for engine in _series(engines):
@@ -165,10 +165,11 @@ def roofline_chart(report: Report, engines: Sequence[str] = ENGINES) -> str:
         ENGINES,
         ("operations a byte (FLOP/B)", "GFLOP/s"),
         f"Roofline of {len(dots)} measurements under the ceilings measured with {threads} threads",
+        legend=legend,
     )
 
 
-def memory_chart(report: Report, engines: Sequence[str] = ENGINES) -> str:
+def memory_chart(report: Report, engines: Sequence[str] = ENGINES, legend: bool = True) -> str:
     """Bytes a second over bytes of the cases that count no operations; "" if there are none."""
     dots = []
     for engine in _series(engines):
@@ -196,6 +197,7 @@ def memory_chart(report: Report, engines: Sequence[str] = ENGINES) -> str:
         ("bytes read and written by a call", "GB/s"),
         f"{len(dots)} measurements under the copy bandwidth measured with {threads} threads",
         bytes_axis=True,
+        legend=legend,
     )
 
 

@@ -204,7 +204,7 @@ def _slower(report: Report) -> str:
 
 
 def _roofline(report: Report) -> str:
-    chart = charts.roofline_chart(report)
+    chart = charts.roofline_chart(report, legend=False)
     if not chart:
         return ""
     return (
@@ -224,7 +224,7 @@ def _switches(report: Report, name: str) -> str:
 
 
 def _memory(report: Report) -> str:
-    chart = charts.memory_chart(report)
+    chart = charts.memory_chart(report, legend=False)
     if not chart:
         return ""
     return (

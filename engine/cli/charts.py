@@ -64,7 +64,9 @@ CSS += "".join(
 CSS += "".join(
     f"section:has(.x{i}:not(:checked)) .s{i} {{ display: none; }}\n" for i in range(len(SHAPES))
 )
-CSS += """.chart .mark { fill-opacity: 0.7; stroke-width: 1; }
+CSS += """svg.chart.key { display: inline; width: 14px; min-width: 0; height: 14px; margin: 0;
+  vertical-align: -2px; }
+.chart .mark { fill-opacity: 0.7; stroke-width: 1; }
 .chart .hollow { fill: none; stroke-width: 1.6; } .chart .curve { fill: none; stroke-width: 2; }
 """
 
@@ -278,9 +280,12 @@ def bars(rows: Sequence[Row], names: Sequence[str], label: str, thick: float = 9
                     f'<circle class="case" cx="{_at(x(case.value))}" cy="{_at(middle)}" r="2.6">'
                     f"<title>{escape(case.title)}</title></circle>"
                 )
-                end = max(end, x(case.value))
         shown = [ratio(b.value) if b is not None else "–" for b in row.bars]
-        parts.append(_text(end + 7, middle + 4, " / ".join(shown), "halo"))
+        words = " / ".join(shown)
+        if row.cases:  # the furthest may lie far from what the bars show
+            parts.append(_text(WIDTH - 8, middle + 4, words, "", "end"))
+        else:
+            parts.append(_text(end + 7, middle + 4, words, "halo"))
     parts.append(
         _text(
             (left + WIDTH - 82) / 2, bottom + 33, "reference's time / gradsmith's", "soft", "middle"
@@ -328,6 +333,7 @@ def scatter(
     *,
     height: float = 520,
     bytes_axis: bool = False,
+    legend: bool = True,
 ) -> str:
     """Dots under measured ceilings, both axes logarithmic.
 
@@ -339,17 +345,18 @@ def scatter(
         label: What the picture shows, for those who do not see it.
         height: Pixels of the frame and the axis below it.
         bytes_axis: x is bytes.
+        legend: Whether the series are named above the frame; `switches` names them too.
     """
     every = [(d.x, d.y) for d in dots] + [p for line in lines for p in line.points]
     xs, ys = [p[0] for p in every], [p[1] for p in every]
     low_y = min([d.y for d in dots] or [min(ys)])
     used = sorted({d.series for d in dots})
     entries = [(_mark(0, 0, i), series[i]) for i in used]
-    keys, top = _legend(entries, 62, 16, WIDTH - 20)
+    keys, top = _legend(entries, 62, 16, WIDTH - 20) if legend else ("", 4.0)
     top += 4
     beside = [len(line.name) for line in lines if line.at == "margin"]
     x = Scale(min(xs), max(xs), 62, WIDTH - 22 - max(4, CHARACTER * max(beside, default=0)))
-    y = Scale(low_y / 1.3, max(ys) * 1.25, top + height - 46, top)
+    y = Scale(low_y / 1.3, max(ys) * 1.7, top + height - 46, top)
     parts = [keys]
     for tick in x.ticks(4 if bytes_axis else 10, 13):
         parts.append(_line(x(tick), y.start, x(tick), y.end, "grid"))
@@ -408,7 +415,9 @@ def switches(series: Sequence[str], used: Iterable[int], on: Iterable[int], name
     shown = set(on)
     boxes = "".join(
         f'<label><input type="checkbox" class="x{i}" name="{escape(name)}-{i}"'
-        f"{' checked' if i in shown else ''}> {escape(series[i])}</label> "
+        f"{' checked' if i in shown else ''}> "
+        f'<svg class="chart key" viewBox="-7 -7 14 14" aria-hidden="true">{_mark(0, 0, i)}</svg> '
+        f"{escape(series[i])}</label> "
         for i in used
     )
     return f'<p class="switches">{boxes}</p>'
