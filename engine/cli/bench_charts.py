@@ -27,6 +27,7 @@ __all__ = [
     "ratios",
     "reference",
     "roofline_chart",
+    "scaling",
     "scaling_chart",
     "summary_chart",
     "threads_of",
@@ -35,6 +36,8 @@ __all__ = [
 NAMES = {TORCH: "PyTorch", NUMPY: "NumPy", JAX: "JAX"}
 #: Rows of one picture: a page of paper holds it.
 MOST_ROWS = 34
+#: Classes in the chart of threads, beside the two ceilings.
+MOST_CURVES = 5
 
 
 def threads_of(report: Report) -> int:
@@ -201,21 +204,28 @@ def memory_chart(report: Report, engines: Sequence[str] = ENGINES, legend: bool 
     )
 
 
-def scaling_chart(report: Report) -> str:
-    """Speed by number of threads: the ceilings, and the cases that were measured so."""
-    lines: list[tuple[str, dict[int, float]]] = []
-    isa = str(report.environment.get("isa") or "")
-    row = report.ceilings.fma.get(isa) or next(iter(report.ceilings.fma.values()), {})
+def scaling(report: Report) -> dict[str, tuple[int, dict[int, float]]]:
+    """Class -> how many cases were run with several threads, threads -> their mean speedup."""
     grouped: dict[str, list[dict[int, float]]] = {}
     for result in report.results:
         seconds = {int(n): float(s) for n, s in (result.extra.get("threads") or {}).items()}
         if len(seconds) > 1 and 1 in seconds:
             speeds = {n: seconds[1] / s for n, s in seconds.items()}
             grouped.setdefault(result.family, []).append(speeds)
-    for family, found in list(grouped.items())[:5]:
-        counts = set.intersection(*(set(s) for s in found))
-        mean = {n: geometric_mean(s[n] for s in found) for n in sorted(counts)}
-        lines.append((f"{family} ({len(found)})", mean))
+    means = {}
+    for family, found in grouped.items():
+        counts = sorted(set.intersection(*(set(s) for s in found)))
+        means[family] = len(found), {n: geometric_mean(s[n] for s in found) for n in counts}
+    return means
+
+
+def scaling_chart(report: Report) -> str:
+    """Speed by number of threads: the ceilings, and the classes with most cases."""
+    lines: list[tuple[str, dict[int, float]]] = []
+    isa = str(report.environment.get("isa") or "")
+    row = report.ceilings.fma.get(isa) or next(iter(report.ceilings.fma.values()), {})
+    largest = sorted(scaling(report).items(), key=lambda item: -item[1][0])[:MOST_CURVES]
+    lines += [(f"{family} ({count})", mean) for family, (count, mean) in largest]
     if len(row) > 1 and "1" in row:
         speeds = {int(n): value / row["1"] for n, value in row.items()}
         lines.append(("ceiling: multiply-adds", dict(sorted(speeds.items()))))

@@ -48,6 +48,7 @@ nav {{ font-size: 14px; margin: 0 0 18px; }} nav a {{ color: var(--accent); marg
 {CHART_CSS}
 @media print {{
   @page {{ margin: 12mm; }}
+  body {{ font-size: 12px; }} .soft, .note {{ font-size: 11px; }}
   main {{ max-width: none; padding: 0; }} nav {{ display: none; }}
   section {{ break-inside: auto; overflow: visible; padding: 10px 12px; }}
   .scroll {{ overflow: visible; }} h2, h3 {{ break-after: avoid; }}
@@ -106,8 +107,11 @@ def _head(report: Report) -> str:
         f"<header><h1>gradsmith bench</h1><p class=verdict>{escape(words)}</p>"
         "<p class=soft>Engines in turns on the same inputs, warm; medians. As shipped: what "
         "<code>pip install</code> gives. Tuned: the reference's best, whatever that takes "
-        "(channels_last, warm memory, fused optimizers). Cases that lose are shown like all "
-        "others.</p></header>"
+        "(channels_last, warm memory, fused optimizers). Of ceiling: the least time that the "
+        "measured peaks of this machine allow, divided by the time taken. Error: the largest "
+        "difference of gradsmith's result from float64's, relative to the largest value. Cases "
+        "that lose are shown like all others. What is pointed at says more: the middle half of a "
+        "time's samples, the ceiling that binds, the case behind a mark.</p></header>"
     )
 
 
@@ -238,7 +242,7 @@ def _memory(report: Report) -> str:
 def _class(report: Report, family: str, results: Sequence[Result]) -> str:
     pictures = "".join(charts.ratio_charts(report, family, results))
     pairs = [p for p in _pairs(report) if p[0].family == family]
-    words = f"{len(results)} measurements"
+    words = f"{len(results)} measurement{'s' * (len(results) != 1)}"
     if pairs:
         words += f"; geometric mean as shipped {ratio(geometric_mean(a for _, a, _ in pairs))}×"
         tuned = [b for _, _, b in pairs if b is not None]
@@ -258,10 +262,7 @@ def _class(report: Report, family: str, results: Sequence[Result]) -> str:
         f'<section id="{_anchor(family)}"><h2>{escape(family)}</h2>'
         f"<p class=soft>{escape(words)}.</p>{pictures}"
         "<details><summary>The numbers</summary><div class=scroll><table class=wide>"
-        f"<thead><tr>{''.join(heads)}</tr></thead><tbody>{body}</tbody></table></div>"
-        "<p class=note>Times are medians; the middle half of the samples is each time's tooltip. "
-        "Error: the largest difference of gradsmith's result from float64's, relative to the "
-        "largest value.</p></details></section>"
+        f"<thead><tr>{''.join(heads)}</tr></thead><tbody>{body}</tbody></table></div></details></section>"
     )
 
 
@@ -333,8 +334,27 @@ def _scaling(report: Report) -> str:
         return ""
     return (
         "<section><h2>Threads</h2><p class=soft>Speed relative to one thread; the dashed line is "
-        "as many times the speed as there are threads.</p>"
-        f"{chart}</section>"
+        "as many times the speed as there are threads. The classes with most cases and the "
+        "ceilings; all classes are in the table.</p>"
+        f"{chart}{_scaling_table(report)}</section>"
+    )
+
+
+def _scaling_table(report: Report) -> str:
+    found = charts.scaling(report)
+    counts = sorted({n for _, mean in found.values() for n in mean})
+    if not found:
+        return ""
+    head = "".join(f"<th scope=col>{n} thread{'s' * (n > 1)}</th>" for n in counts)
+    rows = "".join(
+        f"<tr><td class=left>{escape(family)}</td><td>{cases}</td>"
+        + "".join(f"<td>{ratio(mean[n]) if n in mean else ''}</td>" for n in counts)
+        + "</tr>"
+        for family, (cases, mean) in found.items()
+    )
+    return (
+        "<details><summary>Every class</summary><table><thead><tr><th class=left>class</th>"
+        f"<th scope=col>cases</th>{head}</tr></thead><tbody>{rows}</tbody></table></details>"
     )
 
 

@@ -32,6 +32,8 @@ SHAPES = ("circle", "diamond", "square", "up", "down", "cross", "ring")
 WIDTH = 960
 #: Pixels of a character of 12 px, about; a little more than most fonts take.
 CHARACTER = 6.5
+#: The longest name of a row of bars.
+LABEL = 56
 
 #: Colours as variables; c0, c1 .. are the series'.
 LIGHT = """--ink: #1b2330; --soft: #5b6472; --line: #dfe3ea; --card: #ffffff; --good: #1d7f5c;
@@ -193,8 +195,10 @@ def _svg(height: float, label: str, parts: Iterable[str]) -> str:
 
 
 def shortened(words: str, most: int) -> str:
-    """At most so many characters."""
-    return words if len(words) <= most else words[: most - 1].rstrip() + "…"
+    """At most so many characters; the last ones, which tell passes apart, are kept."""
+    if len(words) <= most:
+        return words
+    return words[: most - 16].rstrip() + "…" + words[-15:]
 
 
 def _legend(
@@ -244,7 +248,7 @@ def bars(rows: Sequence[Row], names: Sequence[str], label: str, thick: float = 9
     values = [b.value for row in rows for b in (*row.bars, *row.cases) if b is not None]
     values = [v for v in values if v > 0 and math.isfinite(v)]
     low, high = min([0.75, *values]) / 1.15, max([2.0, *values]) * 1.15
-    left = 24 + CHARACTER * min(46, max((len(r.name) for r in rows), default=1))
+    left = 24 + CHARACTER * min(LABEL, max((len(r.name) for r in rows), default=1))
     x = Scale(low, high, left, WIDTH - 82)
     kinds = (("bar", "slow"), ("bar2", "slow2"))
     entries = [(_rect(-6, -4, 12, 8, kinds[i][0]), name) for i, name in enumerate(names)] + [
@@ -264,7 +268,7 @@ def bars(rows: Sequence[Row], names: Sequence[str], label: str, thick: float = 9
     for i, row in enumerate(rows):
         y = top + i * step + 2
         middle = y + (thick + 1) * len(names) / 2
-        name = shortened(row.name, 46)
+        name = shortened(row.name, LABEL)
         parts.append(_text(left - 10, middle + 4, name, "", "end"))
         end = x(1)
         for j, bar in enumerate(row.bars):
