@@ -7,10 +7,11 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from gradsmith.benchmarks.harness import Timing
-from gradsmith.benchmarks.results import ENGINES, Ceilings, Memory, Report, Result
+from gradsmith.benchmarks.results import ENGINES, Ceilings, Memory, Report, Result, dump
 from gradsmith.benchmarks.shares import level_of, share
 from gradsmith.cli import bench_charts, charts
 from gradsmith.cli.bench_page import render, seconds
+from gradsmith.cli.main import main
 
 CLASSES = {
     "matmul >= 256": (["256", "512", "1024", "2048", "prime 509x1021x257"], 2),
@@ -249,3 +250,38 @@ def test_numbers_in_words():
         "0", "0.031", "0.5", "1.23", "10", "12.3", "517", "1.23e5"
     ]  # fmt: skip
     assert [seconds(v) for v in (2, 3.2e-3, 4.51e-6, 2e-8)] == ["2 s", "3.2 ms", "4.51 µs", "20 ns"]
+
+
+def bench(*words):
+    return main(["bench", *map(str, words)])
+
+
+def test_the_page_and_pictures_of_an_earlier_run(tmp_path, capsys):
+    dump(made_up(), tmp_path / "run.json")
+    folder = tmp_path / "new/pictures"
+    assert (
+        bench("report", tmp_path / "run.json", "--html", tmp_path / "p.html", "--pictures", folder)
+        == 0
+    )
+    assert (tmp_path / "p.html").read_text(encoding="utf-8") == render(made_up())
+    found = {p.name: p.read_text(encoding="utf-8") for p in folder.iterdir()}
+    assert found == bench_charts.pictures(made_up())
+    assert capsys.readouterr().out.count("written: ") == 5
+
+
+@pytest.mark.parametrize(
+    "words,message",
+    [
+        (("report", "--html", "p.html"), "report: needs a file"),
+        (("report", "no.json"), "needs --html FILE or --pictures FOLDER"),
+        (("report", "no.json", "--html", "p.html"), "report: no.json cannot be read"),
+        (("report", "bad.json", "--html", "p.html"), "no results of `gradsmith bench --json`"),
+        (("report", "bad.json", "--pictures", "bad.json"), "--pictures: bad.json cannot be made"),
+    ],
+)
+def test_what_report_refuses(words, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.json").write_text('{"gradsmith": "0"}')
+    assert bench(*words) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "p.html").exists()

@@ -1,7 +1,8 @@
 """Time gradsmith beside PyTorch, NumPy and JAX, as shipped and at their best; compare two runs.
 
 what: op, net (training steps), overhead, optimizer, roofline (what the machine can do), all; or
-`compare OLD NEW`, which names cases of NEW that became slower by more than the spread.
+`compare OLD NEW`, which names cases of NEW that became slower by more than the spread; or
+`report FILE`, which makes the page (--html) and the pictures (--pictures) of a run's --json.
 
 Exit status: 0 all ran; 1 a case could not be run or is wrong, or `compare` found a regression; 2
 wrong arguments. How fast something is never decides it.
@@ -57,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         default=["all"],
         metavar="what",
-        help=f"some of {', '.join(GROUPS)}; all (default); or: compare OLD NEW",
+        help=f"some of {', '.join(GROUPS)}; all (default); or: compare OLD NEW; report FILE",
     )
     add("--only", default="", metavar="REGEX", help="cases in whose name this is found")
     add("--engines", type=_words, metavar="ENGINE", help="one or several: a,b; default: all there")
@@ -70,6 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--quick", action="store_true", help="fewer cases, shorter: under two minutes")
     add("--json", type=Path, metavar="FILE", help="the results as JSON")
     add("--html", type=Path, metavar="FILE", help="the results as a page")
+    add("--pictures", type=Path, metavar="FOLDER", help="the page's charts, as SVG files")
     add(
         "--relative",
         action="store_true",
@@ -81,10 +83,14 @@ def run(options: argparse.Namespace) -> int:
     """Run the benchmarks, or compare two runs; returns the exit status."""
     if options.what[:1] == ["compare"]:
         return _compare(options)
-    plan = _plan(options)
+    reporting = options.what[:1] == ["report"]
+    plan = None if reporting else _plan(options)
     for name, path in (("--json", options.json), ("--html", options.html)):
         if path is not None:
             _writable(name, path)
+    _folder(options.pictures)
+    if plan is None:
+        return _report(options)
     from ..benchmarks.suite import Suite
     from .bench_text import LiveBench, PlainBench, ceilings, head, verdict
 
@@ -169,9 +175,22 @@ def _writable(name: str, path: Path) -> None:
         raise CommandError(f"{name}: {path} cannot be written: permission denied", status=2)
 
 
+def _folder(path: Path | None) -> None:
+    """Makes the pictures' folder."""
+    if path is None:
+        return
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandError(
+            f"--pictures: {path} cannot be made: {error.strerror}", status=2
+        ) from None
+
+
 def _write(options: argparse.Namespace, report: Report) -> None:
     from ..benchmarks.results import dump
 
+    written = [path for path in (options.json, options.html) if path is not None]
     try:
         if options.json is not None:
             dump(report, options.json)
@@ -179,22 +198,38 @@ def _write(options: argparse.Namespace, report: Report) -> None:
             from .bench_page import render
 
             options.html.write_text(render(report), encoding="utf-8")
+        if options.pictures is not None:
+            from .bench_charts import pictures
+
+            for name, text in pictures(report).items():
+                written.append(options.pictures / name)
+                written[-1].write_text(text, encoding="utf-8")
     except OSError as error:
         raise CommandError(f"the results could not be written: {error}") from error
-    for path in (options.json, options.html):
-        if path is not None:
-            print(f"written: {path}")
+    for path in written:
+        print(f"written: {path}")
 
 
-def _load(path: str) -> Any:
+def _load(command: str, path: str) -> Any:
     from ..benchmarks.results import load
 
     try:
         return load(path)
     except OSError as error:
-        raise CommandError(f"compare: {path} cannot be read: {error.strerror}", 2) from None
+        raise CommandError(f"{command}: {path} cannot be read: {error.strerror}", 2) from None
     except ValueError as error:
-        raise CommandError(f"compare: {path}: {error}", 2) from None
+        raise CommandError(f"{command}: {path}: {error}", 2) from None
+
+
+def _report(options: argparse.Namespace) -> int:
+    if len(options.what) != 2:
+        raise CommandError(
+            f"report: needs a file, of --json; got {len(options.what) - 1}", status=2
+        )
+    if options.html is None and options.pictures is None:
+        raise CommandError("report: needs --html FILE or --pictures FOLDER", status=2)
+    _write(options, _load("report", options.what[1]))
+    return 0
 
 
 def _compare(options: argparse.Namespace) -> int:
@@ -205,7 +240,7 @@ def _compare(options: argparse.Namespace) -> int:
         raise CommandError(
             f"compare: needs two files, OLD and NEW; got {len(options.what) - 1}", status=2
         )
-    old, new = (_load(path) for path in options.what[1:])
+    old, new = (_load("compare", path) for path in options.what[1:])
     result = compare(old, new, options.relative)
     if not result.changes:
         raise CommandError("compare: the two runs have no case in common")
