@@ -145,11 +145,12 @@ def _address(buffer: Any) -> int:
     return np.frombuffer(buffer, np.uint8).ctypes.data
 
 
-def _rate(run: Callable[[int], float], seconds: float, samples: int) -> float:
+def _rate(run: Callable[[int], float], seconds: float, samples: int, hoped: float = 0.0) -> float:
     """The best rate of some samples. run(rounds) gives the FLOPs or bytes that it came to.
 
     How many rounds a sample takes follows from the best rate so far: a sample that was interrupted
-    by something else does not make those after it too short to mean anything.
+    by something else does not make those after it too short to mean anything. As long as the rate
+    is below `hoped`, up to four times as many samples are taken.
     """
     rounds, best, taken = 1, 0.0, 0
     for _ in range(100):
@@ -159,7 +160,7 @@ def _rate(run: Callable[[int], float], seconds: float, samples: int) -> float:
         wanted = max(1, int(seconds * best * rounds / work))
         if wanted < 2 * rounds:
             taken += 1
-            if taken == samples:
+            if taken >= samples and (best >= hoped or taken >= 4 * samples):
                 break
         rounds = min(wanted, 16 * rounds)
     return best
@@ -195,42 +196,45 @@ def measure(
     # Ten seconds in all, in equal parts; a part is some samples and their calibration.
     measurements = len(counts) * (2 * len(isas) + 2 * (3 * (len(levels) + 1) + 4))
     seconds = min(0.01, 10 / measurements / 7) / (4 if quick else 1)
-    samples = 3 if quick else 5
+    samples = 4 if quick else 5
     rates: list[Memory] = []
     fma: dict[int, dict[str, dict[str, float]]] = {32: {}, 64: {}}
     sizes: dict[str, dict[str, int]] = {}
+    # What every core has of its own should be twice as much on two.
+    alone: dict[tuple[str, ...], float] = {}
+
+    def best(kind: str, isa: str, n: int, memory: memoryview | None, own: tuple[str, ...]) -> float:
+        hoped = 0.9 * n * alone.get(own, 0.0)
+        scale = 1000 if memory is None else 1
+        rate = _rate(
+            lambda rounds: _cpu.ceiling_loop(kind, isa, n, scale * rounds, memory),
+            seconds,
+            samples,
+            hoped,
+        )
+        if own:
+            alone.setdefault(own, rate / n)
+        return rate
+
     for dtype, rows in fma.items():
+        kind = f"fma{dtype}"
         for isa in isas:
             say(f"multiply-adds of float{dtype}, {isa}")
-            rows[isa] = {
-                str(n): 1e-9
-                * _rate(
-                    lambda r, k=f"fma{dtype}", i=isa, n=n: _cpu.ceiling_loop(k, i, n, 1000 * r),
-                    seconds,
-                    samples,
-                )
-                for n in counts
-            }
+            rows[isa] = {str(n): 1e-9 * best(kind, isa, n, None, (kind, isa)) for n in counts}
+    shared = {c.level for c in levels if c.shared > 1} | {"DRAM"}
     for huge_pages in (True, False):
         largest = max(max(working_sets(levels, n).values()) for n in counts)
-        memory = _Pages(largest, huge_pages)
+        pages = _Pages(largest, huge_pages)
         for n in counts:
             for level, size in working_sets(levels, n).items():
                 say(f"{level}, {n} threads, {'huge' if huge_pages else 'small'} pages")
                 sizes.setdefault(level, {})[str(n)] = size
-                beyond = level in ("L3", "DRAM")
                 for kind in KINDS:
-                    loops = [kind, f"{kind}_stream"] if beyond and kind != "read" else [kind]
-                    found = [
-                        _rate(
-                            lambda r, k=k, n=n, m=memory.view[:size]: _cpu.ceiling_loop(
-                                k, isas[-1], n, r, m
-                            ),
-                            seconds,
-                            samples,
-                        )
-                        for k in loops
-                    ]
+                    own = () if level in shared else (level, kind)
+                    loops = [kind]
+                    if level in ("L3", "DRAM") and kind != "read":
+                        loops.append(f"{kind}_stream")
+                    found = [best(k, isas[-1], n, pages.view[:size], own) for k in loops]
                     rates.append(Memory(level, kind, huge_pages, n, 1e-9 * max(found)))
     return Ceilings(fma[32], tuple(rates), fma[64], sizes)
 

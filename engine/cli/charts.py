@@ -395,6 +395,7 @@ def scatter(
             names.append(_text(x.end + 6, beside, line.name, "soft"))
         else:
             names.append(_text(places[-1][0] - 2, places[-1][1] - 6, line.name, "halo soft", "end"))
+    parts += names
     # Each series is a group of its own, which a page can hide.
     size = 4.2 if len(dots) < 400 else 3.2
     for series_number in dict.fromkeys(d.series for d in dots):
@@ -404,7 +405,7 @@ def scatter(
             if d.series == series_number
         )
         parts.append(f'<g class="s{series_number}">{"".join(marks)}</g>')
-    return _svg(top + height, label, [*parts, *names])
+    return _svg(top + height, label, parts)
 
 
 def switches(series: Sequence[str], used: Iterable[int], on: Iterable[int], name: str) -> str:
