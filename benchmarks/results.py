@@ -156,6 +156,8 @@ class Report:
         environment: cpu, cores, threads, isa, os, python, numpy, torch, jax, variables.
         ceilings: measured; empty where they were not.
         results: one entry for each case and pass.
+        failures: what could not be run, or is wrong, in words.
+        left_out: the cases that the time did not suffice for.
     """
 
     gradsmith: str
@@ -163,6 +165,8 @@ class Report:
     environment: dict[str, Any]
     ceilings: Ceilings = field(default_factory=Ceilings)
     results: tuple[Result, ...] = ()
+    failures: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 def geometric_mean(values: Iterable[float]) -> float:
@@ -209,6 +213,8 @@ def to_dict(report: Report) -> dict[str, Any]:
             }
             for r in report.results
         ],
+        "failures": list(report.failures),
+        "left_out": list(report.left_out),
     }
 
 
@@ -245,6 +251,8 @@ def from_dict(data: dict[str, Any]) -> Report:
                     for r in data["results"]
                 ]
             ),
+            failures=tuple(data.get("failures", ())),
+            left_out=tuple(data.get("left_out", ())),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(

@@ -144,6 +144,8 @@ class Suite:
             environment={"cpu": cpu, **environment(self.plan)},
             ceilings=self.ceilings,
             results=tuple(self.results),
+            failures=tuple(self.failures),
+            left_out=tuple(self.left_out),
         )
 
     # ---- one case ----

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from gradsmith.benchmarks.harness import Timing
-from gradsmith.benchmarks.results import ENGINES, Ceilings, Memory, Report, Result, dump
+from gradsmith.benchmarks.results import ENGINES, Ceilings, Memory, Report, Result, dump, load
 from gradsmith.benchmarks.shares import level_of, share
 from gradsmith.cli import bench_charts, charts
 from gradsmith.cli.bench_page import render, seconds
@@ -177,6 +177,8 @@ def test_all_text_is_escaped():
         when=EVIL,
         environment={**report.environment, "cpu": EVIL, "isa": EVIL, "env": {EVIL: EVIL}},
         results=(r, evil),
+        failures=(EVIL,),
+        left_out=(EVIL,),
     )
     page = render(changed)
     assert "<script" not in page and "alert('x" not in page
@@ -184,6 +186,15 @@ def test_all_text_is_escaped():
     for text in [*svgs(page), *bench_charts.pictures(changed).values()]:
         ElementTree.fromstring(text)
         assert "<script" not in text
+
+
+def test_what_failed_and_what_was_not_run_is_said(tmp_path):
+    report = made_up(failures=("conv 1x1: OSError: gone",), left_out=("loss: l1, forward",))
+    dump(report, tmp_path / "x.json")
+    assert load(tmp_path / "x.json") == report
+    found = Checker(render(report))
+    assert found.headings[2:4] == ["Failures", "Not run"]
+    assert "conv 1x1: OSError: gone" in found.text and "loss: l1, forward" in found.text
 
 
 def test_pictures_are_files_of_their_own():

@@ -44,6 +44,7 @@ thead th {{ vertical-align: bottom; line-height: 1.25; }}
 .switches {{ font-size: 13px; margin: 0; max-width: none; }}
 .switches label {{ margin-right: 14px; white-space: nowrap; }}
 .switches input {{ accent-color: var(--accent); vertical-align: -1px; }}
+.lines {{ font-size: 13px; padding-left: 18px; overflow-wrap: anywhere; }}
 nav {{ font-size: 14px; margin: 0 0 18px; }} nav a {{ color: var(--accent); margin-right: 14px; }}
 {CHART_CSS}
 @media print {{
@@ -76,6 +77,7 @@ def render(report: Report) -> str:
         _contents(report),
         _summary(report),
         _slower(report),
+        _failures(report),
         _roofline(report),
         _memory(report),
         *(_class(report, name, found) for name, found in by_class(report.results).items()),
@@ -205,6 +207,22 @@ def _slower(report: Report) -> str:
         "<th scope=col>as shipped</th><th scope=col>tuned</th><th scope=col class=left></th></tr>"
         f"</thead><tbody>{rows}</tbody></table></div></section>"
     )
+
+
+def _failures(report: Report) -> str:
+    """What could not be run or is wrong, and what the time did not suffice for."""
+    parts = []
+    if report.failures:
+        lines = "".join(f"<li>{escape(line)}</li>" for line in report.failures)
+        parts.append(f"<section><h2>Failures</h2><ul class=lines>{lines}</ul></section>")
+    if report.left_out:
+        lines = "".join(f"<li>{escape(line)}</li>" for line in report.left_out)
+        parts.append(
+            f"<section><h2>Not run</h2><p class=soft>The time was over before "
+            f"{len(report.left_out)} cases.</p><details><summary>Which</summary>"
+            f"<ul class=lines>{lines}</ul></details></section>"
+        )
+    return "".join(parts)
 
 
 def _roofline(report: Report) -> str:
