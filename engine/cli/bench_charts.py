@@ -47,9 +47,8 @@ def threads_of(report: Report) -> int:
 
 def reference(report: Report) -> tuple[str, str, str]:
     """What ratios are against: engine as shipped, engine tuned, name; PyTorch if it was there."""
-    present = {name for r in report.results if OURS in r.engines for name in r.engines}
     for shipped, tuned in ((TORCH, TORCH_TUNED), (NUMPY, NUMPY_TUNED), (JAX, "")):
-        if shipped in present:
+        if any(shipped in r.engines and OURS in r.engines for r in report.results):
             return shipped, tuned, NAMES[shipped]
     return TORCH, TORCH_TUNED, NAMES[TORCH]
 
