@@ -2,6 +2,7 @@
 
 import re
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -186,6 +187,17 @@ def test_all_text_is_escaped():
     for text in [*svgs(page), *bench_charts.pictures(changed).values()]:
         ElementTree.fromstring(text)
         assert "<script" not in text
+
+
+def test_classes_with_a_target_stand_beside_it():
+    results = made_up().results[:2]
+    changed = tuple(replace(r, family="softmax, norms") for r in results)
+    assert all(r.as_shipped > 1.5 for r in changed)
+    found = Checker(render(made_up(results=changed)))
+    assert "Targets" in found.headings and "1 of 1 are met" in found.text
+    slow = [replace(r, engines={**r.engines, "torch": r.engines["gradsmith"]}) for r in changed]
+    found = Checker(render(made_up(results=tuple(slow))))
+    assert "0 of 1 are met" in found.text and "missed" in found.text and "≥ 1.5" in found.text
 
 
 def test_what_failed_and_what_was_not_run_is_said(tmp_path):

@@ -16,6 +16,7 @@ from ..benchmarks.results import (
     geometric_mean,
 )
 from ..benchmarks.shares import share
+from ..benchmarks.targets import verdicts
 from . import bench_charts as charts
 from .charts import CSS as CHART_CSS
 from .charts import DARK, LIGHT, number, ratio, switches
@@ -76,6 +77,7 @@ def render(report: Report) -> str:
         _tiles(report),
         _contents(report),
         _summary(report),
+        _targets(report),
         _slower(report),
         _failures(report),
         _roofline(report),
@@ -184,6 +186,36 @@ def _summary(report: Report) -> str:
         f"<th scope=col>cases</th>{head}<th scope=col>of ceiling</th></tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></div></details></section>"
     )
+
+
+def _targets(report: Report) -> str:
+    """Each class beside what it should reach; those without a target have no mark."""
+    found = [v for v in verdicts(report.results) if v.met is not None]
+    if not found:
+        return ""
+    met = sum(v.met is True for v in found)
+    rows = "".join(
+        f"<tr><td class='left name'>{escape(v.family)}{escape(', ' * bool(v.kind) + v.kind)}</td>"
+        f"<td>{v.count}</td><td>{ratio(v.shipped)}×</td><td class=soft>{_goal(v.target.shipped)}"
+        f"</td><td>{ratio(v.least)}×</td><td>{'' if v.tuned is None else f'{ratio(v.tuned)}×'}</td>"
+        f"<td class=soft>{_goal(v.target.tuned)}</td>"
+        f"<td>{'' if v.least_tuned is None else f'{ratio(v.least_tuned)}×'}</td>"
+        f"<td class='left {'passed' if v.met else 'failed'}'>{'met' if v.met else 'missed'}"
+        f"{', by fast convolutions alone' if v.only_fast else ''}</td></tr>"
+        for v in found
+    )
+    return (
+        f"<section><h2>Targets</h2><p class=soft>{met} of {len(found)} are met: geometric means "
+        "against PyTorch as shipped and tuned.</p><div class=scroll><table class=wide><thead><tr>"
+        "<th scope=col class='left name'>class</th><th scope=col>cases</th>"
+        "<th scope=col>as shipped</th><th scope=col>target</th><th scope=col>least</th>"
+        "<th scope=col>tuned</th><th scope=col>target</th><th scope=col>least</th>"
+        f"<th scope=col class=left></th></tr></thead><tbody>{rows}</tbody></table></div></section>"
+    )
+
+
+def _goal(value: float | None) -> str:
+    return "" if value is None else f"≥ {number(value)}"
 
 
 def _slower(report: Report) -> str:
