@@ -11,28 +11,10 @@ import pytest
 from gradsmith.testing import GradcheckError, check_gradients, gradcheck, narrow
 from gradsmith.testing.adapters import adapter_of
 from gradsmith.testing.differences import Problem
+from seeded import function as op
+from seeded import normal as leaf
 
 RNG = np.random.default_rng(0)
-
-
-def op(forward: Any, vjp: Any) -> Any:
-    """A Function of this forward and vjp(grad_y, *inputs)."""
-
-    class Seeded(gs.Function):
-        @staticmethod
-        def forward(ctx: Any, *inputs: Any) -> Any:
-            ctx.save_for_backward(*inputs)
-            return forward(*inputs)
-
-        @staticmethod
-        def backward(ctx: Any, grad_y: Any) -> Any:
-            return vjp(grad_y, *ctx.saved_tensors)
-
-    return Seeded.apply
-
-
-def leaf(*shape: int, seed: int = 0) -> Any:
-    return gs.from_numpy(np.random.default_rng(seed).standard_normal(shape)).requires_grad_()
 
 
 def on_arrays(vjp: Any) -> Any:

@@ -15,6 +15,8 @@ from gradsmith.testing import (
 )
 from gradsmith.testing.checks import check_gradient, check_precision, check_second
 from gradsmith.testing.opdb import OpInfo, Sample, op_infos
+from seeded import function as wrong
+from seeded import normal
 
 CASES = [
     pytest.param(info, sample, id=f"{info.name}-{sample.id}")
@@ -53,28 +55,6 @@ def test_gradient_of_a_cast_has_the_inputs_dtype() -> None:
 
 
 # ---- gradcheck itself: what it must find, and what it must not ----
-
-
-def wrong(forward: Any, backward: Any) -> Any:
-    """An op with this forward, and this as its gradient."""
-
-    class Wrong(gs.Function):
-        @staticmethod
-        def forward(ctx: Any, *inputs: Any) -> Any:
-            ctx.save_for_backward(*inputs)
-            return forward(*inputs)
-
-        @staticmethod
-        def backward(ctx: Any, grad_y: Any) -> Any:
-            return backward(grad_y, *ctx.saved_tensors)
-
-    return Wrong.apply
-
-
-def normal(*shape: int, seed: int = 0) -> Any:
-    """A float64 leaf of normal numbers."""
-    array = np.random.default_rng(seed).standard_normal(shape)
-    return gs.from_numpy(array).requires_grad_()
 
 
 def _one_wrong(grad_y: Any, x: Any) -> Any:
@@ -154,23 +134,12 @@ def test_gradcheck_names_the_wrong_element(size: int, index: int) -> None:
 
 
 def test_gradcheck_finds_a_wrong_second_derivative() -> None:
-    class Cube(gs.Function):
-        """The gradient is right, but detached from x: no second derivative."""
-
-        @staticmethod
-        def forward(ctx: Any, x: Any) -> Any:
-            ctx.save_for_backward(x)
-            return x * x * x
-
-        @staticmethod
-        def backward(ctx: Any, grad_y: Any) -> Any:
-            (x,) = ctx.saved_tensors
-            return grad_y * (x.detach() * x.detach() * 3.0)
-
+    # The gradient is right, but detached from x: no second derivative.
+    cube = wrong(lambda x: x * x * x, lambda g, x: g * (x.detach() * x.detach() * 3.0))
     x = normal(3, 3)
-    assert gradcheck(Cube.apply, x)
+    assert gradcheck(cube, x)
     with pytest.raises(GradcheckError, match="worst at input 0"):
-        gradgradcheck(Cube.apply, x)
+        gradgradcheck(cube, x)
 
 
 def test_gradcheck_finds_results_that_change() -> None:

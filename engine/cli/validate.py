@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..testing.campaign import Campaign, Plan
     from ..testing.isolation import Isolated
 
-__all__ = ["SUMMARY", "add_arguments", "run", "summary"]
+__all__ = ["SUMMARY", "add_arguments", "left", "run", "summary"]
 
 SUMMARY = "check every op on this machine: errors, gradients, layouts, same bits"
 BUDGET = 120.0
@@ -388,31 +388,44 @@ def names(found: Sequence[str], most: int = SHOWN) -> str:
     return ", ".join(found[:most]) + more
 
 
+def left(
+    data: dict[str, Any], partly: Callable[[list[str]], str]
+) -> tuple[str, list[tuple[str, list[str]]], list[tuple[str, list[str]]]]:
+    """What was not run: why, what and of which ops, and what is left out in any case.
+
+    Args:
+        partly: what is said of an op for the checks that it did not have.
+    """
+    counts, ops = data["counts"], data["ops"]
+    never = [op["op"] for op in ops if op["status"] == "not run"]
+    some = [op for op in ops if op["not_run"] and op["status"] != "not run"]
+    missing = counts["samples"] - counts["samples_run"]
+    lacking: list[tuple[str, list[str]]] = []
+    if never:
+        lacking.append((f"{several(len(never), 'op')} not at all", never))
+    if some:
+        which = [f"{op['op']} ({partly(op['not_run'])})" for op in some]
+        lacking.append((f"{several(len(some), 'op')} without some of their checks", which))
+    if missing and not data["complete"]:
+        lacking.append((f"{missing:,} of {counts['samples']:,} samples", []))
+    if data["grid"] is not None and not data["grid"]["count"]:
+        lacking.append(("the exact-integer grid", []))
+    besides: list[tuple[str, list[str]]] = []
+    if counts["samples_left_out"]:
+        large = several(counts["samples_left_out"], "sample")
+        besides.append((f"too large for the emulator: {large}", []))
+    if data["without_dtype"]:
+        besides.append((f"not run in {', '.join(data['plan']['dtypes'])}", data["without_dtype"]))
+    why = "stopped by Ctrl-C" if data["interrupted"] else "the budget was over"
+    return why if lacking else "", lacking, besides
+
+
 def _left(data: dict[str, Any]) -> list[str]:
     """What was not run, and why."""
-    counts, ops = data["counts"], data["ops"]
-    lines = []
-    never = [op["op"] for op in ops if op["status"] == "not run"]
-    partly = [op for op in ops if op["not_run"] and op["status"] != "not run"]
-    missing = counts["samples"] - counts["samples_run"]
-    if never:
-        lines.append(f"  {len(never)} ops not at all: {names(never)}")
-    if partly:
-        some = [f"{op['op']} ({len(op['not_run'])})" for op in partly]
-        lines.append(f"  {len(partly)} ops without some of their checks: {names(some)}")
-    if missing and not data["complete"]:
-        lines.append(f"  {missing:,} of {counts['samples']:,} samples")
-    if data["grid"] is not None and not data["grid"]["count"]:
-        lines.append("  the exact-integer grid")
-    if lines:
-        why = "stopped by Ctrl-C" if data["interrupted"] else "the budget was over"
-        lines.insert(0, f"\nnot run, as {why} (--budget 0 runs everything):")
-    if counts["samples_left_out"]:
-        lines.append(f"\n{counts['samples_left_out']} samples are too large for the emulator")
-    if data["without_dtype"]:
-        lines.append(
-            f"\nnot run in {', '.join(data['plan']['dtypes'])}: {names(data['without_dtype'])}"
-        )
+    why, lacking, besides = left(data, lambda checks: str(len(checks)))
+    lines = [f"\nnot run, as {why} (--budget 0 runs everything):"] if why else []
+    for before, lines_of in (("  ", lacking), ("\n", besides)):
+        lines += [f"{before}{what}{f': {names(ops)}' if ops else ''}" for what, ops in lines_of]
     return lines
 
 

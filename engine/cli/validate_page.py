@@ -9,7 +9,7 @@ from typing import Any
 
 from ..testing import CHECKS
 from .page import document, facts, tiles
-from .validate import by_check, verdict
+from .validate import by_check, left, verdict
 
 __all__ = ["render"]
 
@@ -172,30 +172,11 @@ def _failures(found: Sequence[dict[str, Any]], count: int) -> str:
 
 def _left(data: dict[str, Any]) -> str:
     """What was not run, in words."""
-    counts = data["counts"]
-    lines = []
-    never = [op["op"] for op in data["ops"] if op["status"] == "not run"]
-    partly = [op for op in data["ops"] if op["not_run"] and op["status"] != "not run"]
-    if never:
-        lines.append(f"<b>{len(never)} ops not at all:</b> {escape(', '.join(never))}")
-    if partly:
-        text = ", ".join(f"{op['op']} ({', '.join(op['not_run'])})" for op in partly)
-        lines.append(f"<b>{len(partly)} ops without some checks:</b> {escape(text)}")
-    missing = counts["samples"] - counts["samples_run"]
-    if missing and not data["complete"]:
-        lines.append(f"<b>{missing:,} of {counts['samples']:,} samples.</b>")
-    if data["grid"] is not None and not data["grid"]["count"]:
-        lines.append("<b>The exact-integer grid.</b>")
-    if lines:
-        why = "It was stopped by Ctrl-C" if data["interrupted"] else "The budget was over"
-        lines.insert(0, f"{why}; <code>--budget 0</code> runs everything.")
-    if counts["samples_left_out"]:
-        lines.append(f"{counts['samples_left_out']} samples are too large for the emulator.")
-    if data["without_dtype"]:
-        lines.append(
-            f"<b>Not in {escape(', '.join(data['plan']['dtypes']))}:</b> "
-            f"{escape(', '.join(data['without_dtype']))}"
-        )
+    why, lacking, besides = left(data, ", ".join)
+    lines = [f"Not run, as {why}; <code>--budget 0</code> runs everything."] if why else []
+    for what, ops in (*lacking, *besides):
+        head = what[0].upper() + what[1:]
+        lines.append(f"<b>{escape(head)}{':' if ops else '.'}</b> {escape(', '.join(ops))}")
     if not lines:
         return ""
     body = "".join(f"<p class=names>{line}</p>" for line in lines)

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..utils.data import Dataset
 from .files import FormatError, content_of, found_file, what_it_is
+from .pictures import Pictures
 
 __all__ = ["CIFAR10", "CIFAR100", "read_cifar"]
 
@@ -53,7 +53,7 @@ def read_cifar(
     return rows[:, label_bytes:].reshape(-1, 3, 32, 32), rows[:, :label_bytes]
 
 
-class CIFAR10(Dataset[Any]):
+class CIFAR10(Pictures):
     """Small photographs in ten classes.
 
     Args:
@@ -142,30 +142,6 @@ class CIFAR10(Dataset[Any]):
         for path in folder.glob("cifar-*.tar.gz"):
             if tarfile.is_tarfile(path) and "binary" in path.name:
                 raise FileNotFoundError(f"{path}: unpack it first: tar xzf {path.name}")
-
-    @property
-    def class_to_idx(self) -> dict[str, int]:
-        """The classes' numbers."""
-        return {name: i for i, name in enumerate(self.classes)}
-
-    def __len__(self) -> int:
-        return len(self.targets)
-
-    def __getitem__(self, index: int) -> tuple[Any, Any]:
-        """The image and its label, after the transforms."""
-        from ..transforms.images import pil
-
-        image: Any = pil().fromarray(self.data[index])
-        target: Any = int(self.targets[index])
-        if self.transform is not None:
-            image = self.transform(image)
-        if self.target_transform is not None:
-            target = self.target_transform(target)
-        return image, target
-
-    def __repr__(self) -> str:
-        part = "train" if self.train else "test"
-        return f"{type(self).__name__}({str(self.root)!r}, {part}, {len(self)} images)"
 
 
 _FINE = """apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus

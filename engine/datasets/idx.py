@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..utils.data import Dataset
 from .files import FormatError, content_of, found_file, what_it_is
+from .pictures import Pictures
 
 __all__ = ["MNIST", "EMNIST", "FashionMNIST", "KMNIST", "read_idx"]
 
@@ -64,7 +64,7 @@ def read_idx(path: str | Path) -> np.ndarray[Any, Any]:
     return values.astype(dtype.newbyteorder("="))
 
 
-class MNIST(Dataset[Any]):
+class MNIST(Pictures):
     """Handwritten digits, or what else comes as two IDX files: images and labels.
 
     Args:
@@ -144,30 +144,6 @@ class MNIST(Dataset[Any]):
 
     def _oriented(self, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         return images
-
-    @property
-    def class_to_idx(self) -> dict[str, int]:
-        """The classes' numbers."""
-        return {name: i for i, name in enumerate(self.classes)}
-
-    def __len__(self) -> int:
-        return len(self.targets)
-
-    def __getitem__(self, index: int) -> tuple[Any, Any]:
-        """The image and its label, after the transforms."""
-        from ..transforms.images import pil
-
-        image: Any = pil().fromarray(self.data[index])
-        target: Any = int(self.targets[index])
-        if self.transform is not None:
-            image = self.transform(image)
-        if self.target_transform is not None:
-            target = self.target_transform(target)
-        return image, target
-
-    def __repr__(self) -> str:
-        part = "train" if self.train else "test"
-        return f"{type(self).__name__}({str(self.root)!r}, {part}, {len(self)} images)"
 
 
 class FashionMNIST(MNIST):

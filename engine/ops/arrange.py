@@ -445,7 +445,8 @@ def broadcast_tensors(*tensors: Tensor | Sequence[Tensor]) -> tuple[Tensor, ...]
     Raises:
         RuntimeError: shapes that do not broadcast.
     """
-    parts = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors
+    one = len(tensors) == 1 and isinstance(tensors[0], (list, tuple))
+    parts: Any = tensors[0] if one else tensors
     wanted = shapes.broadcast("broadcast_tensors", *[tuple(t._data.shape) for t in parts])
     return tuple([expand(t, wanted) for t in parts])
 

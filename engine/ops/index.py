@@ -268,7 +268,8 @@ def _scatter_operand(
     d = _fit(name, input, dim, index)
     wanted, shape = tuple(index._data.shape), tuple(input._data.shape)
     if not isinstance(src, Tensor):
-        if not isinstance(src, (int, float, np.number)):
+        number = isinstance(src, (int, float, np.number))
+        if not number:
             raise TypeError(f"{name}: src must be a tensor or a number; got {type(src).__name__}")
         src = creation.full((1,), src, dtype=input.dtype, device=input.device)
         return d, index, src

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..dtype import dtype as DType
@@ -116,6 +116,19 @@ def log_softmax(input: Tensor, dim: int, dtype: DType | None = None) -> Tensor:
 # ---- dropout ----
 
 
+def _in_place(
+    function: Callable[..., Tensor], name: str
+) -> Callable[[Tensor, float, bool], Tensor]:
+    """nn.functional's function with a positional `train`, written into its input."""
+
+    def dropped(input: Tensor, p: float, train: bool) -> Tensor:
+        return function(input, p, train, True)
+
+    dropped.__name__ = dropped.__qualname__ = name
+    dropped.__doc__ = f"Like {name[:-1]}, in place."
+    return own_errors(dropped)
+
+
 def dropout(
     input: Tensor, p: float = 0.5, train: bool = True, *, generator: Generator | None = None
 ) -> Tensor:
@@ -123,10 +136,7 @@ def dropout(
     return random.dropout(input, p, train, generator=generator)
 
 
-@own_errors
-def dropout_(input: Tensor, p: float, train: bool) -> Tensor:
-    """Like dropout, in place."""
-    return random.dropout(input, p, train, True)
+dropout_ = _in_place(random.dropout, "dropout_")
 
 
 def alpha_dropout(
@@ -136,10 +146,7 @@ def alpha_dropout(
     return _dropout.alpha_dropout(input, p, train, generator=generator)
 
 
-@own_errors
-def alpha_dropout_(input: Tensor, p: float, train: bool) -> Tensor:
-    """Like alpha_dropout, in place."""
-    return _dropout.alpha_dropout(input, p, train, True)
+alpha_dropout_ = _in_place(_dropout.alpha_dropout, "alpha_dropout_")
 
 
 def feature_alpha_dropout(
@@ -149,10 +156,7 @@ def feature_alpha_dropout(
     return _dropout.feature_alpha_dropout(input, p, train, generator=generator)
 
 
-@own_errors
-def feature_alpha_dropout_(input: Tensor, p: float, train: bool) -> Tensor:
-    """Like feature_alpha_dropout, in place."""
-    return _dropout.feature_alpha_dropout(input, p, train, True)
+feature_alpha_dropout_ = _in_place(_dropout.feature_alpha_dropout, "feature_alpha_dropout_")
 
 
 # ---- embedding ----

@@ -135,6 +135,24 @@ def fork():
         counted()
 
 
+def _in_four_threads(work):
+    """All of them end, and none with an exception."""
+    faults = []
+
+    def run():
+        try:
+            work()
+        except BaseException as error:
+            faults.append(repr(error))
+
+    crew = [threading.Thread(target=run) for _ in range(4)]
+    for one in crew:
+        one.start()
+    for one in crew:
+        one.join(50)
+    assert not faults and not any(one.is_alive() for one in crew), faults
+
+
 @case("threads")
 def threads():
     x, w = t(4, 3, 10, 10), t(5, 3, 3, 3)
@@ -149,43 +167,19 @@ def threads():
         return leaf.grad.cpu().numpy()
 
     wanted = work()
-    faults = []
 
     def run():
-        try:
-            for _ in range(times):
-                if not np.array_equal(work(), wanted):
-                    faults.append("other bits")
-        except BaseException as error:
-            faults.append(repr(error))
+        for _ in range(times):
+            assert np.array_equal(work(), wanted), "other bits"
 
-    crew = [threading.Thread(target=run) for _ in range(4)]
-    for one in crew:
-        one.start()
-    for one in crew:
-        one.join(50)
-        assert not one.is_alive(), "a thread hangs"
-    assert not faults, faults
+    _in_four_threads(run)
     counted()
 
 
 @case("threads", "one leaf, many graphs")
 def shared_leaf():
     leaf = t(8, 8).requires_grad_()
-    faults = []
-
-    def run():
-        try:
-            (leaf @ leaf).sum().backward()
-        except BaseException as error:
-            faults.append(repr(error))
-
-    crew = [threading.Thread(target=run) for _ in range(4)]
-    for one in crew:
-        one.start()
-    for one in crew:
-        one.join(50)
-    assert not faults and not any(one.is_alive() for one in crew), faults
+    _in_four_threads(lambda: (leaf @ leaf).sum().backward())
     a = leaf.detach().cpu().numpy().astype(np.float64)
     one = np.ones((8, 8)) @ a.T + a.T @ np.ones((8, 8))
     found = leaf.grad.cpu().numpy() / one  # each graph's gradient whole, or not there

@@ -21,6 +21,20 @@ def pooling_of_nothing_backward():
             refused(lambda: pool(t(2, 3, *((0,) * n)), 2, padding=1), RuntimeError)
 
 
+def _along_a_dim(index, place):
+    """gather and scatter_sum refuse this index among good ones."""
+    bad = np.zeros((2, 3), np.int64)
+    bad[place] = index
+    refused(
+        lambda: apply(OPS["gather_dim"], (t(2, 4, 3), of(bad, np.int64)), (1, (2, 3))),
+        IndexError,
+    )
+    refused(
+        lambda: apply(OPS["scatter_sum"], (t(2, 3), of(bad, np.int64)), ((2, 4, 3), 1)),
+        IndexError,
+    )
+
+
 @case("pooling indices", "gather and scatter")
 def indices_out_of_range():
     for index in (-1, 16, 17, 2**31 - 1, -(2**31)):
@@ -30,27 +44,9 @@ def indices_out_of_range():
             lambda: apply(OPS["max_pool_gather"], (t(1, 1, 4, 4), of(bad, np.int32)), ()),
             IndexError,
         )
-        bad = np.zeros((2, 3), np.int64)
-        bad[1, 2] = index
-        refused(
-            lambda: apply(OPS["gather_dim"], (t(2, 4, 3), of(bad, np.int64)), (1, (2, 3))),
-            IndexError,
-        )
-        refused(
-            lambda: apply(OPS["scatter_sum"], (t(2, 3), of(bad, np.int64)), ((2, 4, 3), 1)),
-            IndexError,
-        )
+        _along_a_dim(index, (1, 2))
     for index in (2**31, 2**32, 2**63 - 1, -(2**63), 4):
-        bad = np.zeros((2, 3), np.int64)
-        bad[0, 1] = index
-        refused(
-            lambda: apply(OPS["gather_dim"], (t(2, 4, 3), of(bad, np.int64)), (1, (2, 3))),
-            IndexError,
-        )
-        refused(
-            lambda: apply(OPS["scatter_sum"], (t(2, 3), of(bad, np.int64)), ((2, 4, 3), 1)),
-            IndexError,
-        )
+        _along_a_dim(index, (0, 1))
 
 
 @case("pooling indices", "backward")
