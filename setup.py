@@ -81,6 +81,12 @@ def compiler_problem(compiler: str) -> str | None:
     return None
 
 
+def object_folder(kind: str) -> Path:
+    """The folder of the objects of a build: plain, or with a sanitizer."""
+    temp = f"temp.{sysconfig.get_platform()}-{sys.implementation.cache_tag}"
+    return ROOT / "build" / temp / kind.replace(",", "-")
+
+
 class BuildKernels(build_ext):
     """Compiles (source, ISA) pairs in parallel and links them into one module."""
 
@@ -129,8 +135,7 @@ class BuildKernels(build_ext):
         include = [numpy.get_include(), pybind11.get_include()]
         # Not self.build_temp: an editable install's is another one each time, and all would be
         # compiled again.
-        temp = f"temp.{sysconfig.get_platform()}-{sys.implementation.cache_tag}"
-        build = Path("build", temp, (sanitize or "plain").replace(",", "-"))
+        build = object_folder(sanitize or "plain").relative_to(ROOT)
         headers_of = f"bindings-numpy{numpy.__version__}-pybind11_{pybind11.__version__}"
 
         jobs = [(ROOT / "bindings/module.cpp", headers_of, flags, include)]

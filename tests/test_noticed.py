@@ -139,6 +139,7 @@ def zeros(*shape: int) -> np.ndarray[Any, Any]:
         ("recurrence", (zeros(2, 5), zeros(2, 4), 1, False)),
         ("recurrence", (zeros(2, 5), zeros(2, 5), -1, False)),
         ("recurrence", (zeros(5), zeros(2, 5), 1, False)),
+        ("recurrence", (zeros(2, 5, 3), zeros(2, 5), 1, False)),
     ],
 )
 def test_kernels_refuse_what_does_not_fit(name: str, args: tuple[Any, ...]) -> None:

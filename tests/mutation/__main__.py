@@ -54,11 +54,12 @@ NOT_RUN = {
 }
 
 
-#: What CI runs: a few CUDA sources and the ops above them, in the emulator, in under a minute.
+#: What CI runs: a few CUDA sources in the emulator, one of the CPU's, and the ops above them.
 CI = {
-    "count": 32,
+    "count": 40,
     "seed": 4,
     "files": [
+        "kernels/cpu/scan.cpp",
         "kernels/cuda/scan.cu",
         "kernels/cuda/softmax.cu",
         "kernels/cuda/softmax_rows.cuh",
@@ -66,8 +67,14 @@ CI = {
         "engine/ops/softmax.py",
         "engine/ops/adaptive.py",
     ],
-    "tests": ["tests/test_cuda_ops.py"],
-    "k": "scan or cum or softmax or adaptive or logsumexp",
+    "tests": [
+        "tests/test_cuda_ops.py",
+        "tests/test_ops.py",
+        "tests/test_gradients.py",
+        "tests/test_determinism.py",
+        "tests/test_noticed.py",
+    ],
+    "k": "scan or cum or softmax or adaptive or logsumexp or recurrence",
 }
 
 
