@@ -27,21 +27,22 @@ def full(request: pytest.FixtureRequest) -> bool:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With --every N: of each test function with more than N cases, every Nth."""
+    """With --every N: of each test with more than N cases, but those marked whole, every Nth."""
     step = config.getoption("--every")
     if step <= 1:
         return
     cases: dict[str, list[pytest.Item]] = {}
+    kept = {id(item) for item in items if item.get_closest_marker("whole")}
     for item in items:
         cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
-    kept = {
-        id(i) for group in cases.values() for i in (group[::step] if len(group) > step else group)
-    }
+    for group in cases.values():
+        kept.update(id(i) for i in (group[::step] if len(group) > step else group))
     config.hook.pytest_deselected(items=[i for i in items if id(i) not in kept])
     items[:] = [i for i in items if id(i) in kept]
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "whole: every case of it, whatever --every says")
     global _full
     _full = bool(config.getoption("--full"))
 

@@ -88,6 +88,7 @@ def run_cases(stem: str, device: str) -> dict[str, str]:
         behind = (running,)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("where", ["cpu", "cuda"])
 @pytest.mark.parametrize("file", FILES)
 def test_bad_inputs(file: str, where: str) -> None:
