@@ -1,0 +1,62 @@
+// Functions of float32 by table: a polynomial of degree 6 on each of 16 pieces, whose coefficients lie
+// in seven vectors. Permutations look them up: 22 instructions for what e^x and two series do in 45.
+//
+// Only where a vector is 16 floats (AVX-512); GS_HAS_TABLES says so. Coefficients: interpolation at the
+// Chebyshev nodes of each piece in 40 digits. Largest error, absolute: 2.1e-8 of either function.
+#pragma once
+
+#include "vector_math.h"
+
+#if defined(__AVX512F__)
+#define GS_HAS_TABLES 1
+
+namespace gradsmith {
+namespace GS_ISA {
+
+constexpr int kTableDegree = 6;
+using FloatTable = float[kTableDegree + 1][16];
+constexpr float kPiece = 0.4375f;            // piece k is the one around k * kPiece
+constexpr float kTableEnd = 15.5f * kPiece;  // 6.78: what lies beyond is below 3e-10
+
+// The value at t >= 0, 0 from kTableEnd on; a NaN stays.
+GS_INLINE Vec<float> look_up(const FloatTable& table, Vec<float> t) {
+  const Vec<float> shifted = t * (1.0f / kPiece) + MathConstants<float>::kRound;
+  const __m512i piece = bit_cast<__m512i>(shifted);  // its low four bits count
+  const Vec<float> d = t - (shifted - MathConstants<float>::kRound) * kPiece;
+  const auto coefficient = [&](int degree) {
+    const __m512 row = _mm512_load_ps(table[kTableDegree - degree]);
+    return (Vec<float>)_mm512_maskz_permutexvar_ps(0xffff, piece, row);
+  };
+  Vec<float> y = coefficient(kTableDegree);
+#pragma GCC unroll 6
+  for (int degree = kTableDegree - 1; degree >= 0; --degree) y = y * d + coefficient(degree);
+  return t >= kTableEnd ? Vec<float>{} : y;
+}
+
+// P(X <= -t) for a normal X, and its sum with -t times the density at t: gelu(x) / x and gelu'(x) for
+// x = -t. Rows: the coefficients of one degree, the highest first.
+// clang-format off
+alignas(64) constexpr float kNormalTail[7][16] = {
+    {-1.46926564e-39f, 0.00286269281f, 0.00260384311f, 0.000236223554f, -0.00129472779f, -0.00109828834f, -0.000301616819f, 0.000139786614f, 0.00017971691f, 9.43830455e-05f, 3.24365101e-05f, 8.10386064e-06f, 1.53758833e-06f, 2.26760363e-07f, 2.63649724e-08f, 2.4395943e-09f},
+    {-0.00987470523f, -0.00566286454f, 0.00223446218f, 0.00607288582f, 0.00429541618f, 0.000874921505f, -0.00094986608f, -0.00105470966f, -0.000580368796f, -0.000217164081f, -6.01315005e-05f, -1.27849862e-05f, -2.12966643e-06f, -2.813957e-07f, -2.97384712e-08f, -2.52852095e-09f},
+    {1.23527262e-40f, -0.018560376f, -0.022161603f, -0.0117772352f, 0.000392830349f, 0.00593242189f, 0.00541469594f, 0.00298489514f, 0.00117723283f, 0.000351824769f, 8.18887274e-05f, 1.50768128e-05f, 2.21740243e-06f, 2.62251547e-07f, 2.50606469e-08f, 1.94176653e-09f},
+    {0.0664880201f, 0.0488559008f, 0.010628338f, -0.0203042794f, -0.0296574533f, -0.0230021402f, -0.0124926837f, -0.00512098428f, -0.00163623807f, -0.000414530135f, -8.41282308e-05f, -1.37693278e-05f, -1.82591646e-06f, -1.96833469e-07f, -1.72922459e-08f, -1.2404211e-09f},
+    {-2.98056183e-42f, 0.0793039426f, 0.119024061f, 0.110639282f, 0.0754926577f, 0.0398790352f, 0.0167004876f, 0.00561503554f, 0.00152719463f, 0.000337652687f, 6.08869923e-05f, 8.97609971e-06f, 1.08372865e-06f, 1.07300352e-07f, 8.72125216e-09f, 5.82384863e-10f},
+    {-0.398942262f, -0.362532318f, -0.272055f, -0.168593198f, -0.086277321f, -0.0364608318f, -0.0127241788f, -0.00366696157f, -0.000872682955f, -0.000171506443f, -2.78341904e-05f, -3.73036801e-06f, -4.12857815e-07f, -3.7733443e-08f, -2.84794122e-09f, -1.77507384e-10f},
+    {0.5f, 0.330874383f, 0.190786958f, 0.0946757421f, 0.0400591567f, 0.014353022f, 0.00433244836f, 0.0010974824f, 0.000232629085f, 4.11674664e-05f, 6.07162383e-06f, 7.45269347e-07f, 7.60496022e-08f, 6.44563025e-09f, 4.53418025e-10f, 2.6456521e-11f},
+};
+alignas(64) constexpr float kGeluSlope[7][16] = {
+    {-4.34405259e-37f, 0.0214989278f, 0.0145700285f, -0.00537524652f, -0.0113309473f, -0.00402054144f, 0.00203576474f, 0.00235186191f, 0.000747786951f, -8.91299787e-05f, -0.000173753157f, -7.93572763e-05f, -2.22120198e-05f, -4.39736959e-06f, -6.50321056e-07f, -7.38870369e-08f},
+    {-0.0590516776f, -0.0264042001f, 0.0269467514f, 0.0381913409f, 0.0121989902f, -0.0091064591f, -0.0104302093f, -0.00376915443f, 0.000282441877f, 0.000924426538f, 0.000491172017f, 0.000157868257f, 3.58774123e-05f, 6.10297229e-06f, 7.99553391e-07f, 8.20453181e-08f},
+    {3.24932976e-38f, -0.105277427f, -0.100813799f, -0.0186120812f, 0.039684996f, 0.0390121415f, 0.0143582961f, -0.00130794896f, -0.00423974963f, -0.00247142836f, -0.000881955959f, -0.000224115982f, -4.2845164e-05f, -6.33322134e-06f, -7.3555259e-07f, -6.78249847e-08f},
+    {0.265942663f, 0.162940145f, -0.0350460261f, -0.14304252f, -0.115881011f, -0.0401026942f, 0.0068826396f, 0.0160814803f, 0.00993675645f, 0.00388323399f, 0.0010965158f, 0.000235123618f, 3.92511902e-05f, 5.1763468e-06f, 5.44383056e-07f, 4.59543443e-08f},
+    {-5.80015651e-40f, 0.302036464f, 0.38496843f, 0.251963675f, 0.0707743764f, -0.0313112773f, -0.0482748561f, -0.0302027538f, -0.0125993555f, -0.00388432364f, -0.000921866333f, -0.000171983178f, -2.55352825e-05f, -3.04169953e-06f, -2.92296249e-07f, -2.27514683e-08f},
+    {-0.797884464f, -0.655673623f, -0.335817963f, -0.0467583276f, 0.0916696638f, 0.101549149f, 0.0622292124f, 0.0270581655f, 0.00894499198f, 0.0023160011f, 0.000477093039f, 7.89344776e-05f, 1.0553531e-05f, 1.14509737e-06f, 1.01143343e-07f, 7.28928251e-09f},
+    {0.5f, 0.172266498f, -0.047261171f, -0.126602814f, -0.110926151f, -0.0654050484f, -0.0290685277f, -0.0101325894f, -0.00282176025f, -0.000634137832f, -0.000115702278f, -1.7206894e-05f, -2.09139762e-06f, -2.08153111e-07f, -1.69887997e-08f, -1.13828102e-09f},
+};
+// clang-format on
+
+}  // namespace GS_ISA
+}  // namespace gradsmith
+
+#endif
