@@ -199,3 +199,21 @@ def test_narrow_integers_are_refused():
     ):
         with pytest.raises(_cpu.Fault):
             call()
+
+
+@pytest.mark.parametrize("name", ["cumsum", "cumprod"])
+def test_scans_of_many_rows(name, isa):
+    """Rows in squares as rows one by one: float64 running values, rounded once an element."""
+    rng = np.random.default_rng(0)
+    for shape in ((33, 100), (16, 16), (17, 5), (40, 1), (3, 11, 35), (7, 300)):
+        x = (1 + 0.1 * rng.standard_normal(shape)).astype(np.float32)
+        x[-1, 0] = np.nan
+        for reverse, exclusive in itertools.product((False, True), repeat=2):
+            wide = x[..., ::-1] if reverse else x
+            wanted = getattr(np, name)(wide.astype(np.float64), axis=-1)
+            if exclusive:
+                start = np.full_like(wanted[..., :1], name == "cumprod")
+                wanted = np.concatenate([start, wanted[..., :-1]], -1)
+            wanted = wanted[..., ::-1] if reverse else wanted
+            got = getattr(K, name)(x, x.ndim - 1, reverse, exclusive)
+            assert np.array_equal(got, wanted.astype(np.float32), equal_nan=True), shape

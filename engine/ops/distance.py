@@ -139,14 +139,17 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     shape = broadcast_shape(name, tuple(x1._data.shape), tuple(x2._data.shape))
     d = shapes.dim(name, dim, len(shape))
     dims = (d,) if shape else ()
-    units = []
+    xs, lengths = [], []
     for x in (x1, x2):
         x = x if tuple(x._data.shape) == shape else expand(x, shape)
         length = norm_over(name, x, 2.0, dims, True)
         # PyTorch raises short lengths to eps without telling the gradient.
         fixed = length.detach()
-        units.append(x / (length + (relu(fixed - eps) + eps - fixed)))
-    return sum(units[0] * units[1], dims)
+        xs.append(x)
+        lengths.append(length + (relu(fixed - eps) + eps - fixed))
+    # One unit vector suffices to keep the product in range; the other length divides the sum.
+    y = sum(xs[0] / lengths[0] * xs[1], dims, True) / lengths[1]
+    return y.reshape(shape[:d] + shape[d + 1 :])
 
 
 def pairwise_distance(

@@ -16,6 +16,7 @@
 // Limits: 16 dimensions.
 #include "lists/copy.h"
 #include "copy_rows.h"
+#include "transpose.h"
 
 namespace gradsmith {
 namespace GS_ISA {
@@ -91,21 +92,14 @@ void copy_tile(const Copier& copier, const TileStrides& t, char* dst, const char
   }
 }
 
-// kLanes x kLanes elements of either side's neighbours. log2(kLanes) perfect shuffles of the rows are
-// the transpose.
+// kLanes x kLanes elements of either side's neighbours.
 template <class T>
 GS_INLINE void transpose_block(const TileStrides& t, char* dst, const char* src) {
   constexpr int kN = kLanes<T>;
-  Vec<T> a[kN], b[kN];
+  Vec<T> a[kN];
 #pragma GCC unroll 64
   for (int i = 0; i < kN; ++i) a[i] = load<T>(reinterpret_cast<const T*>(src + i * t.src_column));
-#pragma GCC unroll 8
-  for (int step = 1; step < kN; step *= 2) {
-#pragma GCC unroll 64
-    for (int i = 0; i < kN / 2; ++i) interleave<T>(a[i], a[i + kN / 2], b[2 * i], b[2 * i + 1]);
-#pragma GCC unroll 64
-    for (int i = 0; i < kN; ++i) a[i] = b[i];
-  }
+  transpose_vectors<T>(a);
 #pragma GCC unroll 64
   for (int i = 0; i < kN; ++i) store<T>(reinterpret_cast<T*>(dst + i * t.dst_row), a[i]);
 }

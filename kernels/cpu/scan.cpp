@@ -2,13 +2,15 @@
 //
 // Formula: y_j = x_0 + .. + x_j (cumsum), x_0 * .. * x_j (cumprod); exclusive: without x_j; reverse: from
 //   the end. recurrence: y_j = b_j + a_j y_{j-1}; reverse: y_j = b_j + a_{j+1} y_{j+1}, its adjoint.
-// Layout: contiguous, as (outer, extent, inner); lanes run along inner.
+// Layout: contiguous, as (outer, extent, inner); lanes run along inner, or where that is 1, for float32's
+//   sums and products, along outer: squares are transposed in registers.
 // Split: by outer and strips of inner; a row is one thread's, in order.
 // Working set: a strip of 512 running values.
 // Cost: reads each operand once, writes the result once.
 // Accuracy: the running value is float64, rounded once an element; int64 is exact.
 #include "lists/scan.h"
 #include "strided.h"
+#include "transpose.h"
 
 namespace gradsmith {
 namespace GS_ISA {
@@ -18,14 +20,19 @@ constexpr int64_t kBlock = 32768;
 constexpr int64_t kStrip = 512;
 
 // step(running, element): folds element (its place in the array) into a running value and writes it.
-template <class Wide, class Step>
-void scan(int ndim, const int64_t* shape, int64_t dim, bool reverse, Wide start, const Step& step) {
+// rows(o, extent, count): where inner is 1, scans the first of `count` rows from row o on, as many as it
+// can at once, and says how many those are.
+template <class Wide, class Rows, class Step>
+void scan(int ndim, const int64_t* shape, int64_t dim, bool reverse, Wide start, const Rows& rows,
+          const Step& step) {
   int64_t outer = 1, extent = 1, inner = 1;
   for (int d = 0; d < ndim; ++d) (d < dim ? outer : d == dim ? extent : inner) *= shape[d];
   if (outer * extent * inner == 0) return;
   if (inner == 1) {  // four rows at a time: a row alone waits for its own sums
-    parallel_for(outer, max64(kBlock / extent, 1), [&](int64_t begin, int64_t end) {
+    const int64_t grain = (max64(kBlock / extent, 1) + 15) / 16 * 16;
+    parallel_for(outer, extent >= kBlock ? 1 : grain, [&](int64_t begin, int64_t end) {
       int64_t o = begin;
+      while (const int64_t done = rows(o, extent, end - o)) o += done;
       for (; o + 4 <= end; o += 4) {
         Wide running[4] = {start, start, start, start};
         for (int64_t t = 0; t < extent; ++t) {
@@ -60,12 +67,66 @@ void scan(int ndim, const int64_t* shape, int64_t dim, bool reverse, Wide start,
   });
 }
 
+// kLanes rows of `extent` elements each, one behind another; the running values are lanes. The same
+// operations as row by row.
+template <bool kProduct>
+void cumulate_rows(const float* x, float* y, int64_t extent, bool exclusive, bool reverse) {
+  constexpr int kN = kLanes<float>, kHalf = kN / 2;
+  alignas(GS_VECTOR_BYTES) float columns[kN][kN];
+  Vec<double> running[2] = {splat<double>(kProduct), splat<double>(kProduct)};
+  for (int64_t t = 0; t < extent; t += kN) {
+    const int64_t n = min64(kN, extent - t), first = reverse ? extent - t - n : t;
+    Vec<float> a[kN];
+#pragma GCC unroll 16
+    for (int i = 0; i < kN; ++i) {
+      const float* const row = x + i * extent + first;
+      a[i] = n == kN ? load<float>(row) : load_n<float>(row, n);
+    }
+    transpose_vectors<float>(a);
+#pragma GCC unroll 16
+    for (int i = 0; i < kN; ++i) store<float>(columns[i], a[i]);
+    for (int64_t s = 0; s < n; ++s) {
+      float* const column = columns[reverse ? n - 1 - s : s];
+#pragma GCC unroll 2
+      for (int h = 0; h < 2; ++h) {
+        HalfFloats part;
+        __builtin_memcpy(&part, column + h * kHalf, sizeof(part));
+        const Vec<double> value = widen(part);
+        const Vec<double> next = kProduct ? running[h] * value : running[h] + value;
+        part = __builtin_convertvector(exclusive ? running[h] : next, HalfFloats);
+        __builtin_memcpy(column + h * kHalf, &part, sizeof(part));
+        running[h] = next;
+      }
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < kN; ++i) a[i] = load<float>(columns[i]);
+    transpose_vectors<float>(a);
+#pragma GCC unroll 16
+    for (int i = 0; i < kN; ++i) {
+      float* const row = y + i * extent + first;
+      if (n == kN) {
+        store<float>(row, a[i]);
+      } else {
+        store_n<float>(row, a[i], n);
+      }
+    }
+  }
+}
+
 template <class T, class Wide, bool kProduct>
 void cumulate(const CumArgs& args) {
   const T* const x = reinterpret_cast<const T*>(args.x.data);
   T* const y = reinterpret_cast<T*>(args.y.data);
   const bool exclusive = args.exclusive;
-  scan<Wide>(args.x.ndim, args.x.shape, args.dim, args.reverse, Wide(kProduct),
+  const auto rows = [=](int64_t o, int64_t extent, int64_t count) {
+    if constexpr (std::is_same_v<T, float>) {
+      if (count < kLanes<T>) return int64_t{0};
+      cumulate_rows<kProduct>(x + o * extent, y + o * extent, extent, exclusive, args.reverse);
+      return int64_t{kLanes<T>};
+    }
+    return int64_t{0};
+  };
+  scan<Wide>(args.x.ndim, args.x.shape, args.dim, args.reverse, Wide(kProduct), rows,
              [=](Wide& running, int64_t at, int64_t) {
                const Wide next = kProduct ? running * static_cast<Wide>(x[at])
                                           : running + static_cast<Wide>(x[at]);
@@ -91,14 +152,16 @@ void recur(const RecurrenceArgs& args) {
   const T* const b = reinterpret_cast<const T*>(args.b.data);
   T* const y = reinterpret_cast<T*>(args.y.data);
   const bool reverse = args.reverse;
-  scan<double>(args.b.ndim, args.b.shape, args.dim, reverse, 0.0,
-               [=](double& running, int64_t at, int64_t inner) {
-                 double sum = static_cast<double>(b[at]);
-                 // Behind the first: a_j y_{j-1}, or from the end a_{j+1} y_{j+1}.
-                 if (inner > 0) sum += static_cast<double>(a[reverse ? at + inner : at]) * running;
-                 running = sum;
-                 y[at] = static_cast<T>(sum);
-               });
+  scan<double>(
+      args.b.ndim, args.b.shape, args.dim, reverse, 0.0,
+      [](int64_t, int64_t, int64_t) { return int64_t{0}; },
+      [=](double& running, int64_t at, int64_t inner) {
+        double sum = static_cast<double>(b[at]);
+        // Behind the first: a_j y_{j-1}, or from the end a_{j+1} y_{j+1}.
+        if (inner > 0) sum += static_cast<double>(a[reverse ? at + inner : at]) * running;
+        running = sum;
+        y[at] = static_cast<T>(sum);
+      });
 }
 
 }  // namespace
