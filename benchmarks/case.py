@@ -16,6 +16,8 @@ __all__ = ["PASSES", "Case", "Input"]
 
 PASSES = ("forward", "training")
 Array = np.ndarray[Any, Any]
+#: The arrays of the case that was built last: each engine takes a copy.
+_LAST: dict[tuple[tuple[Input, ...], str], list[Array]] = {}
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,14 @@ class Case:
         return f"{self.family}: {self.name}" + ("" if self.dtype == "float32" else f" {self.dtype}")
 
     def build(self) -> list[Array]:
-        """The inputs; the same in every process."""
-        return [i.build(np.random.default_rng(n), self.dtype) for n, i in enumerate(self.inputs)]
+        """The inputs, as copies; the same in every process."""
+        key = (self.inputs, self.dtype)
+        if key not in _LAST:
+            _LAST.clear()
+            _LAST[key] = [
+                i.build(np.random.default_rng(n), self.dtype) for n, i in enumerate(self.inputs)
+            ]
+        return [a.copy() for a in _LAST[key]]
 
     def cotangent(self, shape: Sequence[int]) -> Array:
         """What the training pass begins with: random, so that no gradient vanishes by symmetry."""
