@@ -36,6 +36,10 @@ __all__ = [
 ]
 
 
+#: A ratio is marked where the middle half of the samples is wider than this part of the median.
+WIDE = 1 / 3
+
+
 def seconds(value: float) -> str:
     """`812 ns`, `12.3 us`, `4.56 ms`, `1.23 s`."""
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
@@ -74,7 +78,7 @@ def head(report: Report, plan: Plan) -> str:
     return (
         f"{here['cpu']}, {here['cores']} cores, ISA {here['isa']}, threads {here['threads']}{also};"
         f" load {here['load']}\n{', '.join(engines)}\n"
-        "ratios: the reference's time / gradsmith's; above 1 gradsmith is faster\n"
+        "ratios: the reference's time / gradsmith's; above 1 gradsmith is faster; ~ the samples scatter\n"
     )
 
 
@@ -87,8 +91,8 @@ COLUMNS: tuple[Column, ...] = (
     ("target", lambda r: "target_us" in r.extra, lambda _, r: f"{r.extra.get('target_us', 0)} us"),
     ("rate", lambda r: r.rate(), lambda _, r: _rate(r)),
     ("of ceiling", lambda r: r.rate(), lambda p, r: _share(p, r)),
-    ("shipped", lambda r: r.as_shipped, lambda _, r: _number(r.as_shipped)),
-    ("tuned", lambda r: r.tuned, lambda _, r: _number(r.tuned)),
+    ("shipped", lambda r: r.as_shipped, lambda _, r: _unsure(r, TORCH) + _number(r.as_shipped)),
+    ("tuned", lambda r: r.tuned, lambda _, r: _unsure(r, TORCH_TUNED) + _number(r.tuned)),
     ("exact", lambda r: r.ratio(TORCH, EXACT), lambda _, r: _number(r.ratio(TORCH, EXACT))),
     ("numpy", lambda r: r.ratio(NUMPY), lambda _, r: _number(r.ratio(NUMPY))),
     ("jax", lambda r: r.ratio(JAX), lambda _, r: _number(r.ratio(JAX))),
@@ -106,6 +110,12 @@ def _rate(r: Result) -> str:
 def _share(report: Report, r: Result) -> str:
     found = share(report, r)
     return "" if found is None else f"{100 * found.value:.0f} %"
+
+
+def _unsure(r: Result, reference: str) -> str:
+    """A mark, where the samples of one of the two scatter widely."""
+    found = [r.engines[name].spread for name in (OURS, reference) if name in r.engines]
+    return "~" if len(found) == 2 and max(found) > WIDE else ""
 
 
 def _both(r: Result, name: str) -> str:
