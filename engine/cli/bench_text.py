@@ -78,7 +78,7 @@ def head(report: Report, plan: Plan) -> str:
     return (
         f"{here['cpu']}, {here['cores']} cores, ISA {here['isa']}, threads {here['threads']}{also};"
         f" load {here['load']}\n{', '.join(engines)}\n"
-        "ratios: the reference's time / gradsmith's; above 1 gradsmith is faster; ~ the samples scatter\n"
+        "ratios: the other's time / gradsmith's, above 1 it is faster; ~: the samples scatter\n"
     )
 
 
