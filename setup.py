@@ -26,7 +26,7 @@ FOLDERS = {
 }
 
 # Compiled once, for the baseline: no kernels in them.
-RUNTIME = ("allocator", "threads", "dispatch")
+RUNTIME = ("allocator", "threads", "dispatch", "conv_settings")
 ISA_FLAGS = {
     "x86_64": {
         "v2": ["-march=x86-64-v2"],

@@ -5,10 +5,12 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "../kernels/cpu/conv_settings.h"
 #include "call.h"
 
 namespace py = pybind11;
@@ -160,7 +162,16 @@ double ceiling_loop(const std::string& kind, const std::string& isa_name, int th
                           " threads");
   }
   return work;
-}
+
+  void set_conv_algorithm(const std::string& name) {
+    std::string names;
+    int index = 0;
+    for (const char* known : kConvAlgorithms) {
+      if (name == known) return set_conv_forced(static_cast<ConvAlgorithm>(index));
+      names += std::string(index++ ? ", " : "") + known;
+    }
+    throw py::value_error("conv_algorithm: must be one of " + names + "; got '" + name + "'");
+  }
 
 }  // namespace
 }  // namespace gradsmith
@@ -230,6 +241,19 @@ PYBIND11_MODULE(_cpu, m) {
       "The ISA builds that this processor can run, least first.");
   m.def("isa", [] { return std::string(isa(isa_in_use).name); }, "The ISA build in use.");
   m.def("set_isa", &set_isa, py::arg("name"), "Uses the kernels of this ISA build.");
+  m.def("conv_exact", &conv_exact, "Whether convolutions keep to sums in order.");
+  m.def("set_conv_exact", &set_conv_exact, py::arg("exact"), "Sets conv_exact.");
+  m.def(
+      "conv_algorithms",
+      [] {
+        return std::vector<std::string>(std::begin(kConvAlgorithms), std::end(kConvAlgorithms));
+      },
+      "The names that set_conv_algorithm takes.");
+  m.def(
+      "conv_algorithm",
+      [] { return std::string(kConvAlgorithms[static_cast<int>(conv_forced())]); },
+      "The algorithm that convolutions take where they can; auto: the quickest.");
+  m.def("set_conv_algorithm", &set_conv_algorithm, py::arg("name"), "Sets conv_algorithm.");
   m.def("num_threads", &num_threads, "How many threads the kernels use.");
   m.def(
       "set_num_threads",

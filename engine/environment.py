@@ -8,7 +8,14 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["CACHE_DIR", "CUDA_EMULATOR", "CUDA_EMULATOR_GUARD", "CUDA_LAUNCH_BLOCKING", "ISA"]
+__all__ = [
+    "CACHE_DIR",
+    "CONV_PRECISION",
+    "CUDA_EMULATOR",
+    "CUDA_EMULATOR_GUARD",
+    "CUDA_LAUNCH_BLOCKING",
+    "ISA",
+]
 
 
 def _flag(name: str) -> bool:
@@ -22,6 +29,8 @@ def _flag(name: str) -> bool:
 
 #: The ISA build of the CPU kernels: v2, v3, v4 or neon; empty: the best one.
 ISA = os.environ.get("GRADSMITH_ISA", "").strip().lower()
+#: How exact float32 convolutions are: fast or exact; empty: fast.
+CONV_PRECISION = os.environ.get("GRADSMITH_CONV_PRECISION", "").strip().lower()
 #: device="cuda" runs the CUDA kernels on the CPU.
 CUDA_EMULATOR = _flag("GRADSMITH_CUDA_EMULATOR")
 #: Every array of the emulator ends at a guard page.

@@ -11,9 +11,10 @@ THREADS = (1, 2, 3, 7)
 
 
 def builds(threads: tuple[int, ...] = THREADS) -> Iterator[str]:
-    """Selects each ISA build with each number of threads in turn; yields what it is."""
-    isa, count = _cpu.isa(), _cpu.num_threads()
+    """Selects each ISA build with each number of threads in turn, exact; yields what it is."""
+    isa, count, exact = _cpu.isa(), _cpu.num_threads(), _cpu.conv_exact()
     try:
+        _cpu.set_conv_exact(True)
         for name in _cpu.isas():
             _cpu.set_isa(name)
             for n in threads:
@@ -22,6 +23,7 @@ def builds(threads: tuple[int, ...] = THREADS) -> Iterator[str]:
     finally:
         _cpu.set_isa(isa)
         _cpu.set_num_threads(count)
+        _cpu.set_conv_exact(exact)
 
 
 def integers(rng: np.random.Generator, shape: tuple[int, ...], dtype: type) -> np.ndarray:

@@ -23,6 +23,8 @@
 #include "conv_columns.h"
 #include "conv_depthwise.h"
 #include "conv_image_lanes.h"
+#include "conv_plan.h"
+#include "conv_winograd.h"
 
 namespace gradsmith {
 namespace GS_ISA {
@@ -553,6 +555,9 @@ Status conv_fwd(const ConvFwdArgs& args) {
   if (args.bias.data && args.bias.size != geometry.K) return {Code::kShape, {args.bias.size, 0}};
   if (args.y.size == 0) return kDone;
   Status answer = kDone;
+  const ConvAlgorithm plan = plan_conv(ConvPass::kForward, dtype, geometry);
+  if (plan == ConvAlgorithm::kWinograd4) return winograd_fwd(args, 4);
+  if (plan == ConvAlgorithm::kWinograd2) return winograd_fwd(args, 2);
   if (depthwise_fwd(args, &answer)) return answer;
   return dtype == DType::kFloat32 ? forward<float>(args, geometry)
                                   : forward<double>(args, geometry);
@@ -571,6 +576,9 @@ Status conv_bwd_input(const ConvBwdInputArgs& args) {
   if (args.bias.data && args.bias.size != geometry.C) return {Code::kShape, {args.bias.size, 0}};
   if (args.grad_x.size == 0) return kDone;
   Status answer = kDone;
+  const ConvAlgorithm plan = plan_conv(ConvPass::kInput, dtype, geometry);
+  if (plan == ConvAlgorithm::kWinograd4) return winograd_bwd_input(args, 4);
+  if (plan == ConvAlgorithm::kWinograd2) return winograd_bwd_input(args, 2);
   if (depthwise_bwd_input(args, &answer) || columns_bwd_input(args, &answer)) return answer;
   return dtype == DType::kFloat32 ? backward_input<float>(args, geometry)
                                   : backward_input<double>(args, geometry);

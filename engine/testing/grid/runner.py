@@ -173,14 +173,16 @@ def plan(count: int, families: Sequence[Family] | None = None) -> list[tuple[str
 
 @contextmanager
 def _settings() -> Iterator[None]:
-    """The CPU's build and thread count, put back afterwards; the emulator's memory is guarded."""
-    isa, threads = _cpu.isa(), _cpu.num_threads()
+    """The CPU's settings, put back afterwards, sums in order; the emulator's memory is guarded."""
+    isa, threads, exact = _cpu.isa(), _cpu.num_threads(), _cpu.conv_exact()
     guarded = _guard(True)
+    _cpu.set_conv_exact(True)
     try:
         yield
     finally:
         _cpu.set_isa(isa)
         _cpu.set_num_threads(threads)
+        _cpu.set_conv_exact(exact)
         _guard(guarded)
 
 

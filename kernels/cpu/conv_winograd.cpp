@@ -1,0 +1,533 @@
+// winograd_fwd, winograd_bwd_input: conv_fwd and conv_bwd_input of 3x3 filters at stride 1, with 2.25
+// multiplications an output instead of 9 (F(4x4, 3x3)), or 4 (F(2x2, 3x3)).
+//
+// Layout     as conv.cpp's: x (N, C, H, W), weight (K, C, 3, 3), y (N, K, *out), contiguous. The input
+//            gradient is the forward pass of grad_y with the filters turned by half a turn and C and
+//            K exchanged.
+// Method     Winograd 1980, Lavin & Gray 2015: an M x M tile of outputs reads a patch of T x T inputs,
+//            T = M + 2. Patches become B^T d B, filters G g G^T, the T * T products of [filters x
+//            channels] with [channels x tiles] are summed over channels, and A^T m A gives the tile.
+//            Lanes are tiles, through all images and rows alike. F(4x4) interpolates at 0, 1, -1, 1/2,
+//            -2 and infinity: the reciprocal pair errs less than 2 and -2 at the same cost.
+// Split      many tiles: all filters are transformed first, then a thread takes blocks of tiles
+//            through all steps. Few tiles: all patches first, then a thread takes groups of filters.
+// Cache      a block's patches and products, kBlockBytes, in L2; the filters stream through it.
+// Cost       2 T T C K FLOPs a tile, and about 20 vector instructions an input or output of a tile.
+// Accuracy   rms error about 8 times that of conv.cpp's sums for F(4x4), 2 for F(2x2); see
+//            docs/accuracy.md. Tiles do not depend on one another, and all blocks sum alike: the same
+//            bits for every number of threads. What is not finite spreads over the tiles that read it.
+// Limits     float32; stride 1, dilation 1, one group; any padding and sizes.
+#include "conv_winograd.h"
+
+#include "conv.h"
+
+namespace gradsmith {
+namespace GS_ISA {
+namespace {
+
+using V = Vec<float>;
+constexpr int L = kLanes<float>;
+
+// The register tile: rows are filters, and kGroup of them lie side by side, in whole vectors.
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int kFilters = 8;
+#else
+constexpr int kFilters = 4;
+#endif
+constexpr int kVectors = 3;
+constexpr int kGroup = L > kFilters ? L : kFilters;
+constexpr int kPackedChannels = 16;  // packed at once
+constexpr int kPrefetch = 1024;      // elements ahead in the filters
+
+// F(4x4, 3x3): the three transforms of a line.
+struct F4 {
+  static constexpr int M = 4, T = 6;
+  static GS_INLINE void patch(const V* d, V* to) {
+    const V p = d[3] - d[1], q = d[4] - d[2];
+    to[0] = (d[0] - d[2]) + q + 1.5f * p;
+    to[1] = q + p + 1.5f * (d[2] + d[3]);
+    to[2] = q - p + 1.5f * (d[3] - d[2]);
+    to[3] = q + 2.0f * p;
+    to[4] = q - 0.5f * p;
+    to[5] = (d[5] - d[3]) - p + 1.5f * q;
+  }
+  static GS_INLINE void filter(V a, V b, V c, V* to) {
+    const V outer = (a + c) * (1.0f / 3), inner = b * (1.0f / 3);
+    to[0] = a;
+    to[1] = inner + outer;
+    to[2] = inner - outer;
+    to[3] = (a * 4.0f + b * 2.0f + c) * (-4.0f / 15);
+    to[4] = (a - b * 2.0f + c * 4.0f) * (1.0f / 15);
+    to[5] = c;
+  }
+  static GS_INLINE void output(const V* m, V* to) {
+    const V sum = m[1] + m[2], difference = m[1] - m[2];
+    to[0] = m[0] + sum + (m[3] + m[4]);
+    to[1] = difference + 0.5f * m[3] - 2.0f * m[4];
+    to[2] = sum + 0.25f * m[3] + 4.0f * m[4];
+    to[3] = difference + 0.125f * m[3] - 8.0f * m[4] + m[5];
+  }
+};
+
+// F(2x2, 3x3), at 0, 1, -1 and infinity.
+struct F2 {
+  static constexpr int M = 2, T = 4;
+  static GS_INLINE void patch(const V* d, V* to) {
+    to[0] = d[0] - d[2];
+    to[1] = d[1] + d[2];
+    to[2] = d[2] - d[1];
+    to[3] = d[3] - d[1];
+  }
+  static GS_INLINE void filter(V a, V b, V c, V* to) {
+    const V outer = (a + c) * 0.5f, inner = b * 0.5f;
+    to[0] = a;
+    to[1] = outer + inner;
+    to[2] = outer - inner;
+    to[3] = c;
+  }
+  static GS_INLINE void output(const V* m, V* to) {
+    to[0] = m[0] + m[1] + m[2];
+    to[1] = m[1] - m[2] + m[3];
+  }
+};
+
+// y[n, k] = bias[k] + sum_c of the 3x3 filters (k, c) over x[n, c], whose index 0 is at output
+// `padding`.
+struct Problem {
+  int64_t N, C, K;
+  int64_t in[2], out[2], padding[2];
+  const float* x;
+  float* y;
+  const float* bias;
+  const float* weight;
+  int64_t row_stride, channel_stride;  // of weight
+  bool turned;                         // filters turned by half a turn
+  int64_t lines, columns, tiles;       // tiles of an image: lines x columns; of all images
+};
+
+// Sizes of what a block of tiles needs, in elements.
+struct Block {
+  int64_t tiles;     // multiple of L
+  int64_t patches;   // from one of T * T planes [channels][tiles] to the next
+  int64_t products;  // the same for [filters][tiles]
+  int64_t edge;      // from one plane of a channel's unfinished tiles to the next
+};
+
+// ---- transforms ----
+
+template <int First, int... I>
+GS_INLINE V every_second(V a, V b, std::integer_sequence<int, I...>) {
+  return shuffle<float, (First + 2 * I)...>(a, b);
+}
+
+// a without its lane 0, and lane `Of` of b at the end.
+template <int Of, int... I>
+GS_INLINE V shift_in(V a, V b, std::integer_sequence<int, I...>) {
+  return shuffle<float, (I + 1 < L ? I + 1 : L + Of)...>(a, b);
+}
+
+// e[j] lane i: element index + i * M + j of a row, zero outside of it.
+template <class W>
+GS_INLINE void split_row(const float* row, int64_t index, int64_t in, V* e) {
+  constexpr auto lanes = std::make_integer_sequence<int, L>{};
+  const V a = load_inside(row, index, in), b = load_inside(row, index + L, in);
+  if constexpr (W::M == 4) {
+    const V c = load_inside(row, index + 2 * L, in), d = load_inside(row, index + 3 * L, in);
+    const V even = every_second<0>(a, b, lanes), odd = every_second<1>(a, b, lanes);
+    const V more_even = every_second<0>(c, d, lanes), more_odd = every_second<1>(c, d, lanes);
+    e[0] = every_second<0>(even, more_even, lanes);
+    e[1] = every_second<0>(odd, more_odd, lanes);
+    e[2] = every_second<1>(even, more_even, lanes);
+    e[3] = every_second<1>(odd, more_odd, lanes);
+  } else {
+    e[0] = every_second<0>(a, b, lanes);
+    e[1] = every_second<1>(a, b, lanes);
+  }
+  const V next = load_inside(row, index + W::M * L, in);
+  e[W::M] = shift_in<0>(e[0], next, lanes);
+  e[W::M + 1] = shift_in<1>(e[1], next, lanes);
+}
+
+// Calls body(local, image, line, first, last) for the stretches of tiles [begin, end) that lie in one
+// line: tiles first to last of it are those from `local` on.
+template <class Body>
+GS_INLINE void for_lines(const Problem& p, int64_t begin, int64_t end, const Body& body) {
+  for (int64_t tile = begin; tile < end;) {
+    const int64_t line = tile / p.columns, first = tile % p.columns;
+    const int64_t last = min(p.columns, first + end - tile);
+    body(tile - begin, line / p.lines, line % p.lines, first, last);
+    tile += last - first;
+  }
+}
+
+// The patches of tiles [begin, end) in channels [c, c_end), transformed: to[xi * block.patches + (c -
+// c_first) * pitch + tile]. `edge` holds one channel's, transformed along the rows.
+template <class W>
+void transform_patches(const Problem& p, const Block& block, int64_t pitch, int64_t begin,
+                       int64_t end, int64_t c, int64_t c_end, float* edge, float* to) {
+  constexpr int T = W::T, M = W::M;
+  for (; c < c_end; ++c, to += pitch) {
+    for_lines(p, begin, end,
+              [&](int64_t local, int64_t image, int64_t line, int64_t first, int64_t last) {
+                const float* plane = p.x + (image * p.C + c) * p.in[0] * p.in[1];
+                for (int i = 0; i < T; ++i) {
+                  const int64_t y = line * M + i - p.padding[0];
+                  const bool inside = y >= 0 && y < p.in[0];
+                  const float* row = plane + y * p.in[1];
+                  float* put = edge + i * T * block.edge + local;
+                  // A channel's lines are too few for the hardware's prefetch to learn.
+                  if (inside && c + 1 < c_end) {
+                    const int64_t from = max(0, first * M - p.padding[1]);
+                    prefetch(row + p.in[0] * p.in[1] + from,
+                             min(p.in[1] - from, (last - first) * M + 2));
+                  }
+                  for (int64_t t = first; t < last; t += L, put += L) {
+                    V e[T], line_of[T] = {};
+                    if (inside) {
+                      split_row<W>(row, t * M - p.padding[1], p.in[1], e);
+                      W::patch(e, line_of);
+                    }
+#pragma GCC unroll 8
+                    for (int j = 0; j < T; ++j) store(put + j * block.edge, line_of[j]);
+                  }
+                }
+              });
+    for (int64_t t = 0; t < end - begin; t += L) {
+#pragma GCC unroll 1
+      for (int j = 0; j < T; ++j) {
+        V column[T], done[T];
+#pragma GCC unroll 8
+        for (int i = 0; i < T; ++i) column[i] = load(edge + (i * T + j) * block.edge + t);
+        W::patch(column, done);
+#pragma GCC unroll 8
+        for (int i = 0; i < T; ++i) store(to + (i * T + j) * block.patches + t, done[i]);
+      }
+    }
+  }
+}
+
+// kGroup filters from number `first` on, transformed, for channels [c, c + channels):
+// to[xi * plane + channel * kGroup + filter]. What is behind the last filter is of no account.
+template <class W>
+void transform_filters(const Problem& p, int64_t first, int64_t c, int64_t channels, int64_t plane,
+                       float* to) {
+  constexpr int T = W::T;
+  alignas(GS_VECTOR_BYTES) float taps[(kPackedChannels * 9 + 1) * kGroup + L];
+  const int rows = static_cast<int>(min(kGroup, p.K - first));
+  const float* from = p.weight + first * p.row_stride + c * p.channel_stride;
+  for (int64_t done = 0; done < channels; done += kPackedChannels) {
+    const int64_t n = min(kPackedChannels, channels - done);
+    if (p.channel_stride == 9) {
+      pack_panel(from + done * 9, p.row_stride, 1, n * 9, rows, kGroup, taps);
+    } else {
+      for (int64_t i = 0; i < n; ++i) {
+        pack_panel(from + (done + i) * p.channel_stride, p.row_stride, 1, 9, rows, kGroup,
+                   taps + i * 9 * kGroup);
+      }
+    }
+    for (int64_t i = 0; i < n * (kGroup / L); ++i) {
+      const float* tap = taps + i / (kGroup / L) * 9 * kGroup + i % (kGroup / L) * L;
+      float* put = to + done * kGroup + i * L;
+      V g[9], column[3][T], done_row[T];
+#pragma GCC unroll 9
+      for (int r = 0; r < 9; ++r) g[r] = load(tap + (p.turned ? 8 - r : r) * kGroup);
+#pragma GCC unroll 3
+      for (int j = 0; j < 3; ++j) W::filter(g[j], g[3 + j], g[6 + j], column[j]);
+#pragma GCC unroll 8
+      for (int r = 0; r < T; ++r) {
+        W::filter(column[0][r], column[1][r], column[2][r], done_row);
+#pragma GCC unroll 8
+        for (int j = 0; j < T; ++j) store(put + (r * T + j) * plane, done_row[j]);
+      }
+    }
+  }
+}
+
+// Tiles [begin, end) of the outputs of filters [k, k_end), from their products:
+// from[xi * block.products + (k - k_first) * pitch + tile].
+template <class W>
+void transform_products(const Problem& p, const Block& block, int64_t pitch, int64_t begin,
+                        int64_t end, int64_t k, int64_t k_end, const float* from, float* edge) {
+  constexpr int T = W::T, M = W::M;
+  for (; k < k_end; ++k, from += pitch) {
+    const V bias = splat(p.bias ? p.bias[k] : 0.0f);
+    for (int64_t t = 0; t < end - begin; t += L) {
+      V rows[M][T];
+#pragma GCC unroll 8
+      for (int j = 0; j < T; ++j) {
+        V m[T], column[M];
+#pragma GCC unroll 8
+        for (int i = 0; i < T; ++i) m[i] = load(from + (i * T + j) * block.products + t);
+        W::output(m, column);
+#pragma GCC unroll 8
+        for (int i = 0; i < M; ++i) rows[i][j] = column[i];
+      }
+#pragma GCC unroll 8
+      for (int i = 0; i < M; ++i) {
+        V done[M];
+        W::output(rows[i], done);
+#pragma GCC unroll 8
+        for (int j = 0; j < M; ++j) store(edge + (i * M + j) * block.edge + t, done[j] + bias);
+      }
+    }
+    for_lines(p, begin, end,
+              [&](int64_t local, int64_t image, int64_t line, int64_t first, int64_t last) {
+                float* plane = p.y + (image * p.K + k) * p.out[0] * p.out[1];
+                const int64_t rows = min(M, p.out[0] - line * M);
+                const int64_t stop = min(last * M, p.out[1]);
+                for (int64_t i = 0; i < rows; ++i) {
+                  float* row = plane + (line * M + i) * p.out[1];
+                  const float* get = edge + i * M * block.edge + local;
+                  if (k + 1 < k_end) {
+                    for (int64_t x = first * M; x < stop; x += 16) {
+                      __builtin_prefetch(row + p.out[0] * p.out[1] + x, 1);
+                    }
+                  }
+                  for (int64_t x = first * M; x < stop; x += M * L, get += L) {
+                    V z[M];
+                    if constexpr (M == 4) {
+                      V even[2], odd[2];
+                      interleave<float>(load(get), load(get + 2 * block.edge), even[0], even[1]);
+                      interleave<float>(load(get + block.edge), load(get + 3 * block.edge), odd[0],
+                                        odd[1]);
+                      interleave<float>(even[0], odd[0], z[0], z[1]);
+                      interleave<float>(even[1], odd[1], z[2], z[3]);
+                    } else {
+                      interleave<float>(load(get), load(get + block.edge), z[0], z[1]);
+                    }
+#pragma GCC unroll 4
+                    for (int u = 0; u < M; ++u) {
+                      const int64_t rest = stop - x - u * L;
+                      if (rest >= L) {
+                        store(row + x + u * L, z[u]);
+                      } else if (rest > 0) {
+                        store_n(row + x + u * L, z[u], rest);
+                      }
+                    }
+                  }
+                }
+              });
+  }
+}
+
+// ---- products ----
+
+// c[i][t] (+)= sum_k a[k * kGroup + i] * b[k * pitch + t] for kFilters rows and NV vectors.
+template <int NV>
+__attribute__((noinline)) void product(int64_t depth, const float* a, const float* b, float* c,
+                                       int64_t pitch, bool add) {
+  V sum[kFilters][NV];
+#pragma GCC unroll 8
+  for (int i = 0; i < kFilters; ++i) {
+#pragma GCC unroll 4
+    for (int j = 0; j < NV; ++j) sum[i][j] = V{};
+  }
+#pragma GCC unroll 1
+  for (int64_t k = 0; k < depth; ++k) {
+    V right[NV];
+#pragma GCC unroll 4
+    for (int j = 0; j < NV; ++j) right[j] = load(b + j * L);
+#pragma GCC unroll 8
+    for (int i = 0; i < kFilters; ++i) {
+      const V left = splat(a[i]);
+#pragma GCC unroll 4
+      for (int j = 0; j < NV; ++j) sum[i][j] += left * right[j];
+    }
+    __builtin_prefetch(a + kPrefetch);
+    a += kGroup;
+    b += pitch;
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < kFilters; ++i) {
+#pragma GCC unroll 4
+    for (int j = 0; j < NV; ++j) {
+      if (add) sum[i][j] += load(c + i * pitch + j * L);
+      store(c + i * pitch + j * L, sum[i][j]);
+    }
+  }
+}
+
+// All products of one plane: filters [0, filters) of whole groups, `group_stride` apart, by `tiles`
+// tiles.
+void multiply(int64_t filters, int64_t depth, int64_t tiles, const float* a, int64_t group_stride,
+              const float* b, float* c, int64_t pitch, bool add) {
+  constexpr void (*const kProducts[])(int64_t, const float*, const float*, float*, int64_t,
+                                      bool) = {product<1>, product<2>, product<3>};
+  const int64_t vectors = ceil_div(tiles, L), part = even_part(vectors, kVectors);
+  for (int64_t k = 0; k < filters; k += kFilters) {
+    const float* panel = a + k / kGroup * group_stride + k % kGroup;
+    for (int64_t v = 0; v < vectors; v += part) {
+      const int64_t n = min(part, vectors - v);
+      kProducts[n - 1](depth, panel, b + v * L, c + k * pitch + v * L, pitch, add);
+    }
+  }
+}
+
+// ---- the two orders of work ----
+
+struct Buffer {
+  explicit Buffer(int64_t elements)
+      : bytes(static_cast<size_t>(elements) * sizeof(float)),
+        data(static_cast<float*>(allocate(bytes))) {}
+  ~Buffer() {
+    if (data) release(data, bytes);
+  }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  Status missing() const { return {Code::kOutOfMemory, {static_cast<int64_t>(bytes), 0}}; }
+
+  size_t bytes;
+  float* data;
+};
+
+constexpr int64_t kGap = 16;  // between planes: their distance is no power of two
+
+// Scratch of a thread, or the status that there is none.
+GS_INLINE float* scratch_or_fail(int64_t elements, int64_t* missing) {
+  void* memory = thread_scratch(static_cast<size_t>(elements) * sizeof(float));
+  if (!memory) __atomic_store_n(missing, elements * 4, __ATOMIC_RELAXED);
+  return static_cast<float*>(memory);
+}
+
+// Blocks of tiles, each through all steps; the filters are transformed before.
+template <class W>
+Status by_tiles(const Problem& p, int64_t block_tiles, int64_t filters_at_once) {
+  constexpr int kPlanes = W::T * W::T;
+  const int64_t groups = ceil_div(p.K, kGroup), filters = round_up(p.K, kFilters);
+  const int64_t at_once = round_up(min(filters, filters_at_once), kGroup);
+  const int64_t group_stride = p.C * kGroup, plane = groups * group_stride + kGap;
+  Block block;
+  block.tiles = block_tiles;
+  block.patches = p.C * block_tiles + kGap;
+  block.products = at_once * block_tiles + kGap;
+  block.edge = block_tiles + 2 * L;
+  const Buffer weights(plane * kPlanes + kPrefetch);
+  if (!weights.data) return weights.missing();
+  parallel_for(groups, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t g = begin; g < end; ++g) {
+      transform_filters<W>(p, g * kGroup, 0, p.C, plane, weights.data + g * group_stride);
+    }
+  });
+  const int64_t elements = kPlanes * (block.patches + block.products + block.edge);
+  int64_t missing = 0;
+  parallel_for(p.tiles, block_tiles, [&](int64_t begin, int64_t end) {
+    float* const patches = scratch_or_fail(elements, &missing);
+    if (!patches) return;
+    float* const products = patches + kPlanes * block.patches;
+    float* const edge = products + kPlanes * block.products;
+    transform_patches<W>(p, block, block_tiles, begin, end, 0, p.C, edge, patches);
+    for (int64_t k = 0; k < p.K; k += at_once) {
+      const int64_t n = min(at_once, filters - k);
+      for (int xi = 0; xi < kPlanes; ++xi) {
+        multiply(n, p.C, end - begin, weights.data + xi * plane + k / kGroup * group_stride,
+                 group_stride, patches + xi * block.patches, products + xi * block.products,
+                 block_tiles, false);
+      }
+      transform_products<W>(p, block, block_tiles, begin, end, k, min(p.K, k + n), products, edge);
+    }
+  });
+  return missing ? Status{Code::kOutOfMemory, {missing, 0}} : kDone;
+}
+
+// All patches first, then groups of filters, each through all steps.
+template <class W>
+Status by_filters(const Problem& p, int64_t filters_at_once, int64_t channels_at_once) {
+  constexpr int kPlanes = W::T * W::T;
+  const int64_t pitch = round_up(p.tiles, L), at_once = round_up(filters_at_once, kGroup);
+  const int64_t group_stride = channels_at_once * kGroup;
+  const int64_t plane = at_once / kGroup * group_stride + kGap;
+  Block block;
+  block.tiles = pitch;
+  block.patches = p.C * pitch + kGap;
+  block.products = at_once * pitch + kGap;
+  block.edge = pitch + 2 * L;
+  const Buffer patches(block.patches * kPlanes);
+  if (!patches.data) return patches.missing();
+  int64_t missing = 0;
+  const int64_t edge_size = kPlanes * block.edge;
+  parallel_for(p.C, max(4, ceil_div(p.C, 32)), [&](int64_t begin, int64_t end) {
+    float* const edge = scratch_or_fail(edge_size, &missing);
+    if (!edge) return;
+    transform_patches<W>(p, block, pitch, 0, p.tiles, begin, end, edge,
+                         patches.data + begin * pitch);
+  });
+  const int64_t elements = kPlanes * (plane + block.products + block.edge) + kPrefetch;
+  if (!missing) {
+    parallel_for(p.K, at_once, [&](int64_t begin, int64_t end) {
+      float* const products = scratch_or_fail(elements, &missing);
+      if (!products) return;
+      float* const edge = products + kPlanes * block.products;
+      float* const weights = edge + edge_size;
+      for (int64_t c = 0; c < p.C; c += channels_at_once) {
+        const int64_t channels = min(channels_at_once, p.C - c);
+        for (int64_t k = begin; k < end; k += kGroup) {
+          transform_filters<W>(p, k, c, channels, plane,
+                               weights + (k - begin) / kGroup * group_stride);
+        }
+        for (int xi = 0; xi < kPlanes; ++xi) {
+          multiply(round_up(end - begin, kFilters), channels, p.tiles, weights + xi * plane,
+                   group_stride, patches.data + xi * block.patches + c * pitch,
+                   products + xi * block.products, pitch, c > 0);
+        }
+      }
+      transform_products<W>(p, block, pitch, 0, p.tiles, begin, end, products, edge);
+    });
+  }
+  return missing ? Status{Code::kOutOfMemory, {missing, 0}} : kDone;
+}
+
+template <class W>
+Status run(Problem& p) {
+  p.lines = ceil_div(p.out[0], W::M);
+  p.columns = ceil_div(p.out[1], W::M);
+  p.tiles = p.N * p.lines * p.columns;
+  if (p.tiles <= 192) return by_filters<W>(p, 32, 96);
+  return by_tiles<W>(p, 48, 64);
+}
+
+Status run(Problem& p, int tile) { return tile == 2 ? run<F2>(p) : run<F4>(p); }
+
+}  // namespace
+
+Status winograd_fwd(const ConvFwdArgs& args, int tile) {
+  Problem p;
+  p.N = args.x.shape[0];
+  p.C = args.x.shape[1];
+  p.K = args.weight.shape[0];
+  for (int d = 0; d < 2; ++d) {
+    p.in[d] = args.x.shape[2 + d];
+    p.out[d] = args.out_shape.v[2 + d];
+    p.padding[d] = args.padding.v[d];
+  }
+  p.x = reinterpret_cast<const float*>(args.x.data);
+  p.y = reinterpret_cast<float*>(args.y.data);
+  p.bias = reinterpret_cast<const float*>(args.bias.data);
+  p.weight = reinterpret_cast<const float*>(args.weight.data);
+  p.row_stride = p.C * 9;
+  p.channel_stride = 9;
+  p.turned = false;
+  return run(p, tile);
+}
+
+Status winograd_bwd_input(const ConvBwdInputArgs& args, int tile) {
+  Problem p;
+  p.N = args.grad_y.shape[0];
+  p.C = args.grad_y.shape[1];
+  p.K = args.x_shape.v[1];
+  for (int d = 0; d < 2; ++d) {
+    p.in[d] = args.grad_y.shape[2 + d];
+    p.out[d] = args.x_shape.v[2 + d];
+    p.padding[d] = 2 - args.padding.v[d];
+  }
+  p.x = reinterpret_cast<const float*>(args.grad_y.data);
+  p.y = reinterpret_cast<float*>(args.grad_x.data);
+  p.bias = reinterpret_cast<const float*>(args.bias.data);
+  p.weight = reinterpret_cast<const float*>(args.weight.data);
+  p.row_stride = 9;
+  p.channel_stride = p.K * 9;
+  p.turned = true;
+  return run(p, tile);
+}
+
+}  // namespace GS_ISA
+}  // namespace gradsmith

@@ -1,0 +1,150 @@
+"""Winograd's convolution: its error, the same bits on any number of threads, and its switches."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import gradsmith as gs
+import numpy as np
+import pytest
+from gradsmith import _cpu
+from gradsmith.kernels import table
+
+K = table("cpu")
+cpu = gs.backends.cpu
+
+#: rms and largest error, relative to the rms of the output, that each tile may have.
+BOUNDS = {"winograd_4x4": (2.5e-6, 5e-5), "winograd_2x2": (8e-7, 1e-5)}
+
+# (N, C, K, H, W, padding)
+SHAPES = {
+    "whole tiles": (2, 64, 32, 16, 16, (1, 1)),
+    "odd sizes": (2, 33, 37, 9, 13, (0, 0)),
+    "more padding": (1, 40, 64, 21, 23, (2, 2)),
+    "uneven padding": (3, 32, 33, 6, 11, (0, 2)),
+    "padding beyond the filter": (1, 32, 32, 5, 6, (4, 3)),
+    "rows longer than a block": (1, 32, 32, 6, 230, (1, 1)),
+    "many blocks, many filters": (3, 34, 130, 30, 26, (1, 1)),
+    "few tiles, many channels": (1, 200, 70, 7, 7, (1, 1)),
+    "one tile": (1, 32, 32, 3, 3, (1, 1)),
+    "narrower than a tile": (4, 35, 50, 30, 2, (1, 1)),
+}
+
+
+@pytest.fixture(autouse=True)
+def settings() -> Iterator[None]:
+    """Fast, and what the tests choose put back."""
+    before = cpu.conv_precision, cpu.conv_algorithm
+    cpu.conv_precision = "fast"
+    yield
+    cpu.conv_precision, cpu.conv_algorithm = before
+
+
+def arrays(shape: tuple) -> tuple[np.ndarray, ...]:
+    n, c, k, h, w, (top, left) = shape
+    rng = np.random.default_rng(0)
+    sizes = (n, c, h, w), (k, c, 3, 3), (k,), (c,), (n, k, h + 2 * top - 2, w + 2 * left - 2)
+    return tuple(rng.standard_normal(s, np.float32) for s in sizes)
+
+
+def run(shape: tuple, x, weight, bias, bias_x, grad_y) -> tuple[np.ndarray, np.ndarray]:
+    options = ((1, 1), shape[-1], (1, 1), 1)
+    y = K.conv_fwd(x, weight, bias, grad_y.shape, *options)
+    return y, K.conv_bwd_input(grad_y, weight, bias_x, x.shape, *options)
+
+
+@pytest.mark.parametrize("algorithm", BOUNDS)
+@pytest.mark.parametrize("name", SHAPES)
+def test_error_and_bits(name: str, algorithm: str, isa: str) -> None:
+    """Within its bound of float64 in every build, with the same bits on any number of threads."""
+    shape = SHAPES[name]
+    data = arrays(shape)
+    exact = run(shape, *(a.astype(np.float64) for a in data))
+    direct = None
+    before = _cpu.num_threads()
+    bits = set()
+    try:
+        for threads in (1, 2, 7):
+            _cpu.set_num_threads(threads)
+            cpu.conv_algorithm = algorithm
+            got = run(shape, *data)
+            bits.add(b"".join(a.tobytes() for a in got))
+    finally:
+        _cpu.set_num_threads(before)
+    assert len(bits) == 1
+    cpu.conv_precision = "exact"
+    direct = run(shape, *data)
+    most_rms, most = BOUNDS[algorithm]
+    for a, b, other in zip(got, exact, direct, strict=True):
+        scale = np.sqrt(np.mean(b * b))
+        error = np.abs(a - b) / scale
+        assert np.sqrt(np.mean(error * error)) < most_rms
+        assert error.max() < most
+        assert not np.array_equal(a, other), "not Winograd's"
+
+
+def test_exact_and_float64_are_sums_in_order() -> None:
+    """What a forced algorithm cannot compute, or must not, is computed as ever."""
+    shape = SHAPES["whole tiles"]
+    data = arrays(shape)
+    cpu.conv_precision = "exact"
+    expected = run(shape, *data)
+    wide = run(shape, *(a.astype(np.float64) for a in data))
+    cpu.conv_algorithm = "winograd_4x4"
+    for a, b in zip(run(shape, *data), expected, strict=True):
+        assert np.array_equal(a, b)
+    cpu.conv_precision = "fast"
+    for a, b in zip(run(shape, *(a.astype(np.float64) for a in data)), wide, strict=True):
+        assert np.array_equal(a, b)
+    x, weight = gs.randn(2, 3, 9, 9), gs.randn(4, 3, 5, 5)
+    forced = gs.nn.functional.conv2d(x, weight, stride=2)
+    cpu.conv_algorithm = "auto"
+    assert np.array_equal(gs.nn.functional.conv2d(x, weight, stride=2).numpy(), forced.numpy())
+
+
+def test_unbatched_and_bias() -> None:
+    cpu.conv_algorithm = "winograd_4x4"
+    x, weight, bias = gs.randn(32, 10, 10), gs.randn(33, 32, 3, 3), gs.randn(33)
+    y = gs.nn.functional.conv2d(x, weight, bias, padding="same")
+    assert y.shape == (33, 10, 10)
+    again = gs.nn.functional.conv2d(x.unsqueeze(0), weight, padding=1)[0] + bias.reshape(33, 1, 1)
+    assert np.abs((y - again).numpy()).max() < 1e-4
+
+
+def test_nan_stays_within_the_tiles_that_read_it() -> None:
+    """A NaN spreads over whole tiles of 4 x 4, and no further."""
+    x, weight = np.ones((1, 32, 20, 20), np.float32), np.ones((32, 32, 3, 3), np.float32)
+    x[0, 5, 9, 10] = np.nan
+    cpu.conv_algorithm = "winograd_4x4"
+    y = K.conv_fwd(x, weight, None, (1, 32, 20, 20), (1, 1), (1, 1), (1, 1), 1)
+    reads = np.zeros((20, 20), bool)
+    reads[8:12, 8:12] = True  # the input (9, 10) is in the patch of this tile alone
+    assert np.isnan(y[0, :, reads]).all()
+    assert not np.isnan(y[0][:, ~reads]).any()
+
+
+def test_settings_refuse_other_values() -> None:
+    with pytest.raises(ValueError, match="conv_precision: must be one of fast, exact; got 'best'"):
+        cpu.conv_precision = "best"  # type: ignore[assignment]
+    with pytest.raises(ValueError, match="conv_algorithm: must be one of auto, .*; got 'fft'"):
+        cpu.conv_algorithm = "fft"
+    with pytest.raises(ValueError, match="conv_algorithm: .* got None"):
+        cpu.conv_algorithm = None  # type: ignore[assignment]
+    for name in cpu.conv_algorithms():
+        cpu.conv_algorithm = name
+        assert cpu.conv_algorithm == name
+
+
+def test_environment_sets_the_precision() -> None:
+    code = "import gradsmith as gs; print(gs.backends.cpu.conv_precision)"
+
+    def run_with(value: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "GRADSMITH_CONV_PRECISION": value}
+        command = [sys.executable, "-c", code]
+        return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+    assert run_with("Exact").stdout.strip() == "exact"
+    assert "must be one of fast, exact; got 'slow'" in run_with("slow").stderr
