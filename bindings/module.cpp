@@ -162,16 +162,17 @@ double ceiling_loop(const std::string& kind, const std::string& isa_name, int th
                           " threads");
   }
   return work;
+}
 
-  void set_conv_algorithm(const std::string& name) {
-    std::string names;
-    int index = 0;
-    for (const char* known : kConvAlgorithms) {
-      if (name == known) return set_conv_forced(static_cast<ConvAlgorithm>(index));
-      names += std::string(index++ ? ", " : "") + known;
-    }
-    throw py::value_error("conv_algorithm: must be one of " + names + "; got '" + name + "'");
+void set_conv_algorithm(const std::string& name) {
+  std::string names;
+  int index = 0;
+  for (const char* known : kConvAlgorithms) {
+    if (name == known) return set_conv_forced(static_cast<ConvAlgorithm>(index));
+    names += std::string(index++ ? ", " : "") + known;
   }
+  throw py::value_error("conv_algorithm: must be one of " + names + "; got '" + name + "'");
+}
 
 }  // namespace
 }  // namespace gradsmith
