@@ -164,6 +164,41 @@ double ceiling_loop(const std::string& kind, const std::string& isa_name, int th
   return work;
 }
 
+Ints ints(const std::vector<int64_t>& values) {
+  Ints answer{};
+  answer.n = static_cast<int32_t>(std::min<size_t>(values.size(), kMaxDims));
+  std::copy_n(values.begin(), answer.n, answer.v);
+  return answer;
+}
+
+std::vector<std::string> conv_plan(const std::vector<int64_t>& x,
+                                   const std::vector<int64_t>& weight,
+                                   const std::vector<int64_t>& y,
+                                   const std::vector<int64_t>& stride,
+                                   const std::vector<int64_t>& padding,
+                                   const std::vector<int64_t>& dilation, int64_t groups,
+                                   bool is_float64) {
+  ConvShapes shapes{ConvPass::kForward,
+                    is_float64 ? DType::kFloat64 : DType::kFloat32,
+                    ints(x),
+                    ints(weight),
+                    ints(y),
+                    ints(stride),
+                    ints(padding),
+                    ints(dilation),
+                    groups};
+  std::vector<std::string> names;
+  for (ConvPass pass : {ConvPass::kForward, ConvPass::kInput, ConvPass::kWeight}) {
+    shapes.pass = pass;
+    const ConvAlgorithm plan = isa(isa_in_use).conv_algorithm(shapes);
+    if (plan == ConvAlgorithm::kAuto) {
+      throw py::value_error("conv_plan: the shapes do not fit together");
+    }
+    names.emplace_back(kConvAlgorithms[static_cast<int>(plan)]);
+  }
+  return names;
+}
+
 void set_conv_algorithm(const std::string& name) {
   std::string names;
   int index = 0;
@@ -254,6 +289,9 @@ PYBIND11_MODULE(_cpu, m) {
       "conv_algorithm",
       [] { return std::string(kConvAlgorithms[static_cast<int>(conv_forced())]); },
       "The algorithm that convolutions take where they can; auto: the quickest.");
+  m.def("conv_plan", &conv_plan, py::arg("x"), py::arg("weight"), py::arg("y"), py::arg("stride"),
+        py::arg("padding"), py::arg("dilation"), py::arg("groups"), py::arg("is_float64"),
+        "Which algorithm each pass of a convolution takes: forward, input and weight gradient.");
   m.def("set_conv_algorithm", &set_conv_algorithm, py::arg("name"), "Sets conv_algorithm.");
   m.def("num_threads", &num_threads, "How many threads the kernels use.");
   m.def(

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import sys
 from types import ModuleType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .. import _cpu, environment
 
-__all__ = ["conv_algorithms", "isa", "isas", "set_isa"]
+__all__ = ["conv_algorithms", "conv_plan", "isa", "isas", "set_isa"]
 
 _PRECISIONS = ("fast", "exact")
 
@@ -50,6 +50,45 @@ def set_isa(name: str) -> None:
 def conv_algorithms() -> tuple[str, ...]:
     """The names that `conv_algorithm` takes: "auto" and the algorithms."""
     return tuple(_cpu.conv_algorithms())
+
+
+def conv_plan(
+    input_shape: tuple[int, ...],
+    weight_shape: tuple[int, ...],
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    dtype: Any = None,
+) -> dict[str, str]:
+    """Which algorithm each pass of a convolution takes, with the settings as they are.
+
+    Args:
+        input_shape: (N, C, ...), of 1 to 3 spatial dimensions.
+        weight_shape: (K, C / groups, ...).
+        stride, padding, dilation, groups: as those of `nn.functional.conv2d`.
+        dtype: float32, unless given.
+
+    Returns:
+        {"forward": ..., "input gradient": ..., "weight gradient": ...}, names as those of
+        `conv_algorithm`; "direct" is the sum in order over channels and taps.
+
+    Raises:
+        RuntimeError: the shapes do not fit together.
+    """
+    from ..ops import shapes
+
+    n = len(input_shape) - 2
+    stride = shapes.spatial("conv_plan", "stride", stride, n, 1)
+    dilation = shapes.spatial("conv_plan", "dilation", dilation, n, 1)
+    padding, end = shapes.conv_padding("conv_plan", padding, weight_shape[2:], stride, dilation)
+    options = (stride, padding, dilation, shapes.groups("conv_plan", groups))
+    out_shape = shapes.conv("conv_plan", input_shape, weight_shape, None, *options, end)
+    name = "float32" if dtype is None else str(dtype).removeprefix("gradsmith.")
+    found = _cpu.conv_plan(
+        tuple(input_shape), tuple(weight_shape), tuple(out_shape), *options, name == "float64"
+    )
+    return dict(zip(("forward", "input gradient", "weight gradient"), found, strict=True))
 
 
 def _set_precision(name: str, value: object) -> None:

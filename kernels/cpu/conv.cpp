@@ -555,10 +555,14 @@ Status conv_fwd(const ConvFwdArgs& args) {
   if (args.bias.data && args.bias.size != geometry.K) return {Code::kShape, {args.bias.size, 0}};
   if (args.y.size == 0) return kDone;
   Status answer = kDone;
-  const ConvAlgorithm plan = plan_conv(ConvPass::kForward, dtype, geometry);
-  if (plan == ConvAlgorithm::kWinograd4) return winograd_fwd(args, 4);
-  if (plan == ConvAlgorithm::kWinograd2) return winograd_fwd(args, 2);
-  if (depthwise_fwd(args, &answer)) return answer;
+  switch (plan_conv(args, geometry)) {
+    case ConvAlgorithm::kWinograd4: return winograd_fwd(args, 4);
+    case ConvAlgorithm::kWinograd2: return winograd_fwd(args, 2);
+    case ConvAlgorithm::kDepthwise:
+      if (depthwise_fwd(args, &answer)) return answer;
+      break;
+    default: break;
+  }
   return dtype == DType::kFloat32 ? forward<float>(args, geometry)
                                   : forward<double>(args, geometry);
 }
@@ -576,10 +580,17 @@ Status conv_bwd_input(const ConvBwdInputArgs& args) {
   if (args.bias.data && args.bias.size != geometry.C) return {Code::kShape, {args.bias.size, 0}};
   if (args.grad_x.size == 0) return kDone;
   Status answer = kDone;
-  const ConvAlgorithm plan = plan_conv(ConvPass::kInput, dtype, geometry);
-  if (plan == ConvAlgorithm::kWinograd4) return winograd_bwd_input(args, 4);
-  if (plan == ConvAlgorithm::kWinograd2) return winograd_bwd_input(args, 2);
-  if (depthwise_bwd_input(args, &answer) || columns_bwd_input(args, &answer)) return answer;
+  switch (plan_conv(args, geometry)) {
+    case ConvAlgorithm::kWinograd4: return winograd_bwd_input(args, 4);
+    case ConvAlgorithm::kWinograd2: return winograd_bwd_input(args, 2);
+    case ConvAlgorithm::kDepthwise:
+      if (depthwise_bwd_input(args, &answer)) return answer;
+      break;
+    case ConvAlgorithm::kColumns:
+      if (columns_bwd_input(args, &answer)) return answer;
+      break;
+    default: break;
+  }
   return dtype == DType::kFloat32 ? backward_input<float>(args, geometry)
                                   : backward_input<double>(args, geometry);
 }

@@ -21,6 +21,8 @@
 #include "conv_columns.h"
 #include "conv_depthwise.h"
 #include "conv_image_lanes.h"
+#include "conv_plan.h"
+#include "conv_winograd.h"
 
 namespace gradsmith {
 namespace GS_ISA {
@@ -332,7 +334,16 @@ Status conv_bwd_weight(const ConvBwdWeightArgs& args) {
   if (status.code != Code::kOk) return status;
   if (args.grad_weight.size == 0) return kDone;
   Status answer = kDone;
-  if (depthwise_bwd_weight(args, &answer) || columns_bwd_weight(args, &answer)) return answer;
+  switch (plan_conv(args, geometry)) {
+    case ConvAlgorithm::kWinograd4: return winograd_bwd_weight(args);
+    case ConvAlgorithm::kDepthwise:
+      if (depthwise_bwd_weight(args, &answer)) return answer;
+      break;
+    case ConvAlgorithm::kColumns:
+      if (columns_bwd_weight(args, &answer)) return answer;
+      break;
+    default: break;
+  }
   return dtype == DType::kFloat32 ? run<float>(args, geometry) : run<double>(args, geometry);
 }
 

@@ -7,8 +7,8 @@ namespace gradsmith {
 namespace GS_ISA {
 
 // Compute the convolution, or one of its gradients, if it is depthwise and within this kernel's limits
-// (the shapes are checked already), and say in *status how it went; false, and nothing is done, if
-// not.
+// (the shapes are checked already), and say in *status how it went (nullptr: say only whether); false,
+// and nothing is done, if not.
 bool depthwise_fwd(const ConvFwdArgs& args, Status* status);
 bool depthwise_bwd_input(const ConvBwdInputArgs& args, Status* status);
 bool depthwise_bwd_weight(const ConvBwdWeightArgs& args,

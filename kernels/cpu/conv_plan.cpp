@@ -1,38 +1,191 @@
-// The choice of a convolution's algorithm.
+// plan_conv: the choice of a convolution's algorithm, by pass, dtype and shape.
+//
+// Method     special kernels say themselves which cases they take (depthwise, columns). Winograd's is
+//            weighed against sums of nine products by a model of the time, in multiply-adds of a thread
+//            at its peak; its constants are measured (docs/adr/0011).
+// Split      none.
+// Cache      plans are kept, kPlans a thread: the same case is looked up, not weighed again.
+// Cost       about 50 ns.
 #include "conv_plan.h"
+
+#include "conv_columns.h"
+#include "conv_depthwise.h"
+#include "conv_winograd.h"
 
 namespace gradsmith {
 namespace GS_ISA {
 namespace {
 
+constexpr double kLane = kLanes<float>;
+
+constexpr int64_t kLeastChannels = 16;  // first layers have kernels of their own
+// Multiply-adds that take as long as: transforming or packing a filter, an element of its plane;
+constexpr double kFilterCost = 1.7 * kLane, kTurnedFilterCost = 2.7 * kLane;
+// the rows of a vector of tiles, in and out, a channel; and the columns, with 4 x 4 and 2 x 2 tiles;
+constexpr double kRowCost[] = {344 * kLane, 200 * kLane};
+constexpr double kColumnCost[] = {119 * kLane, 56 * kLane};
+// the end of a dot product, a lane of a sum;
+constexpr double kDotCost = 8 * kLane;
+// a call: its memory, its parallel regions.
+constexpr double kCallCost = 5e4 * kLane;
+// How much quicker Winograd's must seem.
+constexpr double kMargin = 1.1, kWeightMargin = 1.45, kSmallTileMargin = 1.1;
+
 // Whether Winograd's transforms compute this at all.
-bool winograd_takes(ConvPass pass, DType dtype, const Geometry& g) {
-  if (conv_exact() || dtype != DType::kFloat32 || g.groups != 1 || pass == ConvPass::kWeight) {
-    return false;
-  }
+bool winograd_takes(ConvPass pass, DType dtype, const Geometry& g, int tile) {
+  if (conv_exact() || dtype != DType::kFloat32 || g.groups != 1) return false;
+  if (pass == ConvPass::kWeight && tile != 4) return false;
   if (g.in[0] != 1 || g.out[0] != 1 || g.kernel[0] != 1 || g.padding[0] != 0) return false;
   for (int d = 1; d < kSpatial; ++d) {
     if (g.kernel[d] != 3 || g.stride[d] != 1 || g.dilation[d] != 1) return false;
   }
-  return g.C > 0 && g.K > 0 && g.N > 0;
+  return g.C > 0 && g.K > 0 && g.N > 0 && g.out_positions() > 0;
 }
 
-// Whether F(4x4, 3x3) is quicker than sums of nine products: many channels, and tiles that the
-// outputs fill.
-bool winograd_pays(ConvPass pass, const Geometry& g) {
-  if (g.C < 32 || g.K < 32) return false;
+// What Winograd's algorithm costs with tiles of `tile` x `tile` outputs.
+double winograd_cost(ConvPass pass, const Geometry& g, int tile) {
   const int64_t* out = pass == ConvPass::kInput ? g.in : g.out;
-  const int64_t tiles = g.N * ceil_div(out[1], 4) * ceil_div(out[2], 4);
-  return 36 * round_up(tiles, kLanes<float>) * 2 <= 9 * g.N * out[1] * out[2];
+  const int64_t lines = g.N * ceil_div(out[1], tile), columns = ceil_div(out[2], tile);
+  const double planes = (tile + 2) * (tile + 2);
+  const double vectors = static_cast<double>(ceil_div(lines * columns, kLanes<float>));
+  const double filters =
+      static_cast<double>(round_up(g.C, 4)) * static_cast<double>(round_up(g.K, 4));
+  const double rows = static_cast<double>(lines * ceil_div(columns, kLanes<float>));
+  const int size = tile == 4 ? 0 : 1;
+  const double filter = pass == ConvPass::kInput ? kTurnedFilterCost : kFilterCost;
+  const double a_product =
+      pass == ConvPass::kWeight
+          ? vectors * kLane +
+                static_cast<double>(ceil_div(static_cast<int64_t>(vectors), 32)) * kDotCost
+          : vectors * kLane + filter;
+  return planes * filters * a_product +
+         static_cast<double>(g.C + g.K) * (rows * kRowCost[size] + vectors * kColumnCost[size]) +
+         kCallCost;
+}
+
+// What sums in order cost: conv.h's planes have a lane between rows, where images are not lanes.
+double direct_cost(ConvPass pass, const Geometry& g) {
+  const int64_t* out = pass == ConvPass::kInput ? g.in : g.out;
+  const bool image_lanes = g.N >= kLanes<float>;
+  const double lanes = static_cast<double>(g.N * out[1] * (image_lanes ? out[2] : out[2] + 1));
+  const double share = image_lanes ? 0.85 : pass == ConvPass::kWeight ? 0.7 : 0.8;  // of the peak
+  return 9 * static_cast<double>(g.C) * static_cast<double>(g.K) * (lanes / share + kFilterCost);
+}
+
+// The special kernels, asked only whether they take a case.
+bool depthwise_takes(const ConvFwdArgs& args) { return depthwise_fwd(args, nullptr); }
+bool depthwise_takes(const ConvBwdInputArgs& args) { return depthwise_bwd_input(args, nullptr); }
+bool depthwise_takes(const ConvBwdWeightArgs& args) { return depthwise_bwd_weight(args, nullptr); }
+bool columns_take(const ConvFwdArgs&) { return false; }
+bool columns_take(const ConvBwdInputArgs& args) { return columns_bwd_input(args, nullptr); }
+bool columns_take(const ConvBwdWeightArgs& args) { return columns_bwd_weight(args, nullptr); }
+
+template <class Args>
+ConvAlgorithm weigh(ConvPass pass, const Args& args, DType dtype, const Geometry& g) {
+  switch (conv_forced()) {
+    case ConvAlgorithm::kDirect: return ConvAlgorithm::kDirect;
+    case ConvAlgorithm::kDepthwise:
+      if (depthwise_takes(args)) return ConvAlgorithm::kDepthwise;
+      break;
+    case ConvAlgorithm::kColumns:
+      if (columns_take(args)) return ConvAlgorithm::kColumns;
+      break;
+    case ConvAlgorithm::kWinograd4:
+      if (winograd_takes(pass, dtype, g, 4)) return ConvAlgorithm::kWinograd4;
+      break;
+    case ConvAlgorithm::kWinograd2:
+      if (winograd_takes(pass, dtype, g, 2)) return ConvAlgorithm::kWinograd2;
+      break;
+    case ConvAlgorithm::kAuto: break;
+  }
+  if (depthwise_takes(args)) return ConvAlgorithm::kDepthwise;
+  if (g.C >= kLeastChannels && g.K >= kLeastChannels) {
+    ConvAlgorithm best = ConvAlgorithm::kAuto;
+    double least = direct_cost(pass, g) / (pass == ConvPass::kWeight ? kWeightMargin : kMargin);
+    for (const int tile : {4, 2}) {
+      if (!winograd_takes(pass, dtype, g, tile)) continue;
+      const double cost = winograd_cost(pass, g, tile) * (tile == 2 ? kSmallTileMargin : 1);
+      if (cost >= least) continue;
+      least = cost;
+      best = tile == 4 ? ConvAlgorithm::kWinograd4 : ConvAlgorithm::kWinograd2;
+    }
+    if (best != ConvAlgorithm::kAuto) return best;
+  }
+  return columns_take(args) ? ConvAlgorithm::kColumns : ConvAlgorithm::kDirect;
+}
+
+// ---- plans that are kept ----
+
+// All that a choice follows from.
+struct Case {
+  Geometry geometry;
+  int64_t pass, dtype, bias, forced, exact;
+};
+
+struct Plan {
+  Case made_for;
+  ConvAlgorithm algorithm;  // kAuto: empty
+};
+
+constexpr uint64_t kPlans = 32;
+thread_local Plan plans[kPlans];
+
+template <class Args>
+ConvAlgorithm look_up(ConvPass pass, const Args& args, DType dtype, bool bias, const Geometry& g) {
+  const Case wanted{g,    static_cast<int64_t>(pass),          static_cast<int64_t>(dtype),
+                    bias, static_cast<int64_t>(conv_forced()), conv_exact()};
+  static_assert(sizeof(Case) % sizeof(uint64_t) == 0, "nothing but words");
+  constexpr size_t kWords = sizeof(Case) / sizeof(uint64_t);
+  uint64_t words[kWords], hash = 0;
+  __builtin_memcpy(words, &wanted, sizeof(wanted));
+  for (const uint64_t word : words) hash = (hash ^ word) * 0x9e3779b97f4a7c15;
+  Plan& plan = plans[hash >> 32 & (kPlans - 1)];
+  if (plan.algorithm == ConvAlgorithm::kAuto ||
+      __builtin_memcmp(&plan.made_for, words, sizeof(words)) != 0) {
+    plan.algorithm = weigh(pass, args, dtype, g);
+    plan.made_for = wanted;
+  }
+  return plan.algorithm;
 }
 
 }  // namespace
 
-ConvAlgorithm plan_conv(ConvPass pass, DType dtype, const Geometry& g) {
-  if (!winograd_takes(pass, dtype, g)) return ConvAlgorithm::kDirect;
-  const ConvAlgorithm forced = conv_forced();
-  if (forced != ConvAlgorithm::kAuto) return forced;
-  return winograd_pays(pass, g) ? ConvAlgorithm::kWinograd4 : ConvAlgorithm::kDirect;
+ConvAlgorithm plan_conv(const ConvFwdArgs& args, const Geometry& g) {
+  return look_up(ConvPass::kForward, args, args.x.dtype, args.bias.data != nullptr, g);
+}
+
+ConvAlgorithm plan_conv(const ConvBwdInputArgs& args, const Geometry& g) {
+  return look_up(ConvPass::kInput, args, args.grad_y.dtype, args.bias.data != nullptr, g);
+}
+
+ConvAlgorithm plan_conv(const ConvBwdWeightArgs& args, const Geometry& g) {
+  return look_up(ConvPass::kWeight, args, args.grad_y.dtype, false, g);
+}
+
+// What dispatch.h's table has: the algorithm of shapes, without arrays.
+ConvAlgorithm conv_algorithm_of(const ConvShapes& s) {
+  Geometry g;
+  const auto array = [&](const Ints& shape) {
+    return Array{nullptr, shape.v, nullptr, 1, shape.n, s.dtype, true};
+  };
+  const Status checked = make_geometry(s.x.v, s.x.n, s.weight.v, s.weight.n, s.y.v, s.y.n, s.stride,
+                                       s.padding, s.dilation, s.groups, &g);
+  if (checked.code != Code::kOk) return ConvAlgorithm::kAuto;
+  const Array none{};
+  switch (s.pass) {
+    case ConvPass::kForward:
+      return plan_conv(ConvFwdArgs{array(s.x), array(s.weight), none, s.y, s.stride, s.padding,
+                                   s.dilation, s.groups, array(s.y)},
+                       g);
+    case ConvPass::kInput:
+      return plan_conv(ConvBwdInputArgs{array(s.y), array(s.weight), none, s.x, s.stride, s.padding,
+                                        s.dilation, s.groups, array(s.x)},
+                       g);
+    default:
+      return plan_conv(ConvBwdWeightArgs{array(s.y), array(s.x), s.weight, s.stride, s.padding,
+                                         s.dilation, s.groups, array(s.weight)},
+                       g);
+  }
 }
 
 }  // namespace GS_ISA

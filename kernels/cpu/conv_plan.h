@@ -8,8 +8,11 @@ namespace gradsmith {
 namespace GS_ISA {
 
 // The algorithm of one pass, of checked shapes: the one that gradsmith.backends.cpu.conv_algorithm
-// forces where it can compute this, or else the quickest.
-ConvAlgorithm plan_conv(ConvPass pass, DType dtype, const Geometry& g);
+// forces where it takes this case, or else the quickest. Only shapes and dtypes of `args` are read,
+// and whether there is a bias.
+ConvAlgorithm plan_conv(const ConvFwdArgs& args, const Geometry& g);
+ConvAlgorithm plan_conv(const ConvBwdInputArgs& args, const Geometry& g);
+ConvAlgorithm plan_conv(const ConvBwdWeightArgs& args, const Geometry& g);
 
 }  // namespace GS_ISA
 }  // namespace gradsmith

@@ -2,7 +2,7 @@
 // the baseline ISA.
 #pragma once
 
-#include <cstdint>
+#include "args.h"
 
 namespace gradsmith {
 
@@ -18,5 +18,16 @@ void set_conv_exact(bool exact);
 // The algorithm that is taken wherever it can be; kAuto: the quickest.
 ConvAlgorithm conv_forced();
 void set_conv_forced(ConvAlgorithm algorithm);
+
+// The shapes of a pass, to be asked about.
+struct ConvShapes {
+  ConvPass pass;
+  DType dtype;
+  Ints x, weight, y, stride, padding, dilation;
+  int64_t groups;
+};
+
+// Which algorithm a pass takes now; kAuto: the shapes do not fit together.
+using ConvQuestion = ConvAlgorithm (*)(const ConvShapes&);
 
 }  // namespace gradsmith

@@ -6,10 +6,11 @@
 namespace gradsmith {
 namespace GS_ISA {
 
-// Compute the convolution, or its input gradient, by F(4x4, 3x3) or F(2x2, 3x3); the shapes are
-// checked already, and winograd_takes() said yes.
+// Compute the convolution, or its input gradient, with tiles of 4 x 4 or 2 x 2 outputs, or its weight
+// gradient, with 4 x 4: cases that conv_plan.cpp found these to take.
 Status winograd_fwd(const ConvFwdArgs& args, int tile);
 Status winograd_bwd_input(const ConvBwdInputArgs& args, int tile);
+Status winograd_bwd_weight(const ConvBwdWeightArgs& args);
 
 }  // namespace GS_ISA
 }  // namespace gradsmith

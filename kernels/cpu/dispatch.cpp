@@ -3,10 +3,11 @@
 
 namespace gradsmith {
 
-#define GS_DECLARE(isa)               \
-  GS_DECLARE_ISA(isa)                 \
-  namespace isa {                     \
-  double ceiling(const CeilingLoop&); \
+#define GS_DECLARE(isa)                               \
+  GS_DECLARE_ISA(isa)                                 \
+  namespace isa {                                     \
+  double ceiling(const CeilingLoop&);                 \
+  ConvAlgorithm conv_algorithm_of(const ConvShapes&); \
   }
 
 #if defined(__x86_64__)
@@ -32,7 +33,7 @@ Status call(const void* args) {
 constexpr Kernel kV2[] = {GS_KERNELS(GS_ENTRY)};
 #undef GS_ENTRY
 #if defined(GS_BASELINE_ONLY)
-constexpr Isa kIsas[] = {{"v2", kV2, v2::ceiling}};
+constexpr Isa kIsas[] = {{"v2", kV2, v2::ceiling, v2::conv_algorithm_of}};
 #else
 #define GS_ENTRY(name, Args) call<Args, v3::name>,
 constexpr Kernel kV3[] = {GS_KERNELS(GS_ENTRY)};
@@ -40,14 +41,15 @@ constexpr Kernel kV3[] = {GS_KERNELS(GS_ENTRY)};
 #define GS_ENTRY(name, Args) call<Args, v4::name>,
 constexpr Kernel kV4[] = {GS_KERNELS(GS_ENTRY)};
 #undef GS_ENTRY
-constexpr Isa kIsas[] = {
-    {"v2", kV2, v2::ceiling}, {"v3", kV3, v3::ceiling}, {"v4", kV4, v4::ceiling}};
+constexpr Isa kIsas[] = {{"v2", kV2, v2::ceiling, v2::conv_algorithm_of},
+                         {"v3", kV3, v3::ceiling, v3::conv_algorithm_of},
+                         {"v4", kV4, v4::ceiling, v4::conv_algorithm_of}};
 #endif
 #else
 #define GS_ENTRY(name, Args) call<Args, neon::name>,
 constexpr Kernel kNeon[] = {GS_KERNELS(GS_ENTRY)};
 #undef GS_ENTRY
-constexpr Isa kIsas[] = {{"neon", kNeon, neon::ceiling}};
+constexpr Isa kIsas[] = {{"neon", kNeon, neon::ceiling, neon::conv_algorithm_of}};
 #endif
 
 }  // namespace

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ceilings.h"
+#include "conv_settings.h"
 #include "kernels.h"
 
 namespace gradsmith {
@@ -10,6 +11,7 @@ struct Isa {
   const char* name;
   const Kernel* kernels;  // in the order of GS_KERNELS
   CeilingFunction ceiling;
+  ConvQuestion conv_algorithm;
 };
 
 // How many of the ISAs, from the least, this processor can run; 0: none.

@@ -25,6 +25,8 @@ _ATTEMPTS = 8
 _KEPT = 20
 #: The CPU's builds and thread counts take turns, by the case's index; so do the emulator's orders.
 _THREADS = (1, 2, 3)
+#: Convolutions: the planner's choice, and sums in order where a special kernel would be taken.
+_CONVOLUTIONS = ("auto", "direct")
 _ORDERS = ("forward", "reverse", "random", "skewed")
 
 
@@ -174,7 +176,8 @@ def plan(count: int, families: Sequence[Family] | None = None) -> list[tuple[str
 @contextmanager
 def _settings() -> Iterator[None]:
     """The CPU's settings, put back afterwards, sums in order; the emulator's memory is guarded."""
-    isa, threads, exact = _cpu.isa(), _cpu.num_threads(), _cpu.conv_exact()
+    isa, threads = _cpu.isa(), _cpu.num_threads()
+    exact, algorithm = _cpu.conv_exact(), _cpu.conv_algorithm()
     guarded = _guard(True)
     _cpu.set_conv_exact(True)
     try:
@@ -183,6 +186,7 @@ def _settings() -> Iterator[None]:
         _cpu.set_isa(isa)
         _cpu.set_num_threads(threads)
         _cpu.set_conv_exact(exact)
+        _cpu.set_conv_algorithm(algorithm)
         _guard(guarded)
 
 
@@ -200,10 +204,12 @@ def _algorithm(index: int, device: str) -> Iterator[str]:
     """What else may differ between runs of a case: which build of the kernels, in which order."""
     isas = _cpu.isas()
     isa, threads = isas[index % len(isas)], _THREADS[index // len(isas) % len(_THREADS)]
+    convolution = _CONVOLUTIONS[index // (len(isas) * len(_THREADS)) % len(_CONVOLUTIONS)]
     _cpu.set_isa(isa)
     _cpu.set_num_threads(threads)
+    _cpu.set_conv_algorithm(convolution)
     if device == "cpu":
-        yield f"{isa}, {threads} threads"
+        yield f"{isa}, {threads} threads, {convolution}"
     elif launch._backend == "emulator":
         order, copies = _ORDERS[index % 4], emulator.COPIES[index // 4 % 2]
         with emulator.schedule(order, copies, 1 + index % 3):
