@@ -555,7 +555,7 @@ Status conv_fwd(const ConvFwdArgs& args) {
   if (args.bias.data && args.bias.size != geometry.K) return {Code::kShape, {args.bias.size, 0}};
   if (args.y.size == 0) return kDone;
   Status answer = kDone;
-  switch (plan_conv(args, geometry)) {
+  switch (plan_conv(args)) {
     case ConvAlgorithm::kWinograd4: return winograd_fwd(args, 4);
     case ConvAlgorithm::kWinograd2: return winograd_fwd(args, 2);
     case ConvAlgorithm::kDepthwise:
@@ -580,7 +580,7 @@ Status conv_bwd_input(const ConvBwdInputArgs& args) {
   if (args.bias.data && args.bias.size != geometry.C) return {Code::kShape, {args.bias.size, 0}};
   if (args.grad_x.size == 0) return kDone;
   Status answer = kDone;
-  switch (plan_conv(args, geometry)) {
+  switch (plan_conv(args)) {
     case ConvAlgorithm::kWinograd4: return winograd_bwd_input(args, 4);
     case ConvAlgorithm::kWinograd2: return winograd_bwd_input(args, 2);
     case ConvAlgorithm::kDepthwise:

@@ -371,8 +371,6 @@ bool fill_planes(const Planes& p, const Box& box, const T* x, int64_t image_stri
 
 // ---- arguments ----
 
-}  // namespace
-
 // The sizes of a convolution y = x * weight, as in kernels/__init__.py.
 struct Geometry {
   int64_t N, C, K, groups;
@@ -383,8 +381,6 @@ struct Geometry {
   int64_t out_positions() const { return out[0] * out[1] * out[2]; }
   int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
 };
-
-namespace {
 
 // Fills `g`; false if the shapes do not fit together. detail[0] of the answer is the argument.
 inline Status make_geometry(const int64_t* x, int x_dims, const int64_t* weight, int weight_dims,

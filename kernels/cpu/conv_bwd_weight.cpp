@@ -334,7 +334,7 @@ Status conv_bwd_weight(const ConvBwdWeightArgs& args) {
   if (status.code != Code::kOk) return status;
   if (args.grad_weight.size == 0) return kDone;
   Status answer = kDone;
-  switch (plan_conv(args, geometry)) {
+  switch (plan_conv(args)) {
     case ConvAlgorithm::kWinograd4: return winograd_bwd_weight(args);
     case ConvAlgorithm::kDepthwise:
       if (depthwise_bwd_weight(args, &answer)) return answer;

@@ -8,6 +8,7 @@
 // Cost       about 50 ns.
 #include "conv_plan.h"
 
+#include "conv.h"
 #include "conv_columns.h"
 #include "conv_depthwise.h"
 #include "conv_winograd.h"
@@ -150,41 +151,49 @@ ConvAlgorithm look_up(ConvPass pass, const Args& args, DType dtype, bool bias, c
 
 }  // namespace
 
-ConvAlgorithm plan_conv(const ConvFwdArgs& args, const Geometry& g) {
+ConvAlgorithm plan_conv(const ConvFwdArgs& args) {
+  Geometry g;
+  const Status checked = make_geometry(args.x.shape, args.x.ndim, args.weight.shape,
+                                       args.weight.ndim, args.out_shape.v, args.out_shape.n,
+                                       args.stride, args.padding, args.dilation, args.groups, &g);
+  if (checked.code != Code::kOk) return ConvAlgorithm::kAuto;
   return look_up(ConvPass::kForward, args, args.x.dtype, args.bias.data != nullptr, g);
 }
 
-ConvAlgorithm plan_conv(const ConvBwdInputArgs& args, const Geometry& g) {
+ConvAlgorithm plan_conv(const ConvBwdInputArgs& args) {
+  Geometry g;
+  const Status checked = make_geometry(args.x_shape.v, args.x_shape.n, args.weight.shape,
+                                       args.weight.ndim, args.grad_y.shape, args.grad_y.ndim,
+                                       args.stride, args.padding, args.dilation, args.groups, &g);
+  if (checked.code != Code::kOk) return ConvAlgorithm::kAuto;
   return look_up(ConvPass::kInput, args, args.grad_y.dtype, args.bias.data != nullptr, g);
 }
 
-ConvAlgorithm plan_conv(const ConvBwdWeightArgs& args, const Geometry& g) {
+ConvAlgorithm plan_conv(const ConvBwdWeightArgs& args) {
+  Geometry g;
+  const Status checked = make_geometry(args.x.shape, args.x.ndim, args.weight_shape.v,
+                                       args.weight_shape.n, args.grad_y.shape, args.grad_y.ndim,
+                                       args.stride, args.padding, args.dilation, args.groups, &g);
+  if (checked.code != Code::kOk) return ConvAlgorithm::kAuto;
   return look_up(ConvPass::kWeight, args, args.grad_y.dtype, false, g);
 }
 
 // What dispatch.h's table has: the algorithm of shapes, without arrays.
 ConvAlgorithm conv_algorithm_of(const ConvShapes& s) {
-  Geometry g;
   const auto array = [&](const Ints& shape) {
     return Array{nullptr, shape.v, nullptr, 1, shape.n, s.dtype, true};
   };
-  const Status checked = make_geometry(s.x.v, s.x.n, s.weight.v, s.weight.n, s.y.v, s.y.n, s.stride,
-                                       s.padding, s.dilation, s.groups, &g);
-  if (checked.code != Code::kOk) return ConvAlgorithm::kAuto;
   const Array none{};
   switch (s.pass) {
     case ConvPass::kForward:
       return plan_conv(ConvFwdArgs{array(s.x), array(s.weight), none, s.y, s.stride, s.padding,
-                                   s.dilation, s.groups, array(s.y)},
-                       g);
+                                   s.dilation, s.groups, array(s.y)});
     case ConvPass::kInput:
       return plan_conv(ConvBwdInputArgs{array(s.y), array(s.weight), none, s.x, s.stride, s.padding,
-                                        s.dilation, s.groups, array(s.x)},
-                       g);
+                                        s.dilation, s.groups, array(s.x)});
     default:
       return plan_conv(ConvBwdWeightArgs{array(s.y), array(s.x), s.weight, s.stride, s.padding,
-                                         s.dilation, s.groups, array(s.weight)},
-                       g);
+                                         s.dilation, s.groups, array(s.weight)});
   }
 }
 
