@@ -25,12 +25,10 @@ constexpr double kFilterCost = 1.7 * kLane, kTurnedFilterCost = 2.7 * kLane;
 // the rows of a vector of tiles, in and out, a channel; and the columns, with 4 x 4 and 2 x 2 tiles;
 constexpr double kRowCost[] = {344 * kLane, 200 * kLane};
 constexpr double kColumnCost[] = {119 * kLane, 56 * kLane};
-// the end of a dot product, a lane of a sum;
-constexpr double kDotCost = 8 * kLane;
 // a call: its memory, its parallel regions.
 constexpr double kCallCost = 5e4 * kLane;
 // How much quicker Winograd's must seem.
-constexpr double kMargin = 1.1, kWeightMargin = 1.45, kSmallTileMargin = 1.1;
+constexpr double kMargin = 1.1, kWeightMargin = 1.6, kSmallTileMargin = 1.1;
 
 // Whether Winograd's transforms compute this at all.
 bool winograd_takes(ConvPass pass, DType dtype, const Geometry& g, int tile) {
@@ -54,12 +52,7 @@ double winograd_cost(ConvPass pass, const Geometry& g, int tile) {
   const double rows = static_cast<double>(lines * ceil_div(columns, kLanes<float>));
   const int size = tile == 4 ? 0 : 1;
   const double filter = pass == ConvPass::kInput ? kTurnedFilterCost : kFilterCost;
-  const double a_product =
-      pass == ConvPass::kWeight
-          ? vectors * kLane +
-                static_cast<double>(ceil_div(static_cast<int64_t>(vectors), 32)) * kDotCost
-          : vectors * kLane + filter;
-  return planes * filters * a_product +
+  return planes * filters * (vectors * kLane + filter) +
          static_cast<double>(g.C + g.K) * (rows * kRowCost[size] + vectors * kColumnCost[size]) +
          kCallCost;
 }

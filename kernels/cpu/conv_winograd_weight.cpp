@@ -4,13 +4,14 @@
 // Method     forward, y = A^T [sum_c (G g G^T) * (B^T d B)] A; so the gradient in g is
 //            G^T [sum over tiles of (A grad_y A^T) * (B^T d B)] G: tiles of 4 x 4 of grad_y and patches
 //            of 6 x 6 of x become 36 planes each, and the 36 products of [filters x tiles] with
-//            [tiles x channels] are dot products along the tiles, in which both lie.
-// Split      stretches of tiles, one after another; in each, channels for the transforms, then planes and
-//            blocks of filters for the products; at the end, filters.
-// Cache      a stretch's planes, kStretchBytes, in L3; a block of filters in L1.
+//            [tiles x channels] sum over tiles. Transforms have tiles as lanes, the products channels:
+//            blocks are transposed in registers in between.
+// Split      stretches of tiles, one after another; in each, groups of channels by kBlockTiles for the
+//            transforms, then blocks of filters by channels through all planes.
+// Cache      a group's block and a block's sums in L2; a stretch's planes, kStretchBytes, in L3.
 // Cost       2 * 36 C K FLOPs a tile of 16 outputs (144 otherwise), and the transforms.
-// Accuracy   rms error about 8 times that of sums in order. A lane is one chain over a stretch; the
-//            stretches' borders follow from the shape: the same bits for every number of threads.
+// Accuracy   rms error 1e-6 of the output's. An element is a sum of chains of kBlockTiles, whose borders
+//            follow from the shape: the same bits for every number of threads.
 // Limits     float32; stride 1, dilation 1, one group; any padding and sizes.
 #include "conv_winograd.h"
 #include "conv_winograd_tile.h"
@@ -22,9 +23,9 @@ namespace {
 using W = F4;
 constexpr int M = W::M, T = W::T, kPlanes = T * T;
 constexpr int64_t kStretchBytes = 16 << 20;
-constexpr int kRows = TileShape::kDotRows, kColumns = TileShape::kDotColumns;
-constexpr int64_t kRowBlock = 4 * kRows;
-constexpr int64_t kChannels = 4;  // transformed at once
+constexpr int64_t kBlockTiles = 64, kChannels = L;  // transformed at once
+constexpr int kRows = TileShape::kRows < 8 ? 4 : 8, kVectors = 3;
+constexpr int64_t kFilterBlock = 32, kChannelBlock = kVectors * L;
 
 // A g for a line of four.
 GS_INLINE void spread(const V* g, V* to) {
@@ -89,54 +90,85 @@ void transform_gradients(const Problem& p, const Block& block, int64_t pitch, in
   }
 }
 
-// sums[k * C + c] (+)= the dot products of rows [first, last) of `left` with all C of `right`.
-void multiply(int64_t first, int64_t last, int64_t C, int64_t tiles, const float* left,
-              const float* right, int64_t pitch, bool set, float* sums) {
-  int64_t offset[kColumns];
-  for (int j = 0; j < kColumns; ++j) offset[j] = j * pitch;
-  constexpr int64_t kStart = 0;
-  alignas(GS_VECTOR_BYTES) float made[kDotSums<float>];
-  for (int64_t c = 0; c < C; c += kColumns) {
-    const int columns = static_cast<int>(min(kColumns, C - c));
-    for (int64_t k = first; k < last; k += kRows) {
-      dot_tile<float, kRows, kColumns>(1, tiles, left + k * pitch, pitch, right + c * pitch, offset,
-                                       &kStart, made);
-      float* to = sums + k * C + c;
-      const int rows = static_cast<int>(min(kRows, last - k));
-      for (int i = 0; i < rows; ++i, to += C) {
-        for (int j = 0; j < columns; ++j) {
-          const float sum = made[i * kColumns + j];
-          to[j] = set ? sum : to[j] + sum;
-        }
+// `tiles` tiles of kChannels channels, from planes of from[xi * plane + c * pitch + tile] to
+// to[xi * to_plane + tile * to_pitch + c].
+void transpose_blocks(const float* from, int64_t plane, int64_t pitch, int64_t tiles, float* to,
+                      int64_t to_plane, int64_t to_pitch) {
+  for (int xi = 0; xi < kPlanes; ++xi, from += plane, to += to_plane) {
+    for (int64_t t = 0; t < tiles; t += L) {
+      V rows[L];
+#pragma GCC unroll 16
+      for (int i = 0; i < L; ++i) rows[i] = load(from + i * pitch + t);
+      transpose<float>(rows);
+#pragma GCC unroll 16
+      for (int i = 0; i < L; ++i) {
+        if (t + i < tiles) store(to + (t + i) * to_pitch, rows[i]);
       }
     }
   }
 }
 
-// The filters' gradients of [begin, end), of K * C, from their planes of sums.
-void finish(const float* sums, int64_t plane, int64_t begin, int64_t end, float* to) {
-  for (int64_t i = begin; i < end; i += L) {
-    V line[3][T], taps[L] = {};
+// to[i][j] (+)= sum_t left[t * left_pitch + i] * right[t * right_pitch + j] for kRows filters and NV
+// vectors of channels.
+template <int NV>
+__attribute__((noinline)) void product(int64_t tiles, const float* left, int64_t left_pitch,
+                                       const float* right, int64_t right_pitch, bool add,
+                                       float* to) {
+  V sum[kRows][NV];
 #pragma GCC unroll 8
-    for (int j = 0; j < T; ++j) {
-      V u[T], column[3];
+  for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 4
+    for (int j = 0; j < NV; ++j) sum[i][j] = V{};
+  }
+#pragma GCC unroll 1
+  for (int64_t t = 0; t < tiles; ++t, left += left_pitch, right += right_pitch) {
+    V channel[NV];
+#pragma GCC unroll 4
+    for (int j = 0; j < NV; ++j) channel[j] = load(right + j * L);
 #pragma GCC unroll 8
-      for (int r = 0; r < T; ++r) u[r] = load(sums + (r * T + j) * plane + i);
-      gather(u, column);
-#pragma GCC unroll 3
-      for (int r = 0; r < 3; ++r) line[r][j] = column[r];
+    for (int i = 0; i < kRows; ++i) {
+      const V value = splat(left[i]);
+#pragma GCC unroll 4
+      for (int j = 0; j < NV; ++j) sum[i][j] += value * channel[j];
     }
-    alignas(GS_VECTOR_BYTES) float lanes[9][L];
-#pragma GCC unroll 3
-    for (int r = 0; r < 3; ++r) {
-      gather(line[r], taps);
-#pragma GCC unroll 3
-      for (int j = 0; j < 3; ++j) store(lanes[r * 3 + j], taps[j]);
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 4
+    for (int j = 0; j < NV; ++j) {
+      float* put = to + i * kChannelBlock + j * L;
+      store(put, add ? sum[i][j] + load(put) : sum[i][j]);
     }
-    const int64_t n = min(L, end - i);
-    for (int64_t lane = 0; lane < n; ++lane) {
+  }
+}
+
+// The gradients of a block of filters and channels, from its sums [xi][filter][channel].
+void finish(const float* sums, int64_t filters, int64_t channels, int64_t row, float* to) {
+  constexpr int64_t kPlane = kFilterBlock * kChannelBlock;
+  for (int64_t k = 0; k < filters; ++k, sums += kChannelBlock, to += row) {
+    for (int64_t c = 0; c < channels; c += L) {
+      V line[3][T], taps[3];
+#pragma GCC unroll 8
+      for (int j = 0; j < T; ++j) {
+        V u[T], column[3];
+#pragma GCC unroll 8
+        for (int r = 0; r < T; ++r) u[r] = load(sums + (r * T + j) * kPlane + c);
+        gather(u, column);
+#pragma GCC unroll 3
+        for (int r = 0; r < 3; ++r) line[r][j] = column[r];
+      }
+      alignas(GS_VECTOR_BYTES) float lanes[9][L];
+#pragma GCC unroll 3
+      for (int r = 0; r < 3; ++r) {
+        gather(line[r], taps);
+#pragma GCC unroll 3
+        for (int j = 0; j < 3; ++j) store(lanes[r * 3 + j], taps[j]);
+      }
+      const int64_t n = min(L, channels - c);
+      for (int64_t lane = 0; lane < n; ++lane) {
 #pragma GCC unroll 9
-      for (int r = 0; r < 9; ++r) to[(i + lane) * 9 + r] = lanes[r][lane];
+        for (int r = 0; r < 9; ++r) to[(c + lane) * 9 + r] = lanes[r][lane];
+      }
     }
   }
 }
@@ -160,54 +192,83 @@ Status winograd_bwd_weight(const ConvBwdWeightArgs& args) {
   p.tiles = p.N * p.lines * p.columns;
   float* const grad = reinterpret_cast<float*>(args.grad_weight.data);
 
-  const int64_t filters = round_up(p.K, kRows), channels = round_up(p.C, kColumns);
-  const int64_t fit = kStretchBytes / (kPlanes * (filters + channels) * int64_t{sizeof(float)});
-  const int64_t stretch = round_up(even_part(p.tiles, clamp(fit, 8 * L, 64 * L)), L);
-  const int64_t pitch = stretch + L;
-  Block block;
-  block.tiles = stretch;
-  block.patches = channels * pitch + kGap;
-  block.products = filters * pitch + kGap;
-  block.edge = stretch + 2 * L;
-  const int64_t sums = p.K * p.C + kGap;
-  const Buffer memory(kPlanes * (block.patches + block.products + sums));
+  // Rows of a tile: all channels, in whole groups; no power of two apart.
+  const int64_t x_pitch = round_up(p.C, kChannels) + kGap,
+                y_pitch = round_up(p.K, kChannels) + kGap;
+  const int64_t fit = kStretchBytes / (kPlanes * (x_pitch + y_pitch) * int64_t{sizeof(float)});
+  const int64_t stretch = round_up(even_part(p.tiles, max(2 * kBlockTiles, fit)), kBlockTiles);
+  const int64_t x_plane = stretch * x_pitch + kGap, y_plane = stretch * y_pitch + kGap;
+  const int64_t filter_blocks = ceil_div(p.K, kFilterBlock);
+  const int64_t vectors = ceil_div(p.C, L), channel_blocks = ceil_div(vectors, kVectors);
+  const int64_t items = filter_blocks * channel_blocks;
+  const int64_t sums_size = kPlanes * kFilterBlock * kChannelBlock;
+  const bool one = stretch >= p.tiles;  // stretch
+  // A gap at the end: a row's last vectors are read whole.
+  const Buffer memory(kPlanes * (x_plane + y_plane) + kChannelBlock +
+                      (one ? 0 : items * sums_size));
   if (!memory.data) return memory.missing();
-  float* const left = memory.data + kPlanes * block.patches;
-  float* const planes = left + kPlanes * block.products;
-  const int64_t edge_size = kPlanes * block.edge;
-  const int64_t x_parts = ceil_div(p.C, kChannels), y_parts = ceil_div(p.K, kChannels);
-  const int64_t row_blocks = ceil_div(p.K, kRowBlock);
+  float* const right = memory.data;
+  float* const left = right + kPlanes * x_plane;
+  float* const all_sums = left + kPlanes * y_plane + kChannelBlock;
+
+  Block block;
+  block.tiles = kBlockTiles;
+  block.patches = block.products = kChannels * kBlockTiles + kGap;
+  block.edge = kBlockTiles + 2 * L;
+  const int64_t x_groups = ceil_div(p.C, kChannels), y_groups = ceil_div(p.K, kChannels);
+  const int64_t group_size = kPlanes * (block.patches + block.edge);
   int64_t missing = 0;
   for (int64_t first = 0; first < p.tiles && !missing; first += stretch) {
     const int64_t last = min(p.tiles, first + stretch);
-    parallel_for(x_parts + y_parts, 1, [&](int64_t begin, int64_t end) {
-      float* const edge = scratch_or_fail(edge_size, &missing);
-      if (!edge) return;
+    const int64_t parts = ceil_div(last - first, kBlockTiles);
+    parallel_for((x_groups + y_groups) * parts, 1, [&](int64_t begin, int64_t end) {
+      float* const group = scratch_or_fail(group_size, &missing);
+      if (!group) return;
+      float* const edge = group + kPlanes * block.patches;
       for (int64_t i = begin; i < end; ++i) {
-        if (i < x_parts) {
-          const int64_t c = i * kChannels;
-          transform_patches<W>(p, block, pitch, first, last, c, min(p.C, c + kChannels), edge,
-                               memory.data + c * pitch);
+        const int64_t from = first + i % parts * kBlockTiles, to = min(last, from + kBlockTiles);
+        const int64_t c = i / parts * kChannels, k = c - x_groups * kChannels;
+        if (k < 0) {
+          transform_patches<W>(p, block, kBlockTiles, from, to, c, min(p.C, c + kChannels), edge,
+                               group);
+          transpose_blocks(group, block.patches, kBlockTiles, to - from,
+                           right + (from - first) * x_pitch + c, x_plane, x_pitch);
         } else {
-          const int64_t k = (i - x_parts) * kChannels;
-          transform_gradients(p, block, pitch, block.products, first, last, k,
-                              min(p.K, k + kChannels), edge, left + k * pitch);
+          transform_gradients(p, block, kBlockTiles, block.patches, from, to, k,
+                              min(p.K, k + kChannels), edge, group);
+          transpose_blocks(group, block.patches, kBlockTiles, to - from,
+                           left + (from - first) * y_pitch + k, y_plane, y_pitch);
         }
       }
     });
     if (missing) break;
-    parallel_for(kPlanes * row_blocks, 1, [&](int64_t begin, int64_t end) {
+    parallel_for(items, 1, [&](int64_t begin, int64_t end) {
+      constexpr void (*const kProducts[])(int64_t, const float*, int64_t, const float*, int64_t,
+                                          bool, float*) = {product<1>, product<2>, product<3>};
+      float* const own = one ? scratch_or_fail(sums_size, &missing) : all_sums;
+      if (!own) return;
       for (int64_t i = begin; i < end; ++i) {
-        const int64_t xi = i / row_blocks, k = i % row_blocks * kRowBlock;
-        multiply(k, min(p.K, k + kRowBlock), p.C, last - first, left + xi * block.products,
-                 memory.data + xi * block.patches, pitch, first == 0, planes + xi * sums);
+        float* const sums = one ? own : own + i * sums_size;
+        const int64_t k = i / channel_blocks * kFilterBlock;
+        const int64_t part = i % channel_blocks;
+        const int64_t v = vectors * part / channel_blocks, c = v * L;
+        const int64_t wide = vectors * (part + 1) / channel_blocks - v;
+        const int64_t filters = min(kFilterBlock, p.K - k), channels = min(wide * L, p.C - c);
+        const auto run = kProducts[wide - 1];
+        for (int xi = 0; xi < kPlanes; ++xi) {
+          for (int64_t f = 0; f < filters; f += kRows) {
+            for (int64_t t = first; t < last; t += kBlockTiles) {
+              run(min(kBlockTiles, last - t), left + xi * y_plane + (t - first) * y_pitch + k + f,
+                  y_pitch, right + xi * x_plane + (t - first) * x_pitch + c, x_pitch, t > 0,
+                  sums + (xi * kFilterBlock + f) * kChannelBlock);
+            }
+          }
+        }
+        if (last == p.tiles) finish(sums, filters, channels, p.C * 9, grad + (k * p.C + c) * 9);
       }
     });
   }
-  if (missing) return {Code::kOutOfMemory, {missing, 0}};
-  parallel_for(p.K * p.C, 1024,
-               [&](int64_t begin, int64_t end) { finish(planes, sums, begin, end, grad); });
-  return kDone;
+  return missing ? Status{Code::kOutOfMemory, {missing, 0}} : kDone;
 }
 
 }  // namespace GS_ISA
