@@ -247,7 +247,7 @@ void store_cells(const Gather<T>& g, const T* cells, int64_t first, int64_t rows
   constexpr int L = kLanes<T>;
   const Axis &az = g.axis[0], &ay = g.axis[1], &ax = g.axis[2];
   const int64_t image_stride = g.groups * g.rows * g.out_positions();
-  if (az.out_step == 1 && ay.out_step == 1 && ax.out_step == 1) {
+  if (az.size == g.out[0] && ay.size == g.out[1] && ax.size == g.out[2]) {
     return scatter_cells(cells, rows * ax.size, images, y + first * ax.size, image_stride);
   }
   for (int64_t row = first; row < first + rows; ++row, cells += ax.size * L) {
@@ -440,6 +440,36 @@ Status run_gather(const Gather<T>& g) {
   return kDone;
 }
 
+// The same by parts of the positions that read the same taps, where a large dilation makes many products
+// with the padding's zeros. A part packs its weights: there have to be positions enough.
+template <class T>
+Status run_parts(const Gather<T>& g) {
+  constexpr int64_t kLeastPositions = 256;
+  constexpr double kLeastRows = 0.07, kLeastColumns = 0.2;
+  Axis rows[kMostParts], columns[kMostParts];
+  const int64_t positions = g.images * g.axis[0].size * g.axis[1].size * g.axis[2].size;
+  int down = split_axis(g.axis[1], kLeastRows, rows);
+  if (down * kLeastPositions > positions) {
+    rows[0] = g.axis[1];
+    down = 1;
+  }
+  int across = split_axis(g.axis[2], kLeastColumns, columns);
+  if (across * down * kLeastPositions > positions) {
+    columns[0] = g.axis[2];
+    across = 1;
+  }
+  Gather<T> part = g;
+  for (int i = 0; i < down; ++i) {
+    part.axis[1] = rows[i];
+    for (int j = 0; j < across; ++j) {
+      part.axis[2] = columns[j];
+      const Status status = run_gather(part);
+      if (status.code != Code::kOk) return status;
+    }
+  }
+  return kDone;
+}
+
 // bias[c], or zero, everywhere: what remains where no product contributes.
 template <class T>
 void fill_channels(T* y, const T* bias, int64_t images, int64_t channels, int64_t positions) {
@@ -475,33 +505,7 @@ Status forward(const ConvFwdArgs& args, const Geometry& geometry) {
     fill_channels(g.y, g.bias, geometry.N, geometry.K, geometry.out_positions());
     return kDone;
   }
-  return run_gather(g);
-}
-
-// Taps that differ by a multiple of this read inputs with the same remainder modulo the stride.
-int64_t tap_period(const Geometry& g, int d) {
-  return g.stride[d] / gcd(g.stride[d], g.dilation[d]);
-}
-
-// How many remainders are read at all.
-int64_t remainders(const Geometry& g, int d) { return min(tap_period(g, d), g.kernel[d]); }
-
-// The axis of the inputs that tap number `tap` < remainders() reads, and which other taps do.
-Axis backward_axis(const Geometry& g, int d, int64_t tap) {
-  const int64_t stride = g.stride[d], period = tap_period(g, d);
-  const int64_t reach = tap * g.dilation[d] - g.padding[d];  // the input that output 0 reads
-  const int64_t remainder = ((reach % stride) + stride) % stride;
-  Axis axis;
-  axis.size = max(0, ceil_div_signed(g.in[d] - remainder, stride));
-  axis.in = g.out[d];
-  axis.first = (remainder - reach) / stride;
-  axis.out_first = remainder;
-  axis.out_step = stride;
-  axis.taps = ceil_div(g.kernel[d] - tap, period);
-  axis.tap_step = -(g.dilation[d] / gcd(stride, g.dilation[d]));
-  axis.kernel_first = tap;
-  axis.kernel_step = period;
-  return axis;
+  return run_parts(g);
 }
 
 template <class T>
@@ -532,7 +536,7 @@ Status backward_input(const ConvBwdInputArgs& args, const Geometry& geometry) {
       g.axis[1] = backward_axis(geometry, 1, y);
       for (int64_t x = 0; x < remainders(geometry, 2); ++x) {
         g.axis[2] = backward_axis(geometry, 2, x);
-        const Status status = run_gather(g);
+        const Status status = run_parts(g);
         if (status.code != Code::kOk) return status;
       }
     }

@@ -68,7 +68,8 @@ struct Axis {
     const int64_t common = gcd(step, apart);
     period = step / common;
     jump = apart / common;
-    joined = jump <= box;
+    // Short boxes and long jumps: planes of their own have no lanes between the rows.
+    joined = jump <= box && (taps <= period || 2 * jump <= box || jump <= 4);
     segments = joined ? min(period, taps) : taps;
     extent = box + (joined ? (ceil_div(taps, period) - 1) * jump : 0);
     overlap = box == size ? extent - box : 0;
@@ -81,6 +82,46 @@ struct Axis {
     pitch = extent - overlap;
   }
 };
+
+constexpr int kMostParts = 5;
+
+// Cuts an axis where the set of taps that read inside of [0, in) changes: no part multiplies with the
+// zeros of the padding. Returns how many parts; 1, and the whole axis, if less than `least` of the
+// products are with zeros, or there are too many parts, or one reads nothing.
+inline int split_axis(const Axis& axis, double least, Axis* parts) {
+  parts[0] = axis;
+  if (axis.taps < 2 || axis.taps > 16 || axis.size < 2 || axis.size > (1 << 16)) return 1;
+  int count = 0;
+  int64_t useful = 0, last_low = -1, last_high = -1;
+  for (int64_t t = 0; t < axis.size; ++t) {
+    int64_t low = axis.taps, high = 0;
+    for (int64_t r = 0; r < axis.taps; ++r) {
+      const int64_t index = axis.first + r * axis.tap_step + t * axis.step;
+      if (index < 0 || index >= axis.in) continue;
+      low = min(low, r);
+      high = r + 1;
+    }
+    if (low >= high) return parts[0] = axis, 1;
+    useful += high - low;
+    if (low == last_low && high == last_high) {
+      ++parts[count - 1].size;
+      continue;
+    }
+    if (count == kMostParts) return parts[0] = axis, 1;
+    Axis& part = parts[count++];
+    part = axis;
+    part.size = 1;
+    part.taps = high - low;
+    part.first = axis.first + low * axis.tap_step + t * axis.step;
+    part.kernel_first = axis.kernel_first + low * axis.kernel_step;
+    part.out_first = axis.out_first + t * axis.out_step;
+    last_low = low;
+    last_high = high;
+  }
+  const double share = static_cast<double>(useful) / static_cast<double>(axis.size * axis.taps);
+  if (1 - share < least) return parts[0] = axis, 1;
+  return count;
+}
 
 // The axes laid out for a box, and the sizes of its planes in elements.
 struct Planes {
@@ -297,7 +338,15 @@ GS_INLINE void fill_row(T* to, const T* from, const Axis& axis, int64_t start, i
                         Vec<T>& odd) {
   constexpr int L = kLanes<T>;
   if (axis.step <= 2) {
-    for (int64_t j = 0; j < length; j += L) {
+    int64_t j = 0;
+    if (axis.step == 1 && start >= 0) {
+      for (const int64_t whole = min(length, axis.in - start) - L; j <= whole; j += L) {
+        const Vec<T> v = load(from + start + j);
+        odd += v - v;
+        store(to + j, v);
+      }
+    }
+    for (; j < length; j += L) {
       const int64_t index = start + j * axis.step;
       Vec<T> v = load_inside(from, index, axis.in);
       if (axis.step == 2) {
@@ -382,6 +431,20 @@ struct Geometry {
   int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
 };
 
+// A dimension in which the kernel has one element and reads every input once: it and the next such one
+// are one dimension. A pointwise convolution has rows of whole images.
+inline void merge_dims(Geometry* g) {
+  const auto plain = [g](int d) {
+    return g->kernel[d] == 1 && g->stride[d] == 1 && g->padding[d] == 0 && g->in[d] == g->out[d];
+  };
+  for (int d = kSpatial - 2; d >= 0 && plain(kSpatial - 1); --d) {
+    if (!plain(d)) break;
+    g->in[kSpatial - 1] *= g->in[d];
+    g->out[kSpatial - 1] = g->in[kSpatial - 1];
+    g->in[d] = g->out[d] = 1;
+  }
+}
+
 // Fills `g`; false if the shapes do not fit together. detail[0] of the answer is the argument.
 inline Status make_geometry(const int64_t* x, int x_dims, const int64_t* weight, int weight_dims,
                             const int64_t* y, int y_dims, const Ints& stride, const Ints& padding,
@@ -418,6 +481,7 @@ inline Status make_geometry(const int64_t* x, int x_dims, const int64_t* weight,
       return wrong(d);
     }
   }
+  merge_dims(g);
   return kDone;
 }
 
@@ -431,6 +495,32 @@ inline void forward_axes(const Geometry& g, Axis* axis) {
     axis[d].first = -g.padding[d];
     axis[d].tap_step = g.dilation[d];
   }
+}
+
+// Taps that differ by a multiple of this read inputs with the same remainder modulo the stride.
+inline int64_t tap_period(const Geometry& g, int d) {
+  return g.stride[d] / gcd(g.stride[d], g.dilation[d]);
+}
+
+// How many remainders are read at all.
+inline int64_t remainders(const Geometry& g, int d) { return min(tap_period(g, d), g.kernel[d]); }
+
+// The axis of the inputs that tap number `tap` < remainders() reads, and which other taps do.
+inline Axis backward_axis(const Geometry& g, int d, int64_t tap) {
+  const int64_t stride = g.stride[d], period = tap_period(g, d);
+  const int64_t reach = tap * g.dilation[d] - g.padding[d];  // the input that output 0 reads
+  const int64_t remainder = ((reach % stride) + stride) % stride;
+  Axis axis;
+  axis.size = max(0, ceil_div_signed(g.in[d] - remainder, stride));
+  axis.in = g.out[d];
+  axis.first = (remainder - reach) / stride;
+  axis.out_first = remainder;
+  axis.out_step = stride;
+  axis.taps = ceil_div(g.kernel[d] - tap, period);
+  axis.tap_step = -(g.dilation[d] / gcd(stride, g.dilation[d]));
+  axis.kernel_first = tap;
+  axis.kernel_step = period;
+  return axis;
 }
 
 // FLOPs below which work stays on one thread (about 20 us), and of a block at least.
