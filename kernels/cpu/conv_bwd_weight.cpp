@@ -100,6 +100,8 @@ void fill_rows(const WeightGradient<T>& w, const Box& box, const Stretches& stre
     return;
   }
   const int64_t pitch = stretches.count > 1 ? w.planes.image : stretches.length;
+  int64_t first[kSpatial];  // the box's first position
+  for (int d = 0; d < kSpatial; ++d) first[d] = w.planes.axis[d].out_first + box.origin[d];
   for (int64_t k = 0; k < rows; ++k, to += w.row_pitch) {
     const T* from = w.grad_y + (box.image * g.K + first_row + k) * size;
     int64_t next = 0;  // the first lane not written yet
@@ -108,8 +110,7 @@ void fill_rows(const WeightGradient<T>& w, const Box& box, const Stretches& stre
                const int64_t start = lane / pitch * stretches.length + lane % pitch;
                for (; next < start; ++next) to[next] = T{};
                const int64_t position =
-                   ((box.origin[0] + z) * g.out[1] + box.origin[1] + y) * g.out[2] + box.origin[2] +
-                   x;
+                   ((first[0] + z) * g.out[1] + first[1] + y) * g.out[2] + first[2] + x;
                copy_run(to + start, from + image * g.K * size + position, n);
                next = start + n;
              });
@@ -179,6 +180,7 @@ bool choose_image_lanes(WeightGradient<T>& w, int64_t wanted_boxes) {
   Planes& p = w.planes;
   for (Axis& axis : p.axis) axis.lay_out(axis.size);
   p.measure(0);
+  if (p.positions() != w.geometry->out_positions()) return false;  // of a part of the positions
   if (!prefer_image_lanes<T>(p, w.images) || p.image > kCells / min(w.depth, 8)) return false;
   const int64_t most = max(1, kCells / p.channel);
   p.channels = ceil_div(w.depth, ceil_div(w.depth, most));
@@ -191,11 +193,12 @@ bool choose_image_lanes(WeightGradient<T>& w, int64_t wanted_boxes) {
   return true;
 }
 
+// The gradient over the positions and taps of three axes: grad_weight (K, C / groups, their taps).
 template <class T>
-Status run(const ConvBwdWeightArgs& args, const Geometry& g) {
+Status run_axes(const ConvBwdWeightArgs& args, const Geometry& g, const Axis* axes,
+                T* grad_weight) {
   constexpr int L = kLanes<T>;
   constexpr int64_t size = sizeof(T);
-  T* const grad_weight = reinterpret_cast<T*>(args.grad_weight.data);
   WeightGradient<T> w;
   w.geometry = &g;
   w.grad_y = reinterpret_cast<const T*>(args.grad_y.data);
@@ -205,9 +208,10 @@ Status run(const ConvBwdWeightArgs& args, const Geometry& g) {
   w.depth = g.C / g.groups;
   w.rows = g.K / g.groups;
   Planes& p = w.planes;
-  forward_axes(g, p.axis);
+  for (int d = 0; d < kSpatial; ++d) p.axis[d] = axes[d];
+  const int64_t weight_size = g.K * w.depth * p.taps();
   if (g.N == 0 || p.positions() == 0) {
-    __builtin_memset(grad_weight, 0, static_cast<size_t>(args.grad_weight.size) * sizeof(T));
+    __builtin_memset(grad_weight, 0, static_cast<size_t>(weight_size) * sizeof(T));
     return kDone;
   }
   const int64_t taps = p.taps();
@@ -236,7 +240,7 @@ Status run(const ConvBwdWeightArgs& args, const Geometry& g) {
   const int64_t boxes = p.image_blocks(images) * p.boxes();
   const int64_t channel_blocks = ceil_div(w.depth, p.channels);
   const int64_t tiles = parts * channel_blocks;
-  const int64_t weight_bytes = args.grad_weight.size * size;
+  const int64_t weight_bytes = weight_size * size;
   const int64_t slices = clamp(
       min(ceil_div(min(wanted, kMaxSlices), tiles), kSliceBytes / max(1, weight_bytes)), 1, boxes);
   // At least the lanes of any box; an odd number of vectors.
@@ -280,8 +284,7 @@ Status run(const ConvBwdWeightArgs& args, const Geometry& g) {
       const int64_t row = tile / channel_blocks % row_blocks * row_block;
       const int64_t group = tile / (channel_blocks * row_blocks);
       const int64_t channels = min(p.channels, w.depth - c), rows = min(row_block, w.rows - row);
-      T* into =
-          sums + slice * args.grad_weight.size + ((group * w.rows + row) * w.depth + c) * taps;
+      T* into = sums + slice * weight_size + ((group * w.rows + row) * w.depth + c) * taps;
       const int64_t first_box = boxes * slice / slices, last_box = boxes * (slice + 1) / slices;
       for (int64_t b = first_box; b < last_box; ++b) {
         const Box box(p, images, b);
@@ -298,7 +301,7 @@ Status run(const ConvBwdWeightArgs& args, const Geometry& g) {
     }
   });
   if (slices > 1 && enough) {
-    const int64_t n = args.grad_weight.size;
+    const int64_t n = weight_size;
     parallel_for(n, 1 << 14, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; i += L) {
         const int64_t count = min(L, end - i);
@@ -318,6 +321,45 @@ Status run(const ConvBwdWeightArgs& args, const Geometry& g) {
   release(memory, bytes);
   if (!enough) return {Code::kOutOfMemory, {scratch_elements * size, 0}};
   return kDone;
+}
+
+// The same by parts of the positions that read the same taps, where a large dilation makes many products
+// with the padding's zeros: each part's gradient is added to its taps.
+template <class T>
+Status run(const ConvBwdWeightArgs& args, const Geometry& g) {
+  constexpr int64_t kLeastPositions = 512;
+  constexpr double kLeast = 0.15;
+  T* const grad_weight = reinterpret_cast<T*>(args.grad_weight.data);
+  Axis axes[kSpatial], rows[kMostParts], columns[kMostParts];
+  forward_axes(g, axes);
+  int down = split_axis(axes[1], kLeast, rows), across = split_axis(axes[2], kLeast, columns);
+  if (down * across == 1 || down * across * kLeastPositions > g.N * g.out_positions()) {
+    return run_axes(args, g, axes, grad_weight);
+  }
+  const auto bytes = static_cast<size_t>(args.grad_weight.size) * sizeof(T);
+  T* const part = static_cast<T*>(allocate(bytes));
+  if (!part) return {Code::kOutOfMemory, {static_cast<int64_t>(bytes), 0}};
+  __builtin_memset(grad_weight, 0, bytes);
+  Status status = kDone;
+  for (int i = 0; i < down * across && status.code == Code::kOk; ++i) {
+    axes[1] = rows[i / across];
+    axes[2] = columns[i % across];
+    status = run_axes(args, g, axes, part);
+    const int64_t height = axes[1].taps, width = axes[2].taps;
+    const int64_t first = axes[1].kernel_first * g.kernel[2] + axes[2].kernel_first;
+    // Rows of the kernels' slices in z.
+    parallel_for(g.K * (g.C / g.groups) * g.kernel[0], 4096, [&](int64_t begin, int64_t end) {
+      for (int64_t j = begin; j < end; ++j) {
+        T* const to = grad_weight + j * g.kernel[1] * g.kernel[2] + first;
+        const T* const from = part + j * height * width;
+        for (int64_t y = 0; y < height; ++y) {
+          for (int64_t x = 0; x < width; ++x) to[y * g.kernel[2] + x] += from[y * width + x];
+        }
+      }
+    });
+  }
+  release(part, bytes);
+  return status;
 }
 
 }  // namespace

@@ -18,6 +18,7 @@
 // Limits     float32, float64; int32, int64 by a plain loop, without bias. K = 0 gives the bias, or zeros.
 #include "lists/matmul.h"
 #include "aligned.h"
+#include "dot_product.h"
 #include "gemm.h"
 #include "vector_math.h"
 
@@ -365,6 +366,24 @@ Status run_separate(const Product<T>& p, const Batches& batches) {
   return enough ? kDone : out_of_memory(static_cast<size_t>(scratch_elements) * sizeof(T));
 }
 
+// ---- without tiles ----
+
+// y = a b for one column a and one row b.
+template <class T>
+void outer_product(const Product<T>& p) {
+  constexpr int L = kLanes<T>;
+  parallel_for(p.M, max(1, (1 << 17) / max(1, p.N)), [&](int64_t begin, int64_t end) {
+    for (int64_t m = begin; m < end; ++m) {
+      const Vec<T> factor = splat(*p.a.at(m, 0));
+      T* const y = p.y + m * p.N;
+      int64_t n = 0;
+      for (; n + L <= p.N; n += L) store(y + n, factor * load(p.b.data + n));
+      if (n < p.N) store_n(y + n, factor * load_n(p.b.data + n, p.N - n), p.N - n);
+    }
+    activate(p, begin, end, 0, p.N);
+  });
+}
+
 // ---- arguments ----
 
 // Batch dims of y, right to left, with the operands' strides; merges what is contiguous. A batch of
@@ -424,6 +443,16 @@ Status run(const MatmulArgs& args, const Array& a, const Array& b, int activatio
   if (p.K == 0) {
     fill_bias(p, 0, batches.count * p.M, 0, p.N);
     activate(p, 0, batches.count * p.M, 0, p.N);
+    return kDone;
+  }
+  const bool simple = batches.count == 1 && !p.bias;
+  if (simple && p.K == 1 && p.N >= kLanes<T> && p.b.column == 1) {
+    outer_product(p);
+    return kDone;
+  }
+  if (simple && p.M == 1 && p.N == 1 && p.a.column == 1 && p.b.row == 1 && p.K >= 512) {
+    p.y[0] = dot_product(p.a.data, p.b.data, p.K);
+    activate(p, 0, 1, 0, 1);
     return kDone;
   }
   const bool separate = (batches.count > 1 && p.work() < kBigMatrix) || p.M <= 2 * kBlockRows ||
