@@ -129,6 +129,20 @@ template <class D, class S>
 constexpr bool kConvertsByVectors = !std::is_same_v<D, S> && std::is_arithmetic_v<S> &&
                                     (std::is_arithmetic_v<D> || std::is_same_v<D, Bool>);
 
+// Bytes that become wider numbers, by way of integers of that width.
+template <class D, class S>
+constexpr bool kWidensBytes = (std::is_same_v<S, uint8_t> || std::is_same_v<S, Bool>) &&
+                              std::is_arithmetic_v<D> && sizeof(D) >= 4;
+
+template <class D, class S>
+GS_INLINE void widen_vector(char* dst, const char* src) {
+  using I = std::conditional_t<sizeof(D) == 4, int32_t, int64_t>;
+  Vec<I> whole = widen_bytes<I>(reinterpret_cast<const uint8_t*>(src));
+  if constexpr (std::is_same_v<S, Bool>) whole = (Vec<I>)(whole != 0) & 1;
+  const Vec<D> y = __builtin_convertvector(whole, Vec<D>);
+  __builtin_memcpy(dst, &y, sizeof(y));
+}
+
 // kN elements at dst = those at src as D, as `convert` has them one by one.
 template <class D, class S, int kN>
 GS_INLINE void convert_vector(char* dst, const char* src) {
@@ -165,7 +179,11 @@ GS_INLINE void convert_vector(char* dst, const char* src) {
 template <class D, class S>
 GS_INLINE void convert_row(char* dst, const char* src, int64_t n) {
   int64_t i = 0;
-  if constexpr (kConvertsByVectors<D, S>) {
+  if constexpr (kWidensBytes<D, S>) {
+    for (; i + kLanes<D> <= n; i += kLanes<D>) {
+      widen_vector<D, S>(dst + i * int64_t{sizeof(D)}, src + i);
+    }
+  } else if constexpr (kConvertsByVectors<D, S>) {
     constexpr int64_t kWidest = sizeof(D) > sizeof(S) ? sizeof(D) : sizeof(S);
     constexpr int64_t kN = GS_VECTOR_BYTES / kWidest;
     for (; i + kN <= n; i += kN) {

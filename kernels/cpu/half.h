@@ -96,15 +96,37 @@ static inline void row_of_floats(Half* y, const float* x, int64_t n) {
               to_half(load_one<float>(reinterpret_cast<const char*>(x + i))));
 }
 
+// 16 elements at a time: the compiler's vectors are whole, whatever the ISA's are.
 static inline void floats_of_row(float* y, const BFloat16* x, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) {
+  int64_t i = 0;
+  typedef uint16_t Shorts __attribute__((vector_size(32)));
+  typedef uint32_t Words __attribute__((vector_size(64)));
+  for (; i + 16 <= n; i += 16) {
+    Shorts bits;
+    __builtin_memcpy(&bits, x + i, sizeof(bits));
+    const Words wide = __builtin_convertvector(bits, Words) << 16;
+    __builtin_memcpy(y + i, &wide, sizeof(wide));
+  }
+  for (; i < n; ++i) {
     store_one(reinterpret_cast<char*>(y + i),
               to_float(load_one<BFloat16>(reinterpret_cast<const char*>(x + i))));
   }
 }
 
 static inline void row_of_floats(BFloat16* y, const float* x, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) {
+  int64_t i = 0;
+  typedef uint16_t Shorts __attribute__((vector_size(32)));
+  typedef uint32_t Words __attribute__((vector_size(64)));
+  for (; i + 16 <= n; i += 16) {
+    Words bits;
+    __builtin_memcpy(&bits, x + i, sizeof(bits));
+    const Words rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+    const Words nan = (bits >> 16) | 0x40u;
+    const Shorts narrow =
+        __builtin_convertvector((bits & 0x7fffffffu) > 0x7f800000u ? nan : rounded, Shorts);
+    __builtin_memcpy(y + i, &narrow, sizeof(narrow));
+  }
+  for (; i < n; ++i) {
     store_one(reinterpret_cast<char*>(y + i),
               to_bfloat16(load_one<float>(reinterpret_cast<const char*>(x + i))));
   }

@@ -186,6 +186,13 @@ Status index_sum(const IndexSumArgs& args) {
     const T* const from = reinterpret_cast<const T*>(y.data);
     T* const to = reinterpret_cast<T*>(x.data);
     for_strips(a, m, [&](int64_t o, int64_t first, int64_t last) {
+      if (a.inner == 1) {
+        T* const row = to + o * a.extent;
+        for (int64_t j = 0; j < m; ++j) {
+          if (p[j] != args.skip) row[p[j]] += from[o * m + j];
+        }
+        return;
+      }
       for (int64_t j = 0; j < m; ++j) {
         if (p[j] == args.skip) continue;
         add_row<T>(to + (o * a.extent + p[j]) * a.inner + first,
@@ -216,15 +223,18 @@ Status put_into(const PutIntoArgs& args) {
   return by_size(dst.dtype, [&](auto zero) {
     using T = decltype(zero);
     const T* const from = reinterpret_cast<const T*>(src.data);
-    if (axis == 0 && a.inner == 1) {  // single elements
-      for (int64_t j = 0; j < m; ++j) store_one<T>(dst.data + p[j] * step, from[one ? 0 : j]);
-      return;
-    }
     // Rows of one outer element in order, so that the last of equal indices stays.
     parallel_for(a.outer, max64(kBlock / (m * a.inner), 1), [&](int64_t begin, int64_t end) {
       for_rows<1>(outer, {dst.data}, begin, end, [&](int64_t o, const char* const* q, int64_t n) {
         const int64_t outer_step = outer.stride[0][outer.ndim - 1];
         for (int64_t r = 0; r < n; ++r) {
+          if (a.inner == 1) {  // single elements
+            char* const line = const_cast<char*>(q[0]) + r * outer_step;
+            const T* const values = one ? from : from + (o + r) * m;
+            const int64_t along = one ? 0 : 1;
+            for (int64_t j = 0; j < m; ++j) store_one<T>(line + p[j] * step, values[j * along]);
+            continue;
+          }
           for (int64_t j = 0; j < m; ++j) {
             const char* const row = q[0] + r * outer_step + p[j] * step;
             const T* const values = one ? from : from + ((o + r) * m + j) * a.inner;
