@@ -271,6 +271,12 @@ KERNELS: dict[str, tuple[str, str]] = {
         "grad_y query key value mask? y log_sum mask_shape causal scale p seed offset",
         "grad_query grad_key grad_value grad_mask",
     ),
+    # distance: a (.., P, D), b (.., R, D); y[i, j] = |a[i] - b[j]|_p; pairs: b is a, i < j only,
+    # one behind another, N (N - 1) / 2 of N rows
+    "distance": ("a b p pairs out_shape", "y"),
+    "distance_bwd": ("grad_y y a b p", "grad_a"),
+    "square_form": ("x out_shape", "y"),  # pairs as a symmetric matrix, 0 on the diagonal
+    "pair_sum": ("x out_shape", "y"),  # its adjoint: x[i, j] + x[j, i] of each pair
     # optim, in place: p, and up to three states, by g; norm is the gradients' total norm, for
     # clipping; hyper a float64 host array of numbers (optim_rules.cuh; engine/ops/optim.py)
     "sgd_step": (_STEP, ""),

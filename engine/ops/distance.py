@@ -7,7 +7,6 @@ from typing import Any
 
 from ..autograd.dispatch import apply
 from ..autograd.op import op
-from ..dtype import bool_
 from ..tensor import Tensor
 from . import creation, shapes
 from .choose import sign, where
@@ -78,6 +77,92 @@ def norm_over(name: str, x: Tensor, p: float, dims: tuple[int, ...], keepdim: bo
         # 1 where x is not 0; elsewhere its sign, which is 0 and keeps x on the tape.
         return sum(where(ne(x, 0.0), 1.0, sign(x)), dims, keepdim)
     return apply(vector_norm_, (x,), (p, dims, shapes.reduced(shape, dims, keepdim)))
+
+
+@op(inputs="a b", kernel="distance", formula="y[.., i, j] = |a[.., i, :] - b[.., j, :]|_p")
+def distance_(k, a, b, p, pairs, out_shape):
+    y = k.distance(a, b, p, pairs, out_shape)
+    return y, (a, b, y)
+
+
+@distance_.gradient
+def _(k, saved, grad_y, need, p, pairs, out_shape):
+    a, b, y = saved
+    if pairs:  # b is a: the sum over all others of each row is both operands' gradient
+        n = tuple(a.shape)[0]
+        whole, lengths = k.square_form(grad_y, (n, n)), k.square_form(y, (n, n))
+        return k.distance_bwd(whole, lengths, a, a, p), None
+    return (
+        k.distance_bwd(grad_y, y, a, b, p) if need[0] else None,
+        k.distance_bwd(_transposed(k, grad_y), _transposed(k, y), b, a, p) if need[1] else None,
+    )
+
+
+@op(
+    inputs="grad_y y a b",
+    kernel="distance_bwd",
+    formula="grad_a[i] = sum over j of grad_y[i, j] sign(u) (|u| / y[i, j])^(p - 1), u = a_i - b_j",
+)
+def distance_bwd_(k, grad_y, y, a, b, p):
+    return k.distance_bwd(grad_y, y, a, b, p), (grad_y, y, a, b)
+
+
+@distance_bwd_.gradient
+def _(k, saved, grad, need, p):
+    grad_y, y, a, b = saved
+    if p == 0.0:
+        return k.mul(grad_y, 0.0), None, None, None
+    # By broadcasting: every tensor is (.., P, R, D), or 1 in some of them.
+    batch, rows, others = tuple(y.shape)[:-2], tuple(a.shape)[-2], tuple(b.shape)[-2]
+    depth, last = tuple(a.shape)[-1], len(tuple(y.shape))
+    whole = (*batch, rows, others, depth)
+    own = (*batch, rows, 1, depth)
+    u = k.sub(k.reshape(a, own), k.reshape(b, (*batch, 1, others, depth)))
+    g = k.expand(k.reshape(grad, own), whole)
+    if p in (1.0, math.inf):
+        signed = k.abs_bwd(g, u)
+        if p != 1.0:
+            lengths = k.expand(k.reshape(y, (*batch, rows, others, 1)), whole)
+            signed = k.where(k.eq(k.abs(u), lengths), signed, 0.0)
+        return k.sum(signed, (last,), tuple(y.shape)), None, None, None
+    length = k.reshape(y, (*batch, rows, others, 1))
+    least = _not_zero(k, length)
+    inverse = k.div(k.div(length, least), least)  # 1 / y; 0 where y is 0
+    if p == 2.0:
+        product, second = k.mul(k.mul(g, u), inverse), k.mul(g, inverse)
+    else:
+        logs = k.sub(k.log(k.abs(u)), k.log(least))
+        product = k.abs_bwd(k.mul(g, k.exp(k.mul(logs, p - 1.0))), u)
+        bent = k.mul(k.mul(g, k.exp(k.mul(logs, p - 2.0))), k.mul(inverse, p - 1.0))
+        second = k.abs_bwd(k.abs_bwd(bent, u), u)  # 0 where u is 0
+    inner = k.sum(product, (last,), tuple(y.shape))
+    slopes = k.mul(second, k.reshape(grad_y, (*batch, rows, others, 1)))
+    return (
+        inner,
+        k.mul(k.mul(inner, grad_y), k.mul(k.reshape(inverse, tuple(y.shape)), 1.0 - p)),
+        k.sum(slopes, (last - 1,), tuple(a.shape)) if need[2] else None,
+        k.neg(k.sum(slopes, (last - 2,), tuple(b.shape))) if need[3] else None,
+    )
+
+
+@op(inputs="x", kernel="square_form", formula="y[i, j] = y[j, i] = x[pair (i, j)]; 0 for i = j")
+def square_form_(k, x, out_shape):
+    return k.square_form(x, out_shape), (tuple(x.shape),)
+
+
+@square_form_.gradient
+def _(k, saved, grad_y, need, out_shape):
+    return (k.pair_sum(grad_y, saved[0]),)
+
+
+@op(inputs="x", kernel="pair_sum", formula="y[pair (i, j)] = x[i, j] + x[j, i]")
+def pair_sum_(k, x, out_shape):
+    return k.pair_sum(x, out_shape), (tuple(x.shape),)
+
+
+@pair_sum_.gradient
+def _(k, saved, grad_y, need, out_shape):
+    return (k.square_form(grad_y, saved[0]),)
 
 
 @op(inputs="a b", formula="y[.., i, j] = |a[.., i, :] - b[.., j, :]|")
@@ -199,8 +284,7 @@ def cdist(
         p: the norm, >= 0.
         compute_mode: whether p = 2 is computed by a matrix product, |a|^2 + |b|^2 - 2 a b, which is
             fast, and less accurate for near rows far from 0: PyTorch's three words; by default
-            where there are more than 25 rows. Otherwise the differences are held in memory, P R D
-            of them.
+            where there are more than 25 rows. Otherwise by the differences.
 
     Raises:
         ValueError: another compute_mode.
@@ -224,10 +308,11 @@ def cdist(
         return apply(euclidean_, (x1, x2), ((*batch, a[-2], b[-2]),))
     if not a[-1]:
         return creation.zeros((*batch, a[-2], b[-2]), dtype=x1.dtype, device=x1.device)
-    difference = x1.unsqueeze(-2) - x2.unsqueeze(-3)
-    if math.isinf(p) and 0 in difference._data.shape:
-        return difference.sum(-1)
-    return norm_over("cdist", difference, p, (difference.ndim - 1,), False)
+    whole = [
+        x if tuple(x._data.shape[:-2]) == batch else expand(x, (*batch, *x._data.shape[-2:]))
+        for x in (x1, x2)
+    ]
+    return apply(distance_, whole, (float(p), False, (*batch, a[-2], b[-2])))
 
 
 def pdist(input: Tensor, p: float = 2.0) -> Tensor:
@@ -248,10 +333,8 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
         raise RuntimeError(f"pdist: input must be 2-D; got shape {tuple(input.shape)}")
     if p < 0:
         raise RuntimeError(f"pdist: p must be >= 0; got {p}")
-    from .index import index_select, nonzero, triu
-
-    n = input._data.shape[0]
-    above = triu(creation.ones(n, n, dtype=bool_, device=input.device), 1)
-    pairs = nonzero(above)
-    rows = [index_select(input, 0, pairs[:, i]) for i in (0, 1)]
-    return norm_over("pdist", rows[0] - rows[1], p, (1,), False)
+    n, depth = tuple(input._data.shape)
+    count = n * (n - 1) // 2
+    if not depth:
+        return creation.zeros(count, dtype=input.dtype, device=input.device)
+    return apply(distance_, (input, input.detach()), (float(p), True, (count,)))

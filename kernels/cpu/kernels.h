@@ -11,6 +11,7 @@
 #include "lists/compare.h"
 #include "lists/conv.h"
 #include "lists/copy.h"
+#include "lists/distance.h"
 #include "lists/elementwise.h"
 #include "lists/embedding_bag.h"
 #include "lists/index.h"
@@ -59,7 +60,8 @@ namespace gradsmith {
   GS_RANDOM_KERNELS(X) \
   GS_OPTIM_KERNELS(X) \
   GS_RECURRENT_KERNELS(X) \
-  GS_ATTENTION_KERNELS(X)
+  GS_ATTENTION_KERNELS(X) \
+  GS_DISTANCE_KERNELS(X)
 // clang-format on
 
 // Each ISA build defines all kernels in its own namespace (GS_ISA: v2, v3, v4 or neon).

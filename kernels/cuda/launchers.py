@@ -38,6 +38,7 @@ FAMILIES: tuple[str, ...] = (
     "optim",
     "recurrent",
     "attention",
+    "distance",
 )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..reference import distance as reference
 from .calls import by_path, by_record
-from .record import Arr, ErrorSample, OpInfo, Sample
+from .record import Arr, ErrorSample, OpInfo, Sample, given
 
 __all__ = ["infos"]
 
@@ -56,6 +56,8 @@ def _cdist_samples() -> list[Sample]:
     samples = [Sample((Arr((4, 3)), Arr((5, 3))), {"p": p}) for p in _PS]
     return [
         *samples,
+        Sample((Arr((3, 70)), Arr((41, 70))), {"p": 1.0}, _tags("odd")),
+        Sample((Arr((2, 20, 3)), Arr((2, 5, 3), "normal", "f"))),
         Sample((Arr((4, 3), "ties"), Arr((5, 3), "ties")), {"p": 0.0}, _tags("special")),
         Sample((Arr((2, 30, 3)), Arr((1, 4, 3)))),
         Sample((Arr((27, 3), "normal", "f"), Arr((2, 3), "normal", "reversed"))),
@@ -63,6 +65,31 @@ def _cdist_samples() -> list[Sample]:
         Sample((Arr((30, 3)), Arr((5, 3))), {"compute_mode": "donot_use_mm_for_euclid_dist"}),
         Sample((Arr((0, 3)), Arr((5, 3))), {}, _tags("empty")),
         Sample((Arr((2, 4, 3)), Arr((5, 3))), {"p": 1.0}),
+    ]
+
+
+def _bwd_samples() -> list[Sample]:
+    """Lengths of their own, so that the gradient to them is seen too."""
+
+    def sample(a: Any, b: Any, p: float, layout: str = "c") -> Sample:
+        y = (*a[:-1], b[-2])
+        arrays = (Arr(y), Arr(y, "positive", layout), Arr(a), Arr(b, "normal", layout))
+        return Sample(arrays, {"p": p})
+
+    row = given([[1.5, 0.25]])
+    return [
+        *(sample((4, 3), (5, 3), p) for p in (1.0, 2.0, 3.0, 1.5, 0.5)),
+        sample((2, 3, 37), (2, 4, 37), 2.0),
+        sample((3, 5), (70, 5), 1.0, "f"),
+        sample((3, 2), (0, 2), 2.0).tagged("empty"),
+        sample((3, 2), (4, 2), 0.0),
+        # |a - b| is y once in each dimension.
+        Sample(
+            (Arr((1, 1)), given([[1.0]]), given([[0.5, 0.75]]), given([[1.5, 1.0]])),
+            {"p": float("inf")},
+            _tags("special"),
+        ),
+        Sample((Arr((1, 1)), given([[0.0]]), row, row), {"p": 2.0}, _tags("special")),
     ]
 
 
@@ -118,7 +145,7 @@ def infos() -> list[OpInfo]:
         ),
         OpInfo(
             name="cdist",
-            covers=("euclidean", "vector_norm"),
+            covers=("euclidean", "distance"),
             call=by_path("cdist"),
             reference=reference.cdist,
             samples=_cdist_samples,
@@ -149,14 +176,50 @@ def infos() -> list[OpInfo]:
             torch=False,
         ),
         OpInfo(
+            name="distance_bwd",
+            covers=("distance_bwd",),
+            call=by_record("distance_bwd"),
+            reference=reference.distance_bwd,
+            samples=_bwd_samples,
+            terms=lambda g, y, a, b, p: int(b.shape[-2]) + 16,
+            magnitude=lambda g, y, a, b, p: (
+                reference.distance_bwd(np.abs(g), y, np.abs(a), -np.abs(b), p) * 2 + 1.0
+            ),
+            torch=False,
+        ),
+        OpInfo(
+            name="square_form",
+            covers=("square_form",),
+            call=by_record("square_form"),
+            reference=lambda x, out_shape: reference.square_form(x, out_shape[0]),
+            samples=lambda: [
+                Sample((Arr((n * (n - 1) // 2,), "normal", layout),), {"out_shape": (n, n)})
+                for n, layout in ((4, "c"), (7, "reversed"), (1, "c"), (2, "c"))
+            ],
+            torch=False,
+        ),
+        OpInfo(
+            name="pair_sum",
+            covers=("pair_sum",),
+            call=by_record("pair_sum"),
+            reference=lambda x, out_shape: (x + x.T)[np.triu_indices(len(x), 1)],
+            samples=lambda: [
+                Sample((Arr((n, n), "normal", layout),), {"out_shape": (n * (n - 1) // 2,)})
+                for n, layout in ((4, "c"), (7, "f"), (1, "c"), (5, "reversed"))
+            ],
+            torch=False,
+        ),
+        OpInfo(
             name="pdist",
-            covers=("vector_norm",),
+            covers=("distance", "distance_bwd"),
             call=by_path("nn.functional.pdist"),
             reference=reference.pdist,
             samples=lambda: [
                 *(Sample((Arr((5, 3)),), {"p": p}) for p in _PS),
                 Sample((Arr((2, 4), "normal", "f"),), {}, _tags("strided")),
                 Sample((Arr((1, 3)),), {}, _tags("size1", "empty")),
+                Sample((Arr((37, 2)),), {"p": 1.0}, _tags("odd")),
+                Sample((Arr((4, 3), "ties"),), {"p": 0.0}, _tags("special")),
             ],
             errors=(
                 ErrorSample((Arr((3,)),), {}, RuntimeError, "pdist: input must be 2-D"),

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["cdist", "cosine_similarity", "norm", "pairwise_distance", "pdist"]
+__all__ = ["cdist", "cosine_similarity", "distance_bwd", "norm", "pairwise_distance", "pdist"]
+__all__ += ["square_form"]
 
 
 def norm(x: Any, p: float, axis: Any = -1) -> Any:
@@ -44,3 +45,23 @@ def pdist(x: Any, p: float = 2.0) -> Any:
     n = len(x)
     pairs = [x[i] - x[j] for i in range(n) for j in range(i + 1, n)]
     return norm(np.array(pairs).reshape(-1, x.shape[1]), p)
+
+
+def distance_bwd(grad_y: Any, y: Any, a: Any, b: Any, p: float) -> Any:
+    """The sum over b's rows of grad_y sign(u) (|u| / y)^(p - 1), u = a - b; 0 where u or y is 0."""
+    u = a[..., :, None, :] - b[..., None, :, :]
+    length = np.broadcast_to(y[..., None], u.shape)
+    if p == 0:
+        return np.zeros_like(a)
+    if p == np.inf:
+        return np.sum(grad_y[..., None] * np.sign(u) * (np.abs(u) == length), axis=-2)
+    none = (u == 0) | ((length == 0) & (p != 1))
+    ratio = np.abs(np.where(none, 1.0, u)) / np.where(length == 0, 1.0, length)
+    return np.sum(np.where(none, 0.0, grad_y[..., None] * np.sign(u) * ratio ** (p - 1)), axis=-2)
+
+
+def square_form(x: Any, n: int) -> Any:
+    """Pairs as a symmetric matrix."""
+    y = np.zeros((n, n), x.dtype)
+    y[np.triu_indices(n, 1)] = x
+    return y + y.T
