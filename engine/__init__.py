@@ -81,6 +81,7 @@ from .ops.softmax import *
 from .ops.view import *
 from .ops.top_level import *  # behind the others: forms that take the place of theirs
 from .memory_format import *
+from .printing import get_printoptions, set_printoptions
 from .random import (
     Generator,
     default_generator,

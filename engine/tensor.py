@@ -16,6 +16,7 @@ from .dtype import bfloat16, bool_, from_numpy_dtype, get_default_dtype, int64, 
 from .dtype import dtype as DType
 from .kernels import TABLE_OF_ARRAY, table
 from .memory_format import contiguous_format
+from .printing import written
 
 __all__ = ["Parameter", "Size", "Tensor"]
 
@@ -465,19 +466,19 @@ class Tensor:
         host = self._host()
         if self.dtype is bfloat16:
             host = host.astype(np.float32)
-        values = np.array2string(
-            host, separator=", ", prefix="tensor(", precision=4, threshold=1000
-        )
-        extra = ""
-        if self.dtype not in (get_default_dtype(), int64, bool_):
-            extra += f", dtype={self.dtype}"
-        if self.is_cuda:
-            extra += ", device='cuda:0'"
+        extras = ["device='cuda:0'"] if self.is_cuda else []
+        usual = (get_default_dtype(), int64, bool_)
+        if not host.size:
+            usual = usual[:1]
+            if host.ndim != 1:
+                extras.append(f"size={tuple(host.shape)}")
+        if self.dtype not in usual:
+            extras.append(f"dtype={self.dtype}")
         if self._node is not None:
-            extra += f", grad_fn=<{self.grad_fn.op.name}>"
+            extras.append(f"grad_fn=<{self.grad_fn.op.name}>")
         elif self._requires_grad:
-            extra += ", requires_grad=True"
-        return f"tensor({values}{extra})"
+            extras.append("requires_grad=True")
+        return written(host, extras)
 
     # ---- copies of the object ----
 

@@ -75,7 +75,7 @@ def test_made_and_moved(dtype: gs.dtype, device: str) -> None:
 
 
 def test_half_is_printed_as_float() -> None:
-    shown = "tensor([1.  , 2.25], dtype=gradsmith."
+    shown = "tensor([1.0000, 2.2500], dtype=gradsmith."
     for dtype in (gs.float16, gs.bfloat16):
         assert repr(gs.tensor([1, 2.25], dtype=dtype)) == f"{shown}{dtype.name})"
 
