@@ -10,7 +10,7 @@ from source_tree import imports, modules, tree
 #: From the lowest to the highest. A module belongs to the longest name that it begins with.
 LAYERS = (
     ("_cpu", "environment"),
-    ("errors", "kernels", "device", "dtype", "memory_format"),
+    ("errors", "kernels", "device", "dtype", "memory_format", "printing"),
     ("autograd", "tensor", "random"),
     ("ops",),
     ("nn", "optim", "linalg", "backends", "cuda", "utils", "serialization", "backend", "profiler"),
