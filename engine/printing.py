@@ -6,8 +6,6 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 __all__ = ["get_printoptions", "set_printoptions"]
 
 
@@ -96,19 +94,18 @@ class _Words:
             texts = [str(v) for v in values.reshape(-1).tolist()]
             self.width = max([len(text) for text in texts], default=1)
             return
-        flat = values.reshape(-1).astype(np.float64)
-        flat = flat[np.isfinite(flat) & (flat != 0)]  # the others are written as wide as they are
-        if not flat.size:
+        # Zeros, NaN and infinities are written as wide as they are.
+        found = [v for v in values.reshape(-1).tolist() if v and math.isfinite(v)]
+        if not found:
             return
-        sizes = np.abs(flat)
-        most, least = float(sizes.max()), float(sizes.min())
-        self.whole = bool((sizes == np.ceil(sizes)).all())
+        most, least = max(map(abs, found)), min(map(abs, found))
+        self.whole = all([v == math.ceil(v) for v in found])
         self.exponent = (
             most / least > _RATIO or most > _LARGEST or (not self.whole and least < _LEAST)
         )
         if _options.sci_mode is not None:
             self.exponent = bool(_options.sci_mode)
-        self.width = max([len(self._text(v)) for v in flat.tolist()])
+        self.width = max([len(self._text(v)) for v in found])
 
     def _text(self, value: float) -> str:
         if self.exponent:
@@ -134,7 +131,7 @@ def _edges(values: Any, cut: bool) -> Any:
     for d, size in enumerate(values.shape):
         places, dots = _shown(size, cut)
         if dots is not None:
-            values = values.take(places, d)
+            values = values[(slice(None),) * d + (places,)]
     return values
 
 
