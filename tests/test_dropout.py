@@ -180,6 +180,12 @@ def test_multinomial() -> None:
     y = gs.tensor(p).multinomial(40_000, replacement=True).numpy()
     counts = np.bincount(y, minlength=4) / len(y)
     assert y.dtype == np.int64 and abs(counts - p / 8).max() < 0.01
+    rows = gs.tensor(np.stack([p, np.eye(4)[1], p[::-1]]), dtype=gs.float32)
+    y = rows.multinomial(20_000, replacement=True).numpy()
+    assert y.shape == (3, 20_000) and (y[1] == 1).all()
+    for row, own in ((y[0], p), (y[2], p[::-1])):
+        assert abs(np.bincount(row, minlength=4) / 20_000 - own / 8).max() < 0.02
+        assert abs(np.mean(row[1:] == row[:-1]) - np.sum((own / 8) ** 2)) < 0.02  # no order in them
     y = gs.multinomial(gs.tensor(np.tile(p, (3000, 1))), 3).numpy()
     assert y.shape == (3000, 3) and (np.sort(y, 1) == [0, 2, 3]).all()
     first = np.bincount(y[:, 0], minlength=4) / 3000

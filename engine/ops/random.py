@@ -17,9 +17,12 @@ from ..memory_format import preserve_format
 from ..random import Generator, default_generator
 from ..tensor import Tensor
 from . import creation, sort
+from .arrange import narrow
+from .index import scatter
 from .install import method, size_by_name
 from .operands import need_tensors, own_errors
-from .view import in_order
+from .scan import cumsum
+from .view import cat, in_order
 
 __all__ = [
     "bernoulli",
@@ -349,7 +352,8 @@ def multinomial(
 ) -> Tensor:
     """Places drawn with the probabilities that input's rows give, which need not add up to 1.
 
-    Formula: the places of the largest p / e, e exponential random numbers (the exponential race)
+    Formula: the places of the largest p / e, e exponential random numbers (the exponential race);
+    with replacement the first place whose running sum of p is above u sum(p), u in [0, 1)
 
     Shape: (K,) -> (num_samples,), (N, K) -> (N, num_samples); int64
 
@@ -386,9 +390,16 @@ def multinomial(
     if not replacement:
         race = p / _exponential(shape, p, generator)
         return sort.topk(race, num_samples)[1]
-    p = p.reshape((*shape[:-1], 1, shape[-1]))
-    race = p / _exponential((*shape[:-1], num_samples, shape[-1]), p, generator)
-    return race.max(-1)[1]
+    if not shape[-1]:
+        raise RuntimeError(f"multinomial: at least one probability a row; got shape {shape}")
+    # Both sorted together, a sum before an equal number: as many sums are not above it.
+    sums = cumsum(p.to(float64), -1)
+    total = narrow(sums, -1, shape[-1] - 1, 1)
+    drawn = (*shape[:-1], num_samples)
+    numbers = _draw("uniform", drawn, 0.0, 1.0, float64, p.device, False, generator) * total
+    order = sort.argsort(cat([sums, numbers], -1))
+    passed = cumsum((order < shape[-1]).to(int64), -1)  # type: ignore[operator]
+    return narrow(scatter(passed, -1, order, passed), -1, shape[-1], num_samples).contiguous()
 
 
 def _exponential(shape: tuple[int, ...], like: Tensor, generator: Generator | None) -> Tensor:
