@@ -533,6 +533,10 @@ class Tensor:
         sorted: builtins.bool = True,
     ) -> ValuesIndices:
         """The k largest (or smallest) elements along `dim`, the first of equal ones first."""
+    def cumsum(self, dim: builtins.int, *, dtype: DType | None = None) -> Tensor:
+        """The sums of the elements up to each along `dim`; of integers and bools in int64."""
+    def cumprod(self, dim: builtins.int, *, dtype: DType | None = None) -> Tensor:
+        """The products of the elements up to each along `dim`; of integers and bools in int64."""
     def multinomial(
         self,
         num_samples: builtins.int,
@@ -714,10 +718,6 @@ class Tensor:
         """The tensor in another dtype; without one, the name of its type."""
     def type_as(self, other: Tensor) -> Tensor:
         """The tensor in the dtype, and on the device, of `other`."""
-    def cumsum(self, dim: builtins.int, *, dtype: DType | None = None) -> Tensor:
-        """The sums of the elements up to each along `dim`; of integers and bools in int64."""
-    def cumprod(self, dim: builtins.int, *, dtype: DType | None = None) -> Tensor:
-        """The products of the elements up to each along `dim`; of integers and bools in int64."""
     def __eq__(self, other: Any) -> Any:
         """input == other, element by element."""
     def __ne__(self, other: Any) -> Any:
