@@ -24,7 +24,7 @@ from gradsmith import _cpu
 
 from .results import Ceilings, Memory
 
-__all__ = ["Cache", "caches", "main", "measure", "table", "working_sets"]
+__all__ = ["Cache", "caches", "disturbed", "main", "measure", "table", "working_sets"]
 
 HUGE_PAGE = 2 << 20
 #: What is taken where the system does not say: bytes of a cache level.
@@ -239,6 +239,19 @@ def measure(
     return Ceilings(fma[32], tuple(rates), fma[64], sizes)
 
 
+def disturbed(ceilings: Ceilings) -> str:
+    """What is to be said where several threads come to far less than as many times one; else ""."""
+    for isa, row in reversed(ceilings.fma.items()):
+        most = max(row, key=int)
+        if "1" in row and int(most) > 1 and row[most] < 0.8 * int(most) * row["1"]:
+            return (
+                f"{most} threads make {row[most] / row['1']:.1f} times the multiply-adds of one "
+                f"({isa}): other programs kept the machine busy, or threads share cores; shares of "
+                "these ceilings come out too high"
+            )
+    return ""
+
+
 def table(ceilings: Ceilings) -> list[str]:
     """The ceilings as lines of text."""
     lines = ["multiply-adds, GFLOP/s"]
@@ -258,6 +271,8 @@ def table(ceilings: Ceilings) -> list[str]:
                 cells = "".join(f"{'' if x is None else f'{x:.1f}':>12}" for x in found)
                 name = f"{level} {kind}, {'huge' if huge else 'small'} pages"
                 lines.append(f"{name:22}{cells}")
+    if note := disturbed(ceilings):
+        lines += ["", note]
     return lines
 
 

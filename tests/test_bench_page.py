@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from gradsmith.benchmarks.harness import Timing
 from gradsmith.benchmarks.results import ENGINES, Ceilings, Memory, Report, Result, dump, load
+from gradsmith.benchmarks.roofline import disturbed
 from gradsmith.benchmarks.shares import level_of, share
 from gradsmith.cli import bench_charts, charts
 from gradsmith.cli.bench_page import render, seconds
@@ -225,7 +226,10 @@ def test_what_was_not_measured_is_left_out():
     empty = Report("0.1.0", "2026-11-21", {"threads": 2})
     found = Checker(render(empty))
     assert found.headings == ["Environment"]
-    assert "No reference engine" in found.text
+    assert "no case was run" in found.text
+    alone = [replace(r, engines={"gradsmith": r.engines["gradsmith"]}) for r in made_up().results]
+    found = Checker(render(made_up(results=tuple(alone))))
+    assert "No reference engine" in found.text and "Roofline" in found.headings
     assert bench_charts.pictures(empty) == {}
     # Ceilings alone, and results without ceilings.
     assert Checker(render(made_up(results=()))).headings == [
@@ -266,6 +270,15 @@ def test_share_of_the_ceiling_that_binds():
     sizes = (1e3, 2 << 19, 1 << 25, 1 << 26)
     assert [level_of(report.ceilings, n, 2) for n in sizes] == ["L1", "L2", "L3", "DRAM"]
     assert share(made_up(ceilings=Ceilings()), report.results[0]) is None
+
+
+def test_ceilings_of_a_busy_machine_are_not_believed():
+    report = made_up()
+    assert disturbed(report.ceilings) == "" and disturbed(Ceilings()) == ""
+    fma = {**report.ceilings.fma, "v4": {"1": 258.0, "2": 264.0}}
+    busy = replace(report.ceilings, fma=fma)
+    assert "2 threads make 1.0 times the multiply-adds of one (v4)" in disturbed(busy)
+    assert "kept the machine busy" in Checker(render(made_up(ceilings=busy))).text
 
 
 def test_numbers_in_words():

@@ -15,6 +15,7 @@ from ..benchmarks.results import (
     by_class,
     geometric_mean,
 )
+from ..benchmarks.roofline import disturbed
 from ..benchmarks.shares import share
 from ..benchmarks.targets import verdicts
 from . import bench_charts as charts
@@ -105,8 +106,10 @@ def _head(report: Report) -> str:
             f"{ahead} of {len(pairs)} cases are at least as fast as {name} as shipped; "
             f"the geometric mean of all is {ratio(mean)}×."
         )
-    else:
+    elif report.results:
         words = "No reference engine was measured beside gradsmith."
+    else:
+        words = "What this machine can do at most; no case was run."
     return (
         f"<header><h1>gradsmith bench</h1><p class=verdict>{escape(words)}</p>"
         "<p class=soft>Engines in turns on the same inputs, warm; medians. As shipped: what "
@@ -435,6 +438,8 @@ def _ceilings(report: Report) -> str:
             lines.append(
                 f"<tr><td class=left>{escape(name)}</td><td class=left>{kind}</td>{cells}</tr>"
             )
+    note = disturbed(found)
+    warning = f"<p class=failed>{escape(note[0].upper() + note[1:])}.</p>" if note else ""
     pages = "".join(
         f"<th scope=col>{n} thr., {pages}</th>" for n in counts for pages in ("huge", "small")
     )
@@ -442,6 +447,7 @@ def _ceilings(report: Report) -> str:
         "<section><h2>Measured ceilings</h2><p class=soft>Loops that do nothing else, the best of "
         "some samples: multiply-adds on registers (GFLOP/s), and bytes read and written (GB/s) in "
         "as many bytes of each level as stand beside it, with huge and with small pages.</p>"
+        f"{warning}"
         f"<h3>Multiply-adds, GFLOP/s</h3><table><thead><tr><th></th>{head}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table><h3>Memory, GB/s</h3><div class=scroll><table>"
         f"<thead><tr><th></th><th></th>{pages}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
