@@ -16,6 +16,7 @@ namespace {
 
 constexpr int64_t kBlock = 32768;  // elements of x in a block
 constexpr int64_t kStrip = 4096;   // kept elements side by side: 32 KB of partial sums
+constexpr int64_t kAhead = 4096;   // bytes that are prefetched ahead of a row's lanes
 constexpr int64_t kBlocks = 64;    // columns are cut into no more blocks than this
 
 // ---- what is reduced: a type for partial results, vectors of them ----
@@ -49,6 +50,14 @@ struct Squares : Sum<T> {
   static GS_INLINE Vec<double> enter_v(Vec<double> x, double center) {
     return (x - center) * (x - center);
   }
+};
+
+// Of x itself.
+template <class T>
+struct OwnSquares : Sum<T> {
+  static constexpr bool kCentered = true;
+  static GS_INLINE double enter(double x, double) { return x * x; }
+  static GS_INLINE Vec<double> enter_v(Vec<double> x, double) { return x * x; }
 };
 
 template <class T>
@@ -163,6 +172,8 @@ typename R::Partial fold_array(typename R::Partial sum, const T* p, int64_t n,
 #pragma GCC unroll 7
       for (int k = 0; k < 7; ++k) b[k] = at((1 + k) * kWidth);
       for (i = 8 * kWidth; i + 8 * kWidth <= n; i += 8 * kWidth) {
+        for (int64_t k = 0; k < 8 * kWidth; k += 64 / int64_t{sizeof(T)})
+          __builtin_prefetch(p + i + k + kAhead / int64_t{sizeof(T)});
         a = R::combine_v(a, at(i));
 #pragma GCC unroll 7
         for (int k = 0; k < 7; ++k) {
@@ -231,6 +242,9 @@ void fold_across(typename R::Partial* sums, const char* p, int64_t stride, int64
     int64_t i = 0;
 #pragma GCC unroll 2
     for (; i + kWidth <= n; i += kWidth) {
+      if (i * int64_t{sizeof(T)} % 64 == 0) {
+        for (int64_t k = 4; k < 8; ++k) __builtin_prefetch(row(j + k) + i);
+      }
       Vec<Partial> a = R::combine_v(load<Partial>(sums + i), load_partials<R, T>(r0 + i));
       a = R::combine_v(a, load_partials<R, T>(r1 + i));
       a = R::combine_v(a, load_partials<R, T>(r2 + i));

@@ -37,8 +37,8 @@ Status var_typed(const VarArgs& args) {
 template <class T>
 Status sum_squares_typed(const ReduceArgs& args) {
   T* const out = reinterpret_cast<T*>(args.y.data);
-  return reduce_to<Squares<T>, T>(args.x, args.dims, args.y, nullptr,
-                                  [=](int64_t i, double sum) { out[i] = static_cast<T>(sum); });
+  return reduce_to<OwnSquares<T>, T>(args.x, args.dims, args.y, nullptr,
+                                     [=](int64_t i, double sum) { out[i] = static_cast<T>(sum); });
 }
 
 template <class T>
