@@ -439,7 +439,21 @@ Status run(const MatmulArgs& args, const Array& a, const Array& b, int activatio
   p.K = a.shape[a.ndim - 1];
   p.N = b.shape[b.ndim - 1];
   p.activation = activation;
-  const Batches batches = fold_batches(a, b, args.out_shape, p);
+  Batches batches = fold_batches(a, b, args.out_shape, p);
+  // A column under a matrix that is contiguous downwards: y's transpose is the column's row by that
+  // matrix turned, which is contiguous along its rows.
+  if (p.N == 1 && p.M > 1 && p.a.row == 1 && p.a.column != 1 && !p.bias) {
+    const Matrix<T> turned{p.a.data, p.a.column, p.a.row};
+    p.a = {p.b.data, p.b.column, p.b.row};
+    p.b = turned;
+    p.N = p.M;
+    p.M = 1;
+    for (int d = 0; d < batches.dims; ++d) {
+      const int64_t stride = batches.a_stride[d];
+      batches.a_stride[d] = batches.b_stride[d];
+      batches.b_stride[d] = stride;
+    }
+  }
   if (p.K == 0) {
     fill_bias(p, 0, batches.count * p.M, 0, p.N);
     activate(p, 0, batches.count * p.M, 0, p.N);
