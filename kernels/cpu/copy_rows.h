@@ -83,7 +83,15 @@ GS_INLINE void reverse_16(char* dst, const char* src) {
     places[k] = static_cast<uint8_t>((15 - k) / kSize * kSize + k % kSize);
   }
   __builtin_memcpy(&v, src, 16);
+#if defined(__SSSE3__)
+  v = (Bytes)_mm_shuffle_epi8((__m128i)v, (__m128i)places);
+#elif defined(__clang__)
+  const Bytes given = v;
+#pragma GCC unroll 16
+  for (int k = 0; k < 16; ++k) v[k] = given[places[k]];
+#else
   v = __builtin_shuffle(v, places);
+#endif
   __builtin_memcpy(dst, &v, 16);
 }
 

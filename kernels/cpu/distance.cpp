@@ -62,7 +62,7 @@ GS_INLINE Vec<T> add_term(Vec<T> sum, Vec<T> u, Vec<T> p) {
     return sum + u * u;
   } else if constexpr (kPower == Power::kLargest) {
     const Vec<T> size = vabs<T>(u);
-    return (size > sum) | (size != size) ? size : sum;
+    return ((size > sum) | (size != size)) ? size : sum;
   } else {
     return sum + vexp<T>(vlog<T>(vabs<T>(u)) * p);
   }
