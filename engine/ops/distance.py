@@ -312,7 +312,7 @@ def cdist(
         x if tuple(x._data.shape[:-2]) == batch else expand(x, (*batch, *x._data.shape[-2:]))
         for x in (x1, x2)
     ]
-    return apply(distance_, whole, (float(p), False, (*batch, a[-2], b[-2])))
+    return apply(distance_, tuple(whole), (float(p), False, (*batch, a[-2], b[-2])))
 
 
 def pdist(input: Tensor, p: float = 2.0) -> Tensor:

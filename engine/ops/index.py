@@ -268,10 +268,10 @@ def _scatter_operand(
     d = _fit(name, input, dim, index)
     wanted, shape = tuple(index._data.shape), tuple(input._data.shape)
     if not isinstance(src, Tensor):
-        number = isinstance(src, (int, float, np.number))
-        if not number:
+        if not isinstance(src, (int, float, np.number)):
             raise TypeError(f"{name}: src must be a tensor or a number; got {type(src).__name__}")
-        src = creation.full((1,), src, dtype=input.dtype, device=input.device)
+        value = src.item() if isinstance(src, np.number) else src
+        src = creation.full((1,), value, dtype=input.dtype, device=input.device)
         return d, index, src
     if src.dtype is not input.dtype:
         raise RuntimeError(
