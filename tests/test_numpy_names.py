@@ -66,7 +66,7 @@ def test_constants_and_switches() -> None:
 
 def test_format_of_a_number_is_the_number() -> None:
     assert f"{gs.tensor(3.5)}" == "3.5"
-    assert f"{gs.tensor([3.5])}" == "tensor([3.5])"
+    assert f"{gs.tensor([3.5])}" == "tensor([3.5000])"
     assert f"{gs.tensor([3.5]):.2f}" == "3.50"
 
 

@@ -523,6 +523,18 @@ inline Axis backward_axis(const Geometry& g, int d, int64_t tap) {
   return axis;
 }
 
+// bias[c], or zero, everywhere: what remains where no product contributes.
+template <class T>
+void fill_channels(T* y, const T* bias, int64_t images, int64_t channels, int64_t positions) {
+  const int64_t grain = max(1, (1 << 16) / max(1, positions));
+  parallel_for(images * channels, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const T value = bias ? bias[i % channels] : T{};
+      for (int64_t j = 0; j < positions; ++j) y[i * positions + j] = value;
+    }
+  });
+}
+
 // FLOPs below which work stays on one thread (about 20 us), and of a block at least.
 constexpr double kSerialWork = 4e6;
 constexpr double kBlockWork = 2e6;
