@@ -9,7 +9,7 @@ from typing import Any
 
 from ..testing import CHECKS
 from .page import document, facts, tiles
-from .validate import by_check, left, verdict
+from .validate_text import by_check, left, verdict
 
 __all__ = ["render"]
 
