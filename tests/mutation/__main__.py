@@ -72,6 +72,7 @@ CI = {
         "tests/test_ops.py",
         "tests/test_gradients.py",
         "tests/test_determinism.py",
+        "tests/test_kernels_reduce.py",
         "tests/test_noticed.py",
     ],
     "k": "scan or cum or softmax or adaptive or logsumexp or recurrence",
