@@ -136,7 +136,7 @@ OPTIMIZERS = [
     ("SGD", {"lr": 0.02, "momentum": 0.9}),
     ("SGD", {"lr": 0.02, "momentum": 0.9, "nesterov": True}),
     ("Adagrad", {"lr": 3e-4}),
-    ("Adadelta", {"lr": 0.1}),
+    ("Adadelta", {"lr": 0.05}),
     # With 1e-4 PyTorch itself, started one unit in the last place apart, can end 5e-4 apart.
     ("RMSprop", {"lr": 5e-5}),
     ("Adam", {"lr": 2e-4}),
@@ -205,8 +205,7 @@ def test_twenty_steps_follow_torch(name, options, folder):
     assert len(ours) == len(theirs) == 20
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-4)
     assert ours[-1] < ours[0]
-    # The loss after the steps, of other images: Adadelta's first steps divide by nearly nothing.
-    assert abs(our_test[0] - their_test[0]) < 5e-4 and our_test[1] == their_test[1]
+    assert abs(our_test[0] - their_test[0]) < 1e-4 and our_test[1] == their_test[1]
 
 
 def test_only_the_imports_differ():
