@@ -5,6 +5,7 @@ Nothing of gradsmith is imported at the top: the processes of other libraries do
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import resource
@@ -12,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from importlib import util
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -52,7 +52,7 @@ class Unsupported(Exception):
 
 def importable(engine: str) -> bool:
     """Whether the library of an engine is installed; it is not imported."""
-    return util.find_spec(engine.split("-")[0]) is not None
+    return importlib.util.find_spec(engine.split("-")[0]) is not None
 
 
 class Engine(Protocol):
@@ -110,15 +110,13 @@ class Local:
 
     def __init__(self, name: str, threads: int) -> None:
         self.name, self.threads = name, threads
-        self.library = name.split("-")[0]
+        self.package = name.split("-")[0]
         self.tuned = name.endswith("-tuned")
         self.exact = name.endswith("-exact")
-        self.lib: Any = __import__(self.library)
-        if self.library == "jax":
-            from importlib import import_module
-
+        self.lib: Any = importlib.import_module(self.package)
+        if self.package == "jax":
             for module in ("jax.numpy", "jax.nn", "jax.scipy.special", "jax.lax"):
-                import_module(module)
+                importlib.import_module(module)
         self.blocks: dict[str, Block] = {}
         self.calls: dict[str, Callable[[], object]] = {}
         self.case: Case | None = None
@@ -127,12 +125,12 @@ class Local:
         self._set_threads(threads)
 
     def _set_threads(self, threads: int) -> None:
-        if self.library in ("gradsmith", "torch"):
+        if self.package in ("gradsmith", "torch"):
             self.lib.set_num_threads(threads)
 
     def _variants(self, case: Case, kind: str) -> list[str]:
         """Tuned: the ways of which the quickest counts."""
-        if self.library != "torch" or not self.tuned:
+        if self.package != "torch" or not self.tuned:
             return ["default"]
         if case.op == "optimizer":
             return ["foreach", "fused"]
@@ -161,12 +159,12 @@ class Local:
 
     def _call(self, case: Case, kind: str, variant: str) -> Callable[[], object]:
         if case.op in SPECIAL:
-            if self.library not in ("gradsmith", "torch"):
+            if self.package not in ("gradsmith", "torch"):
                 raise Unsupported
             return SPECIAL[case.op](self.lib, case, kind, variant)
-        if self.library == "numpy":
+        if self.package == "numpy":
             return self._numpy(case, kind)
-        if self.library == "jax":
+        if self.package == "jax":
             return self._jax(case, kind)
         self.tensors = [self.lib.from_numpy(a) for a in case.build()]
         if variant == "channels_last":
@@ -227,9 +225,9 @@ class Local:
         variant = next(iter(self.calls))
         with self._precision():
             y = self.calls[variant]()
-        if self.library == "jax" and self.kind == "training":
+        if self.package == "jax" and self.kind == "training":
             return [np.asarray(g) for g in y[1]]  # type: ignore[index]
-        if self.library in ("numpy", "jax"):
+        if self.package in ("numpy", "jax"):
             return [np.asarray(y)]
         if self.kind == "forward":
             return [_numpy(y)]

@@ -11,12 +11,11 @@ wrong arguments. How fast something is never decides it.
 from __future__ import annotations
 
 import argparse
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import CommandError
+from .errors import CommandError, writable
 from .info import cpu_name
 from .packages import OPTIONAL, found
 from .progress import live_terminal
@@ -87,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
     plan = None if reporting else _plan(options)
     for name, path in (("--json", options.json), ("--html", options.html)):
         if path is not None:
-            _writable(name, path)
+            writable(name, path)
     _folder(options.pictures)
     if plan is None:
         return _report(options)
@@ -162,17 +161,6 @@ def _plan(options: argparse.Namespace) -> Plan:
         threads=options.threads or (get_num_threads(),),
     )
     return quickened(plan) if options.quick else plan
-
-
-def _writable(name: str, path: Path) -> None:
-    """Refuses a file that cannot be made: before the work, not after."""
-    if path.is_dir():
-        raise CommandError(f"{name}: must be a file; {path} is a folder", status=2)
-    folder = path.absolute().parent
-    if not folder.is_dir():
-        raise CommandError(f"{name}: the folder {folder} does not exist", status=2)
-    if not os.access(path if path.exists() else folder, os.W_OK):
-        raise CommandError(f"{name}: {path} cannot be written: permission denied", status=2)
 
 
 def _folder(path: Path | None) -> None:

@@ -18,7 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import CommandError
+from .errors import CommandError, writable
 from .packages import OPTIONAL, found
 from .progress import LiveChecks, NoChecks, PlainChecks, live_terminal
 from .validate_text import head, summary
@@ -108,7 +108,7 @@ def run(options: argparse.Namespace) -> int:
     quiet = options.json == "-"
     for name, path in (("--json", options.json), ("--html", options.html)):
         if path is not None and str(path) != "-":
-            _writable(name, Path(path))
+            writable(name, Path(path))
     plan = _plan(options)
     with _device(options.device), _process(options, plan) as isolated:
         campaign = _campaign(plan, isolated)
@@ -257,17 +257,6 @@ def _machine(options: argparse.Namespace) -> dict[str, Any]:
         "numpy": facts["numpy"],
         "system": facts["system"],
     }
-
-
-def _writable(name: str, path: Path) -> None:
-    """Refuses a file that cannot be made: before the work, not after."""
-    if path.is_dir():
-        raise CommandError(f"{name}: must be a file; {path} is a folder", status=2)
-    folder = path.absolute().parent
-    if not folder.is_dir():
-        raise CommandError(f"{name}: the folder {folder} does not exist", status=2)
-    if not os.access(path if path.exists() else folder, os.W_OK):
-        raise CommandError(f"{name}: {path} cannot be written: permission denied", status=2)
 
 
 def _write(options: argparse.Namespace, data: dict[str, Any]) -> None:
