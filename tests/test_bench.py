@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gradsmith as gs
@@ -33,6 +34,7 @@ from gradsmith.benchmarks.results import (
     to_dict,
 )
 from gradsmith.benchmarks.targets import TARGETS, verdicts
+from gradsmith.cli.bench_text import PlainBench
 from gradsmith.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -222,6 +224,17 @@ def test_a_wrong_result_fails(hasty: None, capsys: Any, monkeypatch: Any) -> Non
 def test_wrong_arguments(capsys: Any, arguments: str, message: str) -> None:
     status, out, err = run(capsys, *arguments.split())
     assert status == 2 and out == "" and message in err
+
+
+def test_a_class_that_the_time_cut_short_is_shown(capsys: Any) -> None:
+    found = result(1e-3, 2e-3)
+    unfinished = SimpleNamespace(family=found.family)
+    plan = SimpleNamespace(results=[found], cases=[(unfinished, "forward")] * 2)
+    shown = PlainBench(plan, lambda: report(found))  # type: ignore[arg-type]
+    shown.ran("relu", found)
+    assert capsys.readouterr().out == ""
+    shown.finished()
+    assert found.family in capsys.readouterr().out
 
 
 def test_compare_refuses_what_is_no_report(capsys: Any, tmp_path: Path) -> None:

@@ -266,17 +266,18 @@ class PlainBench:
             self.family = result.family
 
     def finished(self) -> None:
-        """The tables that are left."""
-        report = self.report()
-        for family in by_class(report.results):
-            if family not in self.shown:
-                self._table(family)
+        """The tables that are left: where the time was over, of a class without its last cases."""
+        for family in by_class(self.report().results):
+            self._show(family)
 
     def _table(self, family: str) -> None:
         """A class's table, once none of its cases is left."""
         done = len(self.suite.results)
-        left = {case.family for case, _ in self.suite.cases[done:]}
-        if family not in left and family not in self.shown:
+        if family not in {case.family for case, _ in self.suite.cases[done:]}:
+            self._show(family)
+
+    def _show(self, family: str) -> None:
+        if family not in self.shown:
             self.shown.add(family)
             self.say(class_table(self.report(), family))
 
