@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Sequence
 from heapq import heappop, heappush
 from typing import Any
@@ -395,22 +397,38 @@ def _add(a: Any, b: Any) -> Any:
     return a + b if isinstance(a, Tensor) else added(a, b)
 
 
+# Backward passes of several threads may meet at a leaf: each adds what it has whole. Reentrant, as
+# the collector may run foreign code in between.
+_accumulating = threading.RLock()
+
+
+def _forget_threads() -> None:
+    """In the child of a fork no other thread is left that would let go of the lock."""
+    global _accumulating
+    _accumulating = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_forget_threads)
+
+
 def _accumulate(leaf: Tensor, g: Any, shared: Any, create_graph: bool) -> None:
     """leaf.grad += g. The first g is taken over, or copied where others may hold its memory."""
-    if leaf._grad is not None and leaf._grad.shape != leaf.shape:
-        raise RuntimeError(
-            f"backward: .grad must have its tensor's shape {tuple(leaf.shape)}; got "
-            f"{tuple(leaf._grad.shape)} (set it to None)"
-        )
-    if create_graph:
-        leaf._grad = g.clone() if leaf._grad is None else leaf._grad + g
-    elif leaf._grad is not None:
-        leaf._grad._data = added(leaf._grad._data, g)
-        leaf._grad._version[0] += 1
-    else:
-        if g is shared or isinstance(g.base, type(g)):
-            g = leaf._table().convert(g, g.dtype)
-        leaf._grad = Tensor._make(g)
+    with _accumulating:
+        grad = leaf._grad
+        if grad is not None and grad.shape != leaf.shape:
+            raise RuntimeError(
+                f"backward: .grad must have its tensor's shape {tuple(leaf.shape)}; got "
+                f"{tuple(grad.shape)} (set it to None)"
+            )
+        if create_graph:
+            leaf._grad = g.clone() if grad is None else grad + g
+        elif grad is not None:
+            grad._data = added(grad._data, g)
+            grad._version[0] += 1
+        else:
+            if g is shared or isinstance(g.base, type(g)):
+                g = leaf._table().convert(g, g.dtype)
+            leaf._grad = Tensor._make(g)
 
 
 def _capture(node: Node, grad_y: Any, targets: dict[Any, Any]) -> None:
