@@ -20,7 +20,7 @@ from .harness import Timing, in_turns
 from .programs import program
 from .results import ENGINES, EXACT, OURS, TORCH, Ceilings, Report, Result
 
-__all__ = ["LARGEST_ERROR", "Plan", "Suite", "available", "quickened"]
+__all__ = ["LARGEST_ERROR", "Plan", "Suite", "available", "quickened", "within"]
 
 #: A larger error, relative to the largest value, is a wrong result.
 LARGEST_ERROR = 1e-3
@@ -47,7 +47,8 @@ class Plan:
         quick: fewer cases, fewer and shorter blocks.
         rounds: blocks of each engine.
         seconds: about how long a block takes.
-        limit: no case takes more seconds, once each engine had `least` blocks.
+        least: blocks that each engine has in any case.
+        limit: no case takes more seconds, once each engine had these.
         budget: after so many seconds each engine has one block, and after a fifth more no case
             begins; 0: no limit.
     """
@@ -59,6 +60,7 @@ class Plan:
     quick: bool = False
     rounds: int = 7
     seconds: float = 0.04
+    least: int = 3
     limit: float = 8.0
     budget: float = 0.0
 
@@ -183,9 +185,7 @@ class Suite:
                     self.failures.append(f"{label}: {name}: {type(error).__name__}: {error}")
             if not blocks:
                 return None
-            timings = in_turns(
-                blocks, 1 if late else plan.rounds, plan.limit, least=1 if plan.quick else 3
-            )
+            timings = in_turns(blocks, 1 if late else plan.rounds, plan.limit, least=plan.least)
             return self._result(case, kind, engines, timings)
         except Exception as error:
             self.failures.append(f"{label}: {type(error).__name__}: {error}")
@@ -361,4 +361,16 @@ def environment(plan: Plan) -> dict[str, Any]:
 
 def quickened(plan: Plan) -> Plan:
     """The plan with --quick: under two minutes where nothing else runs, and never much more."""
-    return replace(plan, quick=True, rounds=3, seconds=0.01, limit=0.5, budget=90.0)
+    return replace(plan, quick=True, rounds=3, seconds=0.01, least=1, limit=0.5, budget=90.0)
+
+
+def within(plan: Plan, minutes: float) -> Plan:
+    """The plan with --minutes: all its cases, each as long as its part of the time allows.
+
+    A third of a case's part goes into its inputs, processes and errors (measured).
+    """
+    groups = [g for g in plan.groups if g != "roofline"]
+    part = 60.0 * minutes / max(1, len(select(groups, plan.only, plan.quick)))
+    limit = min(plan.limit, part / 1.5)
+    seconds = min(plan.seconds, limit / (plan.rounds * max(1, len(plan.engines))))
+    return replace(plan, seconds=seconds, least=1, limit=limit, budget=60.0 * minutes / 1.2)

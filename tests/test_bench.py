@@ -215,6 +215,8 @@ def test_a_wrong_result_fails(hasty: None, capsys: Any, monkeypatch: Any) -> Non
         ("op --only nothing-like-it", "no case is named like 'nothing-like-it'"),
         ("op --engines tensorflow", "--engines: must be of gradsmith"),
         ("op --threads 0", "--threads: must be whole numbers from 1 to 1024"),
+        ("op --minutes 0", "--minutes: must be above 0 and at most 1440; got 0"),
+        ("op --minutes nan", "--minutes: must be above 0 and at most 1440; got nan"),
         ("op --relative", "--relative: is of compare OLD NEW alone"),
         ("op --json no/such/r.json", "--json: the folder"),
         ("compare a.json", "compare: needs two files, OLD and NEW; got 1"),
@@ -224,6 +226,14 @@ def test_a_wrong_result_fails(hasty: None, capsys: Any, monkeypatch: Any) -> Non
 def test_wrong_arguments(capsys: Any, arguments: str, message: str) -> None:
     status, out, err = run(capsys, *arguments.split())
     assert status == 2 and out == "" and message in err
+
+
+def test_the_minutes_are_shared_by_the_cases(capsys: Any) -> None:
+    plan = suite.Plan(("op",), engines=(OURS, TORCH))
+    few, many = suite.within(replace(plan, only="linear N32"), 10.0), suite.within(plan, 10.0)
+    assert many.seconds < few.seconds <= plan.seconds and many.limit < few.limit <= plan.limit
+    assert few.budget == many.budget == 500.0 and many.least == 1 < plan.least
+    assert many.rounds * len(many.engines) * many.seconds == pytest.approx(many.limit)
 
 
 def test_a_class_that_the_time_cut_short_is_shown(capsys: Any) -> None:

@@ -68,6 +68,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="default: as gradsmith is set; with several (2,1) gradsmith runs with the others too",
     )
     add("--quick", action="store_true", help="fewer cases, shorter: under two minutes")
+    add(
+        "--minutes",
+        type=float,
+        metavar="M",
+        help="about how long all may take: shorter blocks, then fewer; says what is not reached",
+    )
     add("--json", type=Path, metavar="FILE", help="the results as JSON")
     add("--html", type=Path, metavar="FILE", help="the results as a page")
     add("--pictures", type=Path, metavar="FOLDER", help="the page's charts, as SVG files")
@@ -130,6 +136,10 @@ def _plan(options: argparse.Namespace) -> Plan:
             raise CommandError(
                 f"what: must be of {', '.join(GROUPS)}, all, compare; got {word!r}", status=2
             )
+    if options.minutes is not None and not 0.0 < options.minutes <= 1440.0:
+        raise CommandError(
+            f"--minutes: must be above 0 and at most 1440; got {options.minutes:g}", status=2
+        )
     if options.relative:
         raise CommandError("--relative: is of compare OLD NEW alone", status=2)
     try:
@@ -140,7 +150,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         ) from None
     from .. import get_num_threads
     from ..benchmarks.results import ENGINES, OURS
-    from ..benchmarks.suite import Plan, available, quickened
+    from ..benchmarks.suite import Plan, available, quickened, within
 
     there = available()
     for name in options.engines or ():
@@ -160,7 +170,8 @@ def _plan(options: argparse.Namespace) -> Plan:
         engines=tuple([name for name in ENGINES if name in chosen]),
         threads=options.threads or (get_num_threads(),),
     )
-    return quickened(plan) if options.quick else plan
+    plan = quickened(plan) if options.quick else plan
+    return plan if options.minutes is None else within(plan, options.minutes)
 
 
 def _folder(path: Path | None) -> None:
