@@ -305,11 +305,33 @@ def test_the_page_and_pictures_of_an_earlier_run(tmp_path, capsys):
     assert capsys.readouterr().out.count("written: ") == 5
 
 
+def test_a_run_in_a_page_replaces_the_one_before(tmp_path):
+    run, page = tmp_path / "run.json", tmp_path / "page.md"
+    dump(made_up(), run)
+    assert bench("report", run, "--markdown", page) == 0
+    alone = page.read_text(encoding="utf-8")
+    tables = re.findall(r"(?:^\|.*\n)+", alone, re.MULTILINE)
+    behind = any((r.as_shipped or 1) < 0.9 for r in made_up().results)
+    assert len(tables) == 1 + behind + len({r.family for r in made_up().results})
+    assert ("More than 10 % slower" in alone) == behind
+    for table in tables:
+        widths = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
+        assert len(widths) == 1 and not re.search(r"\| *(nan|inf|None) *\|", table)
+    for r in made_up().results:
+        assert any(line.startswith(f"| {r.case} ") for line in alone.splitlines()), r.case
+    page.write_text(f"# Mine\n\n{alone}\nThe end\n", encoding="utf-8")
+    dump(replace(made_up(), results=made_up().results[:1]), run)
+    assert bench("report", run, "--markdown", page) == 0
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("# Mine\n\n<!--") and text.endswith("-->\n\nThe end\n")
+    assert text.count("gradsmith bench: begin") == 1 and len(text) < len(alone)
+
+
 @pytest.mark.parametrize(
     "words,message",
     [
         (("report", "--html", "p.html"), "report: needs a file"),
-        (("report", "no.json"), "needs --html FILE or --pictures FOLDER"),
+        (("report", "no.json"), "needs --html FILE, --markdown FILE or --pictures"),
         (("report", "no.json", "--html", "p.html"), "report: no.json cannot be read"),
         (("report", "bad.json", "--html", "p.html"), "no results of `gradsmith bench --json`"),
         (("report", "bad.json", "--pictures", "bad.json"), "--pictures: bad.json cannot be made"),

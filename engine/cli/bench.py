@@ -76,6 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--json", type=Path, metavar="FILE", help="the results as JSON")
     add("--html", type=Path, metavar="FILE", help="the results as a page")
+    add("--markdown", type=Path, metavar="FILE", help="the tables, or in a page's marked part")
     add("--pictures", type=Path, metavar="FOLDER", help="the page's charts, as SVG files")
     add(
         "--relative",
@@ -90,7 +91,9 @@ def run(options: argparse.Namespace) -> int:
         return _compare(options)
     reporting = options.what[:1] == ["report"]
     plan = None if reporting else _plan(options)
-    for name, path in (("--json", options.json), ("--html", options.html)):
+    for name, path in (
+        ("--json", options.json), ("--html", options.html), ("--markdown", options.markdown),
+    ):  # fmt: skip
         if path is not None:
             writable(name, path)
     _folder(options.pictures)
@@ -189,7 +192,7 @@ def _folder(path: Path | None) -> None:
 def _write(options: argparse.Namespace, report: Report) -> None:
     from ..benchmarks.results import dump
 
-    written = [path for path in (options.json, options.html) if path is not None]
+    written = [p for p in (options.json, options.html, options.markdown) if p is not None]
     try:
         if options.json is not None:
             dump(report, options.json)
@@ -197,6 +200,10 @@ def _write(options: argparse.Namespace, report: Report) -> None:
             from .bench_page import render
 
             options.html.write_text(render(report), encoding="utf-8")
+        if options.markdown is not None:
+            from .bench_markdown import page
+
+            options.markdown.write_text(page(report, options.markdown), encoding="utf-8")
         if options.pictures is not None:
             from .bench_charts import pictures
 
@@ -225,8 +232,10 @@ def _report(options: argparse.Namespace) -> int:
         raise CommandError(
             f"report: needs a file, of --json; got {len(options.what) - 1}", status=2
         )
-    if options.html is None and options.pictures is None:
-        raise CommandError("report: needs --html FILE or --pictures FOLDER", status=2)
+    if options.html is None and options.pictures is None and options.markdown is None:
+        raise CommandError(
+            "report: needs --html FILE, --markdown FILE or --pictures FOLDER", status=2
+        )
     _write(options, _load("report", options.what[1]))
     return 0
 

@@ -19,14 +19,13 @@ from ..benchmarks.roofline import disturbed
 from ..benchmarks.shares import share
 from ..benchmarks.targets import verdicts
 from . import bench_charts as charts
+from .bench_tables import SLOWER
 from .charts import CSS as CHART_CSS
 from .charts import DARK, LIGHT, number, ratio, switches
 from .page import document, facts, tiles
 
 __all__ = ["render"]
 
-#: A result that took longer than the reference by more than this stands in the list of slower ones.
-SLOWER = 0.9
 
 CSS = f"""
 :root {{ {LIGHT} --page: #f3f5f8; --accent: #2158c9; color-scheme: light dark; }}

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..benchmarks.compare import Change, Comparison, name_of
 from ..benchmarks.results import (
-    EXACT,
-    JAX,
-    NUMPY,
     OURS,
     TORCH,
     TORCH_TUNED,
@@ -20,9 +16,8 @@ from ..benchmarks.results import (
     by_class,
     geometric_mean,
 )
-from ..benchmarks.shares import share
 from ..benchmarks.suite import Plan, Suite
-from ..benchmarks.targets import verdicts
+from .bench_tables import classes, means, seconds, slower, table_of, targets
 
 __all__ = [
     "LiveBench",
@@ -31,27 +26,8 @@ __all__ = [
     "class_table",
     "comparison",
     "head",
-    "seconds",
     "verdict",
 ]
-
-
-#: A ratio is marked where the middle half of the samples is wider than this part of the median.
-WIDE = 1 / 3
-
-
-def seconds(value: float) -> str:
-    """`812 ns`, `12.3 us`, `4.56 ms`, `1.23 s`."""
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
-        if value >= size:
-            scaled = value / size
-            digits = 0 if scaled >= 100 else 1 if scaled >= 10 else 2
-            return f"{scaled:.{digits}f} {unit}"
-    return f"{value * 1e9:.0f} ns"
-
-
-def _number(value: float | None, form: str = "{:.2f}") -> str:
-    return "-" if value is None or not math.isfinite(value) else form.format(value)
 
 
 def _lines(heads: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> list[str]:
@@ -84,76 +60,15 @@ def head(report: Report, plan: Plan) -> str:
 
 # ---- tables ----
 
-#: heading, whether any result has it, the cell.
-Column = tuple[str, Callable[[Result], Any], Callable[[Report, Result], str]]
-COLUMNS: tuple[Column, ...] = (
-    ("time", lambda r: True, lambda _, r: seconds(r.engines[OURS].median)),
-    ("target", lambda r: "target_us" in r.extra, lambda _, r: f"{r.extra.get('target_us', 0)} us"),
-    ("rate", lambda r: r.rate(), lambda _, r: _rate(r)),
-    ("of ceiling", lambda r: r.rate(), lambda p, r: _share(p, r)),
-    ("shipped", lambda r: r.as_shipped, lambda _, r: _unsure(r, TORCH) + _number(r.as_shipped)),
-    ("tuned", lambda r: r.tuned, lambda _, r: _unsure(r, TORCH_TUNED) + _number(r.tuned)),
-    ("exact", lambda r: r.ratio(TORCH, EXACT), lambda _, r: _number(r.ratio(TORCH, EXACT))),
-    ("numpy", lambda r: r.ratio(NUMPY), lambda _, r: _number(r.ratio(NUMPY))),
-    ("jax", lambda r: r.ratio(JAX), lambda _, r: _number(r.ratio(JAX))),
-    ("faults a step", lambda r: "faults" in r.extra, lambda _, r: _both(r, "faults")),
-    ("peak MB", lambda r: "peak_mb" in r.extra, lambda _, r: _both(r, "peak_mb")),
-    ("error", lambda r: r.error, lambda _, r: _number(r.error.get(OURS), "{:.1e}")),
-)  # fmt: skip
-
-
-def _rate(r: Result) -> str:
-    found = r.rate()
-    return "" if found is None else f"{found[0]:.{0 if found[0] >= 100 else 1}f} {found[1]}"
-
-
-def _share(report: Report, r: Result) -> str:
-    found = share(report, r)
-    return "" if found is None else f"{100 * found.value:.0f} %"
-
-
-def _unsure(r: Result, reference: str) -> str:
-    """A mark, where the samples of one of the two scatter widely."""
-    found = [r.engines[name].spread for name in (OURS, reference) if name in r.engines]
-    return "~" if len(found) == 2 and max(found) > WIDE else ""
-
-
-def _both(r: Result, name: str) -> str:
-    """gradsmith's and PyTorch's."""
-    theirs = r.extra.get(f"{TORCH}_{name}")
-    ours = f"{r.extra.get(name, 0):.0f}"
-    return ours if theirs is None else f"{ours} ({theirs:.0f})"
-
 
 def class_table(report: Report, family: str | None) -> str:
     """The table of a class, None: of the last; with its geometric means."""
-    classes = by_class([r for r in report.results if OURS in r.engines])
-    if not classes:
+    found = classes(report)
+    if not found:
         return ""
-    family = family if family in classes else list(classes)[-1]
-    results = classes[family]
-    columns = [c for c in COLUMNS if any(c[1](r) for r in results)]
-    rows = [[_name(r), r.kind, *[cell(report, r) for _, _, cell in columns]] for r in results]
-    lines = _lines(["case", "pass", *[c[0] for c in columns]], rows, 2)
-    return "\n".join([family, *[f"  {line}" for line in lines], f"  {_means(results)}", ""])
-
-
-def _name(r: Result) -> str:
-    return r.case if r.dtype == "float32" else f"{r.case} {r.dtype}"
-
-
-def _means(results: Sequence[Result]) -> str:
-    """`geometric mean: shipped 2.10 (least 0.95), tuned 1.30`."""
-    parts = []
-    for name, values in (
-        ("shipped", [r.as_shipped for r in results]),
-        ("tuned", [r.tuned for r in results]),
-        ("exact", [r.ratio(TORCH, EXACT) for r in results]),
-    ):
-        found = [v for v in values if v is not None]
-        if found:
-            parts.append(f"{name} {geometric_mean(found):.2f} (least {min(found):.2f})")
-    return f"geometric mean: {', '.join(parts)}" if parts else "no reference was timed"
+    family = family if family in found else list(found)[-1]
+    lines = _lines(*table_of(report, found[family]), 2)
+    return "\n".join([family, *[f"  {line}" for line in lines], f"  {means(found[family])}", ""])
 
 
 def ceilings(found: Ceilings) -> str:
@@ -163,21 +78,11 @@ def ceilings(found: Ceilings) -> str:
     return "\n".join([*table(found), ""])
 
 
-def _verdicts(report: Report) -> list[str]:
+def _targets(report: Report) -> list[str]:
     """Each class beside its target."""
-    rows, fast = [], False
-    for v in verdicts(report.results):
-        met = "" if v.met is None else "no" if not v.met else "fast only" if v.only_fast else "yes"
-        fast = fast or v.only_fast
-        rows.append([
-            v.family, v.kind, str(v.count), f"{v.shipped:.2f}", _number(v.target.shipped),
-            f"{v.least:.2f}", _number(v.tuned), _number(v.target.tuned), _number(v.least_tuned),
-            met,
-        ])  # fmt: skip
+    (heads, rows), fast = targets(report)
     if not rows:
         return []
-    heads = ["class", "pass", "timed", "shipped", "target", "least", "tuned", "target", "least",
-             "met"]  # fmt: skip
     words = ["geometric means of PyTorch's time / gradsmith's, and the least"]
     if fast:
         words.append("fast only: not with gradsmith.backends.cpu.conv_precision = 'exact'")
@@ -187,14 +92,12 @@ def _verdicts(report: Report) -> list[str]:
 def verdict(report: Report, suite: Suite, interrupted: bool) -> str:
     """What came of it, in a few lines."""
     lines = []
-    lines += _verdicts(report)
-    slower = sorted(
-        [r for r in report.results if (r.as_shipped or 1) < 0.9], key=lambda r: r.as_shipped or 0
-    )
-    if slower:
+    lines += _targets(report)
+    behind = slower(report)
+    if behind:
         lines.append("more than 10 % slower than PyTorch as shipped:")
-        lines += [f"  {r.as_shipped:.2f}  {name_of(r)}" for r in slower[:20]]
-        lines += [f"  and {len(slower) - 20} more"] if len(slower) > 20 else []
+        lines += [f"  {r.as_shipped:.2f}  {name_of(r)}" for r in behind[:20]]
+        lines += [f"  and {len(behind) - 20} more"] if len(behind) > 20 else []
         lines.append("")
     if suite.failures:
         lines += ["FAILED:", *[f"  {line}" for line in suite.failures], ""]
