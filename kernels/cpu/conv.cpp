@@ -24,6 +24,7 @@
 #include "conv_depthwise.h"
 #include "conv_image_lanes.h"
 #include "conv_plan.h"
+#include "conv_pointwise.h"
 #include "conv_winograd.h"
 
 namespace gradsmith {
@@ -553,6 +554,9 @@ Status conv_fwd(const ConvFwdArgs& args) {
     case ConvAlgorithm::kDepthwise:
       if (depthwise_fwd(args, &answer)) return answer;
       break;
+    case ConvAlgorithm::kPointwise:
+      if (pointwise_fwd(args, &answer)) return answer;
+      break;
     default: break;
   }
   return dtype == DType::kFloat32 ? forward<float>(args, geometry)
@@ -577,6 +581,9 @@ Status conv_bwd_input(const ConvBwdInputArgs& args) {
     case ConvAlgorithm::kWinograd2: return winograd_bwd_input(args, 2);
     case ConvAlgorithm::kDepthwise:
       if (depthwise_bwd_input(args, &answer)) return answer;
+      break;
+    case ConvAlgorithm::kPointwise:
+      if (pointwise_bwd_input(args, &answer)) return answer;
       break;
     case ConvAlgorithm::kColumns:
       if (columns_bwd_input(args, &answer)) return answer;

@@ -22,6 +22,7 @@
 #include "conv_depthwise.h"
 #include "conv_image_lanes.h"
 #include "conv_plan.h"
+#include "conv_pointwise.h"
 #include "conv_winograd.h"
 
 namespace gradsmith {
@@ -380,6 +381,9 @@ Status conv_bwd_weight(const ConvBwdWeightArgs& args) {
     case ConvAlgorithm::kWinograd4: return winograd_bwd_weight(args);
     case ConvAlgorithm::kDepthwise:
       if (depthwise_bwd_weight(args, &answer)) return answer;
+      break;
+    case ConvAlgorithm::kPointwise:
+      if (pointwise_bwd_weight(args, &answer)) return answer;
       break;
     case ConvAlgorithm::kColumns:
       if (columns_bwd_weight(args, &answer)) return answer;

@@ -1,6 +1,6 @@
 // plan_conv: the choice of a convolution's algorithm, by pass, dtype and shape.
 //
-// Method     special kernels say themselves which cases they take (depthwise, columns). Winograd's is
+// Method     special kernels say themselves which cases they take (depthwise, columns, pointwise). Winograd's is
 //            weighed against sums of nine products by a model of the time, in multiply-adds of a thread
 //            at its peak; its constants are measured (docs/adr/0011).
 // Split      none.
@@ -11,6 +11,7 @@
 #include "conv.h"
 #include "conv_columns.h"
 #include "conv_depthwise.h"
+#include "conv_pointwise.h"
 #include "conv_winograd.h"
 
 namespace gradsmith {
@@ -73,6 +74,9 @@ bool depthwise_takes(const ConvBwdWeightArgs& args) { return depthwise_bwd_weigh
 bool columns_take(const ConvFwdArgs&) { return false; }
 bool columns_take(const ConvBwdInputArgs& args) { return columns_bwd_input(args, nullptr); }
 bool columns_take(const ConvBwdWeightArgs& args) { return columns_bwd_weight(args, nullptr); }
+bool pointwise_takes(const ConvFwdArgs& args) { return pointwise_fwd(args, nullptr); }
+bool pointwise_takes(const ConvBwdInputArgs& args) { return pointwise_bwd_input(args, nullptr); }
+bool pointwise_takes(const ConvBwdWeightArgs& args) { return pointwise_bwd_weight(args, nullptr); }
 
 template <class Args>
 ConvAlgorithm weigh(ConvPass pass, const Args& args, DType dtype, const Geometry& g) {
@@ -90,8 +94,12 @@ ConvAlgorithm weigh(ConvPass pass, const Args& args, DType dtype, const Geometry
     case ConvAlgorithm::kWinograd2:
       if (winograd_takes(pass, dtype, g, 2)) return ConvAlgorithm::kWinograd2;
       break;
+    case ConvAlgorithm::kPointwise:
+      if (pointwise_takes(args)) return ConvAlgorithm::kPointwise;
+      break;
     case ConvAlgorithm::kAuto: break;
   }
+  if (pointwise_takes(args)) return ConvAlgorithm::kPointwise;
   if (depthwise_takes(args)) return ConvAlgorithm::kDepthwise;
   if (g.C >= kLeastChannels && g.K >= kLeastChannels) {
     ConvAlgorithm best = ConvAlgorithm::kAuto;

@@ -8,9 +8,17 @@ namespace gradsmith {
 
 enum class ConvPass : int32_t { kForward, kInput, kWeight };
 // In the order of kConvAlgorithms.
-enum class ConvAlgorithm : int32_t { kAuto, kDirect, kDepthwise, kColumns, kWinograd4, kWinograd2 };
-constexpr const char* kConvAlgorithms[] = {"auto",    "direct",       "depthwise",
-                                           "columns", "winograd_4x4", "winograd_2x2"};
+enum class ConvAlgorithm : int32_t {
+  kAuto,
+  kDirect,
+  kDepthwise,
+  kColumns,
+  kWinograd4,
+  kWinograd2,
+  kPointwise
+};
+constexpr const char* kConvAlgorithms[] = {"auto",         "direct",       "depthwise", "columns",
+                                           "winograd_4x4", "winograd_2x2", "pointwise"};
 
 // Whether float32 must keep to sums in order: Winograd's algorithm errs more.
 bool conv_exact();
