@@ -1,0 +1,108 @@
+"""Convolutions with kernels of one element: exact on an integer grid, on every build."""
+
+import numpy as np
+import pytest
+from gradsmith import _cpu
+from gradsmith.backends import cpu
+from gradsmith.kernels import table
+from integer_grid import assert_same, builds, integers
+
+K = table("cpu")
+
+# (images, channels in, out, positions, groups)
+SHAPES = {
+    "whole vectors": (2, 24, 16, (8, 8), 1),
+    "a last tile that starts earlier": (2, 19, 17, (13, 11), 1),
+    "small images, joined": (11, 40, 24, (7, 7), 1),
+    "several chains of channels": (1, 530, 300, (9, 9), 1),
+    "slices of positions": (2, 16, 48, (40, 41), 1),
+    "groups": (2, 48, 24, (10, 10), 2),
+    "one dim": (5, 24, 72, (56,), 3),
+    "three dims": (2, 9, 100, (3, 17, 5), 1),
+    "one position": (3, 16, 8, (1, 1), 1),
+    "many weights": (1, 1100, 264, (4, 12), 1),
+    "beyond the cache": (1, 8, 40, (336, 336), 1),
+}
+SLOW = ("beyond the cache", np.float64)  # the path that float32 takes
+
+
+def expected(x, weight, grad_y, groups):
+    """The three passes in float64."""
+    n, c, k = len(x), x.shape[1] // groups, len(weight) // groups
+    x3 = x.reshape(n, groups, c, -1).astype(np.float64)
+    w3 = weight.reshape(groups, k, c).astype(np.float64)
+    g3 = grad_y.reshape(n, groups, k, -1).astype(np.float64)
+    return (
+        np.matmul(w3, x3).reshape(grad_y.shape),
+        np.matmul(w3.transpose(0, 2, 1), g3).reshape(x.shape),
+        np.matmul(g3, x3.transpose(0, 1, 3, 2)).sum(0).reshape(weight.shape),
+    )
+
+
+@pytest.mark.parametrize(
+    "name, dtype",
+    [(n, t) for n in SHAPES for t in (np.float32, np.float64) if (n, t) != SLOW],
+)
+def test_pointwise_is_exact(name, dtype):
+    n, c, k, positions, groups = SHAPES[name]
+    rng = np.random.default_rng(0)
+    ones, zeros = (1,) * len(positions), (0,) * len(positions)
+    x = integers(rng, (n, c, *positions), dtype)
+    weight = integers(rng, (k, c // groups, *ones), dtype)
+    grad_y = integers(rng, (n, k, *positions), dtype)
+    options = (ones, zeros, ones, groups)
+    y, grad_x, grad_weight = expected(x, weight, grad_y, groups)
+    bias_y, bias_x = integers(rng, (k,), dtype), integers(rng, (c,), dtype)
+    column = (1, -1, *ones)
+    for build in builds((1, 3)):
+        got = K.conv_fwd(x, weight, None, grad_y.shape, *options)
+        assert_same(got, y, ("conv_fwd", build))
+        got = K.conv_fwd(x, weight, bias_y, grad_y.shape, *options)
+        assert_same(got, y + bias_y.reshape(column), ("conv_fwd, bias", build))
+        got = K.conv_bwd_input(grad_y, weight, bias_x, x.shape, *options)
+        assert_same(got, grad_x + bias_x.reshape(column), ("conv_bwd_input", build))
+        got = K.conv_bwd_weight(grad_y, x, weight.shape, *options)
+        assert_same(got, grad_weight, ("conv_bwd_weight", build))
+
+
+def test_the_plan_says_so():
+    plan = cpu.conv_plan((8, 256, 14, 14), (64, 256, 1, 1))
+    assert set(plan.values()) == {"pointwise"}
+    for options in ({"stride": 2}, {"padding": 1}):
+        plan = cpu.conv_plan((8, 256, 14, 14), (64, 256, 1, 1), **options)
+        assert "pointwise" not in plan.values()
+    cpu.conv_algorithm = "direct"
+    try:
+        plan = cpu.conv_plan((8, 256, 14, 14), (64, 256, 1, 1))
+    finally:
+        cpu.conv_algorithm = "auto"
+    assert set(plan.values()) == {"direct"}
+
+
+def test_nothing_outside_is_read():
+    """What is not finite stays in its own position, channel or sum."""
+    x = np.ones((2, 16, 5, 13), np.float32)
+    weight = np.ones((9, 16, 1, 1), np.float32)
+    grad_y = np.ones((2, 9, 5, 13), np.float32)
+    x[0, 3, 4, 12] = np.inf
+    grad_y[1, 8, 0, 0] = np.nan
+    options = ((1, 1), (0, 0), (1, 1), 1)
+    y = K.conv_fwd(x, weight, None, grad_y.shape, *options)
+    assert np.isinf(y[0, :, 4, 12]).all() and np.isfinite(y).sum() == y.size - 9
+    grad_x = K.conv_bwd_input(grad_y, weight, None, x.shape, *options)
+    assert np.isnan(grad_x[1, :, 0, 0]).all() and np.isfinite(grad_x).sum() == grad_x.size - 16
+    grad_weight = K.conv_bwd_weight(grad_y, x, weight.shape, *options)
+    assert np.isnan(grad_weight[8]).all() and np.isinf(grad_weight[:8, 3]).all()
+    assert np.isfinite(grad_weight).sum() == 8 * 15
+
+
+def test_memory_that_is_out():
+    x, weight = np.ones((1, 16, 8, 8), np.float32), np.ones((16, 16, 1, 1), np.float32)
+    options = ((1, 1), (0, 0), (1, 1), 1)
+    for nth in (1, 2):
+        _cpu.fail_allocation(nth)
+        try:
+            with pytest.raises(MemoryError):
+                K.conv_bwd_weight(x, x, weight.shape, *options)
+        finally:
+            _cpu.fail_allocation(0)
