@@ -145,6 +145,8 @@ class Local:
 
     def prepare(self, case: Case, kind: str, seconds: float = 0.03) -> list[str]:
         self.close()
+        if self.package == "gradsmith":
+            self.lib.empty_cache()  # every case begins as in a fresh process
         self.case, self.kind = case, kind
         self._set_threads(case.threads or self.threads)
         if self.tuned and case.op == "chain":  # nothing there can be tuned

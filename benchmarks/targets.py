@@ -35,8 +35,14 @@ TARGETS: dict[tuple[str, str], Target] = {
     ("conv strided, dilated, grouped", ""): Target(1.1, 0.95),
     ("conv depthwise", "forward"): Target(1.5),
     ("conv depthwise", "training"): Target(2.0),
-    ("elementwise", ""): Target(8.0, 1.0),
-    ("activation", ""): Target(8.0, 1.0),
+    # Eight times PyTorch as shipped is what page faults cost it where results are new memory of
+    # many megabytes. What stays in the caches has none: there nothing may be lost.
+    ("elementwise, 51 MB", ""): Target(8.0, 1.0),
+    ("activation, 51 MB", ""): Target(8.0, 1.0),
+    ("elementwise", ""): Target(1.0, 1.0),
+    ("activation", ""): Target(1.0, 1.0),
+    ("reduction", ""): Target(1.0, 1.0),
+    ("loss", ""): Target(1.0, 1.0),
     ("pooling", ""): Target(3.0),
     ("softmax, norms", ""): Target(1.5),
     ("optimizer", ""): Target(3.0, 1.0),

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from typing import Any
 
 import gradsmith as gs
@@ -128,6 +129,27 @@ def test_what_is_held_is_bounded() -> None:
         del y
         stats = gs.memory_stats()
         assert stats["in_use"] + stats["cached"] <= 1.5 * stats["peak"] + 64 * MB
+
+
+def test_sizes_of_an_earlier_phase_make_room() -> None:
+    """Where others fill the cache, a new size is kept too once they are stale."""
+    gs.empty_cache()
+    held = [gs.zeros(n * MB) for n in (16, 8)]
+    del held
+    for n in (12, 10, 7, 6, 5, 4, 3, 2, 1):
+        gs.zeros(n * MB)  # until the bound is reached
+
+    def system_allocations() -> int:
+        before = gs.memory_stats()["system_allocations"]
+        for _ in range(3):
+            gs.zeros(14 * MB)
+        return gs.memory_stats()["system_allocations"] - before
+
+    assert system_allocations() == 3, "the cache is full"
+    time.sleep(0.55)
+    assert system_allocations() <= 1
+    stats = gs.memory_stats()
+    assert stats["in_use"] + stats["cached"] <= 1.5 * stats["peak"] + 64 * MB
 
 
 def test_empty_and_absurd_sizes() -> None:

@@ -6,12 +6,16 @@
 //
 // Size classes: four steps to each power of two (at most 25 % waste), from 64 bytes up. What is
 // held in all, in use or cached, is bounded by 1.5 times the peak in use plus 64 MiB (the half: sizes
-// change between phases of a program); beyond it a freed block goes back to the system at once.
+// change between phases of a program). Beyond it large blocks of sizes that nobody has asked for in
+// the last half second go back to the system, of an earlier phase; where there are none, the freed
+// block itself. (Without the former the sizes of a new phase were never kept: a 26 MB cat took 0.8 ms
+// for ever instead of 0.15.)
 #include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -26,6 +30,7 @@ constexpr int kClasses = 4 * 48;
 constexpr size_t kHugePage = size_t{2} << 20;
 constexpr size_t kLarge = size_t{1} << 20;  // from here on: mmap and huge pages
 constexpr int64_t kAlwaysKept = int64_t{64} << 20;
+constexpr int64_t kStale = 500;  // milliseconds
 
 struct FreeBlock {
   FreeBlock* next;
@@ -34,6 +39,7 @@ struct FreeBlock {
 struct Cache {
   pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
   FreeBlock* free[kClasses] = {};
+  int64_t used[kClasses] = {};  // when a large class last was, in milliseconds
   MemoryStats stats = {};
   int64_t fail_in = 0;
 };
@@ -106,6 +112,32 @@ void release_cached() {
   cache.stats.cached = 0;
 }
 
+int64_t milliseconds() {
+  timespec now;
+#ifdef CLOCK_MONOTONIC_COARSE
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);  // 4 ms apart, but 5 ns to ask for
+#else
+  clock_gettime(CLOCK_MONOTONIC, &now);
+#endif
+  return int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1000000;
+}
+
+// Gives stale blocks back, until that is `excess` bytes.
+void release_stale(int64_t excess, int64_t now) {
+  for (int c = kClasses - 1; c >= 0 && excess > 0; --c) {
+    const size_t bytes = class_bytes(c);
+    if (bytes < kLarge) return;
+    if (now - cache.used[c] < kStale) continue;
+    while (cache.free[c] && excess > 0) {
+      FreeBlock* const block = cache.free[c];
+      cache.free[c] = block->next;
+      system_release(block, bytes);
+      cache.stats.cached -= static_cast<int64_t>(bytes);
+      excess -= static_cast<int64_t>(bytes);
+    }
+  }
+}
+
 }  // namespace
 
 void* allocate(size_t bytes) {
@@ -114,6 +146,7 @@ void* allocate(size_t bytes) {
   const int64_t size = static_cast<int64_t>(class_bytes(c));
   Lock lock;
   if (cache.fail_in > 0 && --cache.fail_in == 0) return nullptr;
+  if (static_cast<size_t>(size) >= kLarge) cache.used[c] = milliseconds();
   void* memory = cache.free[c];
   if (memory) {
     cache.free[c] = cache.free[c]->next;
@@ -139,8 +172,13 @@ void release(void* memory, size_t bytes) {
   const int64_t size = static_cast<int64_t>(class_bytes(c));
   Lock lock;
   cache.stats.in_use -= size;
-  const int64_t held = cache.stats.in_use + cache.stats.cached + size;
-  if (held > cache.stats.peak + cache.stats.peak / 2 + kAlwaysKept) {
+  const int64_t most = cache.stats.peak + cache.stats.peak / 2 + kAlwaysKept;
+  const auto held = [&] { return cache.stats.in_use + cache.stats.cached + size; };
+  if (static_cast<size_t>(size) >= kLarge) {
+    const int64_t now = cache.used[c] = milliseconds();
+    if (held() > most) release_stale(held() - most, now);
+  }
+  if (held() > most) {
     system_release(memory, static_cast<size_t>(size));
     return;
   }
