@@ -145,7 +145,8 @@ def test_sizes_of_an_earlier_phase_make_room() -> None:
             gs.zeros(14 * MB)
         return gs.memory_stats()["system_allocations"] - before
 
-    assert system_allocations() == 3, "the cache is full"
+    stats = gs.memory_stats()
+    assert stats["cached"] + 56 * MB > 1.5 * stats["peak"] + 64 * MB, "no room for one more"
     time.sleep(0.55)
     assert system_allocations() <= 1
     stats = gs.memory_stats()
