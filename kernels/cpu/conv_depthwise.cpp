@@ -386,6 +386,7 @@ bool backward_input(const ConvBwdInputArgs& args, const Geometry& g, Status* sta
 }  // namespace
 
 bool depthwise_fwd(const ConvFwdArgs& args, Status* status) {
+  if (depthwise_rows_fwd(args, status)) return true;
   Geometry g;
   const Status checked = make_geometry(args.x.shape, args.x.ndim, args.weight.shape,
                                        args.weight.ndim, args.out_shape.v, args.out_shape.n,
@@ -397,6 +398,7 @@ bool depthwise_fwd(const ConvFwdArgs& args, Status* status) {
 }
 
 bool depthwise_bwd_input(const ConvBwdInputArgs& args, Status* status) {
+  if (depthwise_rows_bwd_input(args, status)) return true;
   Geometry g;
   const Status checked = make_geometry(args.x_shape.v, args.x_shape.n, args.weight.shape,
                                        args.weight.ndim, args.grad_y.shape, args.grad_y.ndim,

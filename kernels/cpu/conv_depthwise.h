@@ -14,5 +14,11 @@ bool depthwise_bwd_input(const ConvBwdInputArgs& args, Status* status);
 bool depthwise_bwd_weight(const ConvBwdWeightArgs& args,
                           Status* status);  // conv_depthwise_weight.cpp
 
+// The same for the usual shapes, without a copy of the planes (conv_depthwise_rows.cpp): what the three
+// functions above try first.
+bool depthwise_rows_fwd(const ConvFwdArgs& args, Status* status);
+bool depthwise_rows_bwd_input(const ConvBwdInputArgs& args, Status* status);
+bool depthwise_rows_bwd_weight(const ConvBwdWeightArgs& args, Status* status);
+
 }  // namespace GS_ISA
 }  // namespace gradsmith

@@ -155,6 +155,7 @@ bool backward_weight(const ConvBwdWeightArgs& args, const Geometry& g, Status* s
 }  // namespace
 
 bool depthwise_bwd_weight(const ConvBwdWeightArgs& args, Status* status) {
+  if (depthwise_rows_bwd_weight(args, status)) return true;
   Geometry g;
   const Status checked = make_geometry(args.x.shape, args.x.ndim, args.weight_shape.v,
                                        args.weight_shape.n, args.grad_y.shape, args.grad_y.ndim,
