@@ -85,6 +85,58 @@ def test_integer_results_are_equal_on_every_isa() -> None:
             assert np.array_equal(a, b)
 
 
+F = gs.nn.functional
+#: What gives a sample the same bits alone as among others: docs/architecture.md.
+ALONE: dict[str, tuple[tuple[int, ...], Any]] = {
+    "elementwise": ((33, 77), lambda x: gs.exp(x) * x + 1.0),
+    "gelu": ((33, 77), F.gelu),
+    "tanh": ((33, 1001), gs.tanh),
+    "sum": ((33, 5003), lambda x: x.sum(1)),
+    "amax": ((33, 1003), lambda x: x.amax(1)),
+    "softmax": ((33, 1000), lambda x: F.softmax(x, 1)),
+    "log_softmax": ((33, 10), lambda x: F.log_softmax(x, 1)),
+    "layer_norm": ((33, 768), lambda x: F.layer_norm(x, (768,))),
+    "rms_norm": ((33, 70), lambda x: F.rms_norm(x, (70,))),
+    "group_norm": ((9, 12, 7, 7), lambda x: F.group_norm(x, 4)),
+    "instance_norm": ((9, 5, 13, 13), F.instance_norm),
+    "max_pool2d": ((9, 5, 13, 13), lambda x: F.max_pool2d(x, 3, 2, 1)),
+    "avg_pool2d": ((9, 5, 13, 13), lambda x: F.avg_pool2d(x, 3, 2, 1)),
+    "attention": ((5, 4, 50, 64), lambda x: F.scaled_dot_product_attention(x, x, x)),
+    "depthwise": ((9, 32, 14, 14), lambda x: F.conv2d(x, _FILTERS[x.dtype], padding=1, groups=32)),
+}
+_FILTERS = {d: gs.randn(32, 1, 3, 3, dtype=d) for d in (gs.float32, gs.float64)}
+
+
+@pytest.mark.parametrize("dtype", [gs.float32, gs.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("name", ALONE)
+def test_a_sample_alone_or_among_others(name: str, dtype: Any) -> None:
+    shape, f = ALONE[name]
+    x = gs.randn(*shape, dtype=dtype)
+    before = _cpu.isa()
+    try:
+        for isa in _cpu.isas():
+            _cpu.set_isa(isa)
+            whole = f(x).numpy()
+            for first, last in ((0, 1), (1, 2), (2, 5), (0, shape[0] - 1)):
+                part = f(x[first:last].contiguous()).numpy()
+                assert_equal(part, whole[first:last], name=f"{isa}: {first} to {last}")
+    finally:
+        _cpu.set_isa(before)
+
+
+def test_a_product_among_others_is_within_rounding() -> None:
+    """Here the bits may differ, by what another order of summation makes."""
+    w, filters = gs.randn(512, 784), gs.randn(64, 64, 3, 3)
+    for x, f, tolerance in (
+        (gs.randn(64, 784), lambda x: F.linear(x, w), 1e-6),
+        (gs.randn(16, 64, 14, 14), lambda x: F.conv2d(x, filters, padding=1), 1e-5),
+    ):
+        whole = f(x).numpy()
+        for n in (1, 3, 8):
+            far = np.abs(f(x[:n].contiguous()).numpy() - whole[:n]).max()
+            assert far <= tolerance * np.abs(whole).max()
+
+
 def test_random_numbers_repeat() -> None:
     for draw in (gs.rand, gs.randn):
         gs.manual_seed(11)
