@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..autograd.dispatch import apply
+from ..autograd.dispatch import apply, binary
 from ..autograd.op import op
 from ..tensor import Tensor
 from . import shapes
@@ -25,17 +25,47 @@ def _product(k, a, b):
     return k.matmul(a, b, None, shapes.matmul("matmul", tuple(a.shape), tuple(b.shape)))
 
 
+def _matrices(k, a, b):
+    """The operands with the dimension that a vector lacks: a row on the left, a column on the right."""
+    if len(a.shape) == 1:
+        a = k.reshape(a, (1, a.shape[0]))
+    if len(b.shape) == 1:
+        b = k.reshape(b, (b.shape[0], 1))
+    return a, b
+
+
 @op(inputs="a b bias?", kernel="matmul", formula="y = a @ b + bias")
-def matmul_(k, a, b, bias, out_shape):
-    return k.matmul(a, b, bias, out_shape), (a, b)
+def matmul_(k, a, b, bias=None, out_shape=None):
+    if out_shape is not None:
+        return k.matmul(a, b, bias, out_shape), (a, b)
+    # From matmul and mm: matrices or vectors that fit, no bias.
+    if len(a.shape) == 2 and len(b.shape) == 2:
+        return k.matmul(a, b, None, (a.shape[0], b.shape[1])), (a, b)
+    left, right = _matrices(k, a, b)
+    y = k.matmul(left, right, None, (left.shape[0], right.shape[1]))
+    return k.reshape(y, (*a.shape[:-1], *b.shape[1:])), (a, b)
 
 
 @matmul_.gradient
-def _(k, saved, grad_y, need, out_shape):
+def _(k, saved, grad_y, need, out_shape=None):
     a, b = saved
+    left, right = _matrices(k, a, b)
+    if left is not a or right is not b:
+        grad_y = k.reshape(grad_y, (left.shape[0], right.shape[1]))
+    grad_a = grad_b = None
+    if need[0]:
+        grad_a = sum_to_shape(k, _product(k, grad_y, _transposed(k, right)), left.shape)
+        if left is not a:
+            grad_a = k.reshape(grad_a, a.shape)
+    if need[1]:
+        grad_b = sum_to_shape(k, _product(k, _transposed(k, left), grad_y), right.shape)
+        if right is not b:
+            grad_b = k.reshape(grad_b, b.shape)
+    if len(need) == 2:
+        return grad_a, grad_b
     return (
-        sum_to_shape(k, _product(k, grad_y, _transposed(k, b)), a.shape) if need[0] else None,
-        sum_to_shape(k, _product(k, _transposed(k, a), grad_y), b.shape) if need[1] else None,
+        grad_a,
+        grad_b,
         sum_to_shape(k, grad_y, (grad_y.shape[-1],)) if need[2] else None,
     )
 
@@ -80,6 +110,10 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     Raises:
         RuntimeError: 0-dim operands, inner sizes that differ, batches that do not broadcast.
     """
+    if isinstance(input, Tensor) and isinstance(other, Tensor):
+        a_shape, b_shape = input._data.shape, other._data.shape
+        if 0 < len(a_shape) <= 2 and 0 < len(b_shape) <= 2 and a_shape[-1] == b_shape[0]:
+            return binary(matmul_, input, other)
     need_tensors("matmul", input=input, other=other)
     for name, t in (("input", input), ("other", other)):
         if not t._data.shape:
@@ -124,6 +158,10 @@ def mm(input: Tensor, mat2: Tensor) -> Tensor:
     Raises:
         RuntimeError: operands that are not 2-D, or inner sizes that differ.
     """
+    if isinstance(input, Tensor) and isinstance(mat2, Tensor):
+        a_shape, b_shape = input._data.shape, mat2._data.shape
+        if len(a_shape) == 2 and len(b_shape) == 2 and a_shape[1] == b_shape[0]:
+            return binary(matmul_, input, mat2)
     _rank("mm", 2, input=input, mat2=mat2)
     shape = shapes.matmul("mm", input._data.shape, mat2._data.shape)
     return apply(matmul_, (input, mat2, None), (shape,))
@@ -165,7 +203,11 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     Raises:
         RuntimeError: sizes that do not fit.
     """
-    need_tensors("linear", input=input, weight=weight, **({} if bias is None else {"bias": bias}))
+    if not (isinstance(input, Tensor) and isinstance(weight, Tensor)) or not (
+        bias is None or isinstance(bias, Tensor)
+    ):
+        given = {} if bias is None else {"bias": bias}
+        need_tensors("linear", input=input, weight=weight, **given)
     x, w = input._data.shape, weight._data.shape
     if len(w) == 1 and bias is None:
         return matmul(input, weight)

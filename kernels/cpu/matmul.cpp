@@ -15,11 +15,13 @@
 // Cost       2 M N K FLOPs; packing writes M K + K N elements.
 // Accuracy   one chain of K multiply-adds an element (fused with v3 and v4): error at most
 //            K eps sum |a b|; the same bits for every number of threads.
-// Limits     float32, float64; int32, int64 by a plain loop, without bias. K = 0 gives the bias, or zeros.
+// Limits     float32, float64; int32, int64 (matmul_integers.h) without bias. K = 0 gives the bias, or zeros.
 #include "lists/matmul.h"
 #include "aligned.h"
 #include "dot_product.h"
 #include "gemm.h"
+#include "matmul_direct.h"
+#include "matmul_integers.h"
 #include "vector_math.h"
 
 namespace gradsmith {
@@ -36,6 +38,8 @@ constexpr int64_t kPackedBytes = 16ll << 20;  // of `b` packed at a time
 constexpr int64_t kDirectRows = 64;           // up to so many rows `b` is not worth packing
 constexpr int64_t kDotRows = 48;
 constexpr int64_t kDotColumns = 16;
+constexpr int64_t kVectorWork = 1 << 14;    // multiplications of a row by a matrix in L1
+constexpr int64_t kDirectBytes = 64 << 10;  // of `b`, read where it is for any number of rows
 
 Status out_of_memory(size_t bytes) {
   return {Code::kOutOfMemory, {static_cast<int64_t>(bytes), 0}};
@@ -296,14 +300,26 @@ Status run_shared(const Product<T>& p) {
   return enough ? kDone : out_of_memory(need);
 }
 
+// Whether dot tiles take fewer steps than vectors along a narrow `b`, whose lanes are not all used:
+// about 4 more cycles an element of y to add up the lanes.
+template <class T>
+bool dots_are_less(const Product<T>& p) {
+  constexpr int64_t L = kLanes<T>;
+  return 2 * p.N <= L && p.K * (L - p.N) > 8 * L * p.N;
+}
+
 // Matrices or blocks of one matrix that one thread does from start to end.
 template <class T>
 Status run_separate(const Product<T>& p, const Batches& batches) {
   // Dot tiles: along k both operands are contiguous (`b` after a small copy when it is narrow).
   const bool few_rows = p.M <= kDotRows && p.b.row == 1;
-  const bool few_columns = p.N <= kDotColumns && p.M > p.N;
+  const bool few_columns = p.N <= kDotColumns && p.M > p.N && (p.b.column != 1 || dots_are_less(p));
   const bool dots = p.a.column == 1 && p.K >= 2 * kLanes<T> && (few_rows || few_columns);
   const bool turn_b = dots && p.b.row != 1;
+  const int64_t bytes_of_b = p.K * p.N * static_cast<int64_t>(sizeof(T));
+  const bool direct = !dots && p.b.column == 1 && direct_columns<T>(p.N) &&
+                      (p.M <= TileShape::kRows || bytes_of_b <= kDirectBytes ||
+                       (bytes_of_b <= 4 * kDirectBytes && p.M <= 2 * kBlockRows));
 
   // Blocks of about equal work; few enough that packing them separately does not matter.
   const double total = p.work() * static_cast<double>(batches.count);
@@ -327,7 +343,7 @@ Status run_separate(const Product<T>& p, const Batches& batches) {
       max(1, static_cast<int64_t>(static_cast<double>(tasks) * kSerialWork / (total + 1)));
   const int64_t scratch_elements =
       turn_b ? round_up(p.N, kLanes<T>) * p.K
-             : (dots ? 0 : block_scratch<T>(min(rows, p.M), min(kDepth, p.K), true));
+             : (dots || direct ? 0 : block_scratch<T>(min(rows, p.M), min(kDepth, p.K), true));
   bool enough = true;
   parallel_for(tasks, grain, [&](int64_t begin, int64_t end) {
     T* scratch = nullptr;
@@ -348,6 +364,13 @@ Status run_separate(const Product<T>& p, const Batches& batches) {
       q.a.data += a_offset;
       q.b.data += b_offset;
       q.y += batch * p.M * p.N;
+      if (direct) {
+        multiply_direct(DirectProduct<T>{q.a.at(m0, 0), q.a.row, q.a.column, q.b.at(0, n0), q.b.row,
+                                         q.bias ? q.bias + n0 : nullptr, q.y + m0 * q.N + n0, q.N,
+                                         m1 - m0, n1 - n0, q.K});
+        activate(q, m0, m1, n0, n1);
+        continue;
+      }
       if (!dots) {
         block(q, m0, m1, n0, n1, 0, p.K, false, PackedColumns<T>{nullptr, 0, 0, 0}, scratch);
         activate(q, m0, m1, n0, n1);
@@ -382,6 +405,37 @@ void outer_product(const Product<T>& p) {
     }
     activate(p, begin, end, 0, p.N);
   });
+}
+
+// One row or one column: true if a kernel for vectors has taken it.
+template <class T>
+bool vector_product(const Product<T>& p, Status* status) {
+  const bool row = p.M == 1 && p.b.row == 1 && p.N > 1;
+  *status = kDone;
+  if (row || (p.N == 1 && !p.bias && p.a.column == 1)) {
+    const Matrix<T> matrix = row ? Matrix<T>{p.b.data, p.b.column, 1} : p.a;
+    const T* x = row ? p.a.data : p.b.data;
+    const int64_t step = row ? p.a.column : p.b.row;
+    if (step != 1 && p.K > 1) {
+      const size_t bytes = static_cast<size_t>(p.K) * sizeof(T);
+      T* const own = static_cast<T*>(thread_scratch(bytes));
+      if (!own) {
+        *status = out_of_memory(bytes);
+        return true;
+      }
+      for (int64_t k = 0; k < p.K; ++k) own[k] = x[k * step];
+      x = own;
+    }
+    matrix_vector(matrix.data, matrix.row, x, p.bias, p.y, row ? p.N : p.M, p.K);
+  } else if (p.M == 1 && p.b.column == 1 && p.K * p.N >= kVectorWork) {
+    const size_t bytes =
+        vector_matrix(p.a.data, p.a.column, p.b.data, p.b.row, p.bias, p.y, p.N, p.K);
+    if (bytes) *status = out_of_memory(bytes);
+  } else {
+    return false;
+  }
+  activate(p, 0, p.M, 0, p.N);
+  return true;
 }
 
 // ---- arguments ----
@@ -469,6 +523,10 @@ Status run(const MatmulArgs& args, const Array& a, const Array& b, int activatio
     activate(p, 0, 1, 0, 1);
     return kDone;
   }
+  if (batches.count == 1 && (p.M == 1 || p.N == 1)) {
+    Status status;
+    if (vector_product(p, &status)) return status;
+  }
   const bool separate = (batches.count > 1 && p.work() < kBigMatrix) || p.M <= 2 * kBlockRows ||
                         p.N <= kDotColumns || p.work() < kSerialWork;
   if (separate) return run_separate(p, batches);
@@ -508,41 +566,6 @@ Status check(const MatmulArgs& args) {
   return kDone;
 }
 
-// Integers wrap around; rows of b are added up, each times an element of a.
-template <class T>
-void multiply_integers(const MatmulArgs& args) {
-  using U = std::make_unsigned_t<T>;
-  const Array &a = args.a, &b = args.b;
-  const int64_t M = a.shape[a.ndim - 2], K = a.shape[a.ndim - 1], N = b.shape[b.ndim - 1];
-  U* const y = reinterpret_cast<U*>(args.y.data);
-  const int64_t rows = N ? args.y.size / N : 0;
-  parallel_for(rows, max(1, 65536 / max(1, K * N)), [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      const char* from_a = a.data + row % M * a.stride[a.ndim - 2];
-      const char* from_b = b.data;
-      int64_t batch = row / M;
-      for (int d = args.out_shape.n - 3; d >= 0; --d) {
-        const int64_t index = batch % args.out_shape.v[d];
-        batch /= args.out_shape.v[d];
-        const int da = d - (args.out_shape.n - a.ndim), db = d - (args.out_shape.n - b.ndim);
-        if (da >= 0 && a.shape[da] != 1) from_a += index * a.stride[da];
-        if (db >= 0 && b.shape[db] != 1) from_b += index * b.stride[db];
-      }
-      U* const out = y + row * N;
-      for (int64_t n = 0; n < N; ++n) out[n] = 0;
-      for (int64_t k = 0; k < K; ++k) {
-        U x, v;
-        __builtin_memcpy(&x, from_a + k * a.stride[a.ndim - 1], sizeof(U));
-        const char* const line = from_b + k * b.stride[b.ndim - 2];
-        for (int64_t n = 0; n < N; ++n) {
-          __builtin_memcpy(&v, line + n * b.stride[b.ndim - 1], sizeof(U));
-          out[n] += x * v;
-        }
-      }
-    }
-  });
-}
-
 Status multiply(const MatmulArgs& args, int activation) {
   const DType dtype = args.a.dtype;
   if (args.b.dtype != dtype || (args.bias.data && args.bias.dtype != dtype)) return kNoDType;
@@ -553,18 +576,11 @@ Status multiply(const MatmulArgs& args, int activation) {
   }
   const Status status = check(args);
   if (status.code != Code::kOk || args.y.size == 0) return status;
-  if (integers) {
-    if (dtype == DType::kInt32) {
-      multiply_integers<int32_t>(args);
-    } else {
-      multiply_integers<int64_t>(args);
-    }
-    return kDone;
-  }
   const Aligned a(args.a), b(args.b);
   if ((a.bytes && !a.memory) || (b.bytes && !b.memory)) {
     return out_of_memory(a.bytes + b.bytes);
   }
+  if (integers) return multiply_integers(args, a.array, b.array);
   return dtype == DType::kFloat32 ? run<float>(args, a.array, b.array, activation)
                                   : run<double>(args, a.array, b.array, activation);
 }

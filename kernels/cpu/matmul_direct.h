@@ -1,0 +1,47 @@
+// Products that are not worth packing: small ones, few columns, matrix times vector (matmul_direct.cpp).
+#pragma once
+
+#include "gemm.h"
+
+namespace gradsmith {
+namespace GS_ISA {
+
+// y (M x N, rows y_row apart) = bias + a b, with rows of b contiguous; strides in elements.
+template <class T>
+struct DirectProduct {
+  const T* a;
+  int64_t a_row, a_column;
+  const T* b;
+  int64_t b_row;
+  const T* bias;  // N values or nullptr
+  T* y;
+  int64_t y_row, M, N, K;
+};
+
+// Whether the last columns can be taken by a masked vector; without masks only whole vectors are.
+template <class T>
+constexpr bool direct_columns(int64_t N) {
+  return GS_VECTOR_BYTES > 16 || N % kLanes<T> == 0;
+}
+
+// On the calling thread. An element is the same chain of multiply-adds as in the packed tiles.
+void multiply_direct(const DirectProduct<float>& p);
+void multiply_direct(const DirectProduct<double>& p);
+void multiply_direct(const DirectProduct<uint32_t>& p);
+void multiply_direct(const DirectProduct<uint64_t>& p);
+
+// y[i] = bias[i] + sum_k a[i * row + k] x[k]; on the pool.
+void matrix_vector(const float* a, int64_t row, const float* x, const float* bias, float* y,
+                   int64_t M, int64_t K);
+void matrix_vector(const double* a, int64_t row, const double* x, const double* bias, double* y,
+                   int64_t M, int64_t K);
+
+// y[j] = bias[j] + sum_k x[k * step] b[k * row + j], in the order of k; on the pool. The bytes that
+// were not to be had, or 0.
+size_t vector_matrix(const float* x, int64_t step, const float* b, int64_t row, const float* bias,
+                     float* y, int64_t N, int64_t K);
+size_t vector_matrix(const double* x, int64_t step, const double* b, int64_t row,
+                     const double* bias, double* y, int64_t N, int64_t K);
+
+}  // namespace GS_ISA
+}  // namespace gradsmith

@@ -1,0 +1,14 @@
+// Matrix products of int32 and int64 (matmul_integers.cpp).
+#pragma once
+
+#include "lists/matmul.h"
+#include "simd.h"
+
+namespace gradsmith {
+namespace GS_ISA {
+
+// y = a b, sums wrap around. Of `args` the arguments but a and b count, which are aligned; y is not empty.
+Status multiply_integers(const MatmulArgs& args, const Array& a, const Array& b);
+
+}  // namespace GS_ISA
+}  // namespace gradsmith
