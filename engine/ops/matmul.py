@@ -26,7 +26,7 @@ def _product(k, a, b):
 
 
 def _matrices(k, a, b):
-    """The operands with the dimension that a vector lacks: a row on the left, a column on the right."""
+    """The operands with the dimension that a vector lacks: a row by a column."""
     if len(a.shape) == 1:
         a = k.reshape(a, (1, a.shape[0]))
     if len(b.shape) == 1:

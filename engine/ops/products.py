@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..autograd.dispatch import apply
+from ..autograd.dispatch import apply, binary
 from ..tensor import Tensor
 from . import shapes
 from .inplace import in_place
@@ -54,7 +54,10 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
     Raises:
         RuntimeError: other ranks, or sizes that do not fit.
     """
-    _ranks("mv", input=(input, 2), vec=(vec, 1))
+    if not (isinstance(input, Tensor) and isinstance(vec, Tensor)) or not (
+        len(input._data.shape) == 2 and len(vec._data.shape) == 1
+    ):
+        _ranks("mv", input=(input, 2), vec=(vec, 1))
     return matmul(input, vec)
 
 
@@ -87,6 +90,10 @@ def vdot(input: Tensor, other: Tensor) -> Tensor:
 
 
 def _dot(name: str, a: Tensor, b: Tensor) -> Tensor:
+    if isinstance(a, Tensor) and isinstance(b, Tensor):
+        shape = a._data.shape
+        if len(shape) == 1 and b._data.shape == shape:
+            return binary(matmul_, a, b)
     _ranks(name, input=(a, 1), other=(b, 1))
     if a._data.shape != b._data.shape:
         raise RuntimeError(
