@@ -135,6 +135,13 @@ void multiply_tiles(const Pointwise<T>& p, const Packed<T>& packed, int64_t n, i
         line += kLine<T>;
         const FetchingRows<T> b{x + start, p.size, ahead};
         const auto run = kTileSet<T>.get(rows, width / L);
+        if (!packed.stream) {  // the product's lines, before they are stored
+          for (int r = 0; r < rows; ++r) {
+            const T* const to = row + r * p.size + start;
+            for (int v = 0; v < width; v += L) __builtin_prefetch(to + v, 1);
+            __builtin_prefetch(to + width - 1, 1);
+          }
+        }
         if (skip == 0 && !packed.stream) {
           run(p.depth, a, b, row + start, p.size, begin, bias);
           continue;
