@@ -230,6 +230,7 @@ def matmul_epilogue(
     a: Array,
     b: Array,
     bias: Array | None,
+    residual: Array | None,
     out_shape: tuple[int, ...],
     activation: int,
     /,
@@ -266,6 +267,27 @@ def conv_bwd_weight(
     groups: int,
     /,
 ) -> Array: ...
+def conv_epilogue(
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    residual: Array | None,
+    out_shape: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilation: tuple[int, ...],
+    groups: int,
+    activation: int,
+    /,
+) -> Array: ...
+def epilogue_bwd(
+    grad_y: Array,
+    value: Array,
+    sums_shape: tuple[int, ...],
+    dim: int,
+    activation: int,
+    /,
+) -> tuple[Array, Array]: ...
 def max_pool(
     x: Array,
     out_shape: tuple[int, ...],

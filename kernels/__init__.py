@@ -160,12 +160,19 @@ KERNELS: dict[str, tuple[str, str]] = {
     # matmul: a (..., M, K), b (..., K, N), batch dims broadcast, any strides; bias (N,)
     "matmul": ("a b bias? out_shape", "y"),
     # activation: 0 none, 1 relu, 2 gelu, 3 tanh, 4 sigmoid, 5 silu
-    "matmul_epilogue": ("a b bias? out_shape activation", "y"),
+    # residual: of y's shape, added before the activation
+    "matmul_epilogue": ("a b bias? residual? out_shape activation", "y"),
     # conv: x (N, C_in, *in), weight (C_out, C_in / groups, *kernel), y (N, C_out, *out)
     "conv_fwd": ("x weight bias? out_shape stride padding dilation groups", "y"),
     # also the transposed convolution, whose bias it then adds
     "conv_bwd_input": ("grad_y weight bias? x_shape stride padding dilation groups", "grad_x"),
     "conv_bwd_weight": ("grad_y x weight_shape stride padding dilation groups", "grad_weight"),
+    "conv_epilogue": (
+        "x weight bias? residual? out_shape stride padding dilation groups activation",
+        "y",
+    ),
+    # grad_y f'(z), and its sums over all dims but `dim`; value: y, or for gelu and silu z
+    "epilogue_bwd": ("grad_y value sums_shape dim activation", "grad_z sums"),
     # pool: x (N, C, *in); indices int32, flat within the (*in) plane; NaN wins
     "adaptive_avg_pool": ("x out_shape", "y"),  # windows that cut in into out
     "adaptive_avg_pool_bwd": ("grad_y x_shape", "grad_x"),

@@ -78,6 +78,10 @@ def test_error_and_bits(name: str, algorithm: str, isa: str) -> None:
             cpu.conv_algorithm = algorithm
             got = run(shape, *data)
             bits.add(b"".join(a.tobytes() for a in got))
+            x, weight, bias, _, residual = data
+            options = ((1, 1), shape[-1], (1, 1), 1)
+            y = K.conv_epilogue(x, weight, bias, residual, residual.shape, *options, 1)
+            assert np.array_equal(y, np.maximum(got[0] + residual, 0))
     finally:
         _cpu.set_num_threads(before)
     assert len(bits) == 1

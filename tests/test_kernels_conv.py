@@ -68,9 +68,12 @@ def check(x, weight, grad_y, stride, padding, dilation, groups, threads, bias=Tr
         column = (1, -1) + (1,) * (x.ndim - 2)
         y, grad_x = y + bias_y.reshape(column), grad_x + bias_x.reshape(column)
     shapes = (x.shape, weight.shape, grad_y.shape, *options, x.dtype.name)
+    finished = np.maximum(y + grad_y, 0)  # grad_y is the residual, too
     for build in builds(threads):
         got = K.conv_fwd(x, weight, bias_y, grad_y.shape, *options)
         assert_same(got, y, ("conv_fwd", build, *shapes))
+        got = K.conv_epilogue(x, weight, bias_y, grad_y, grad_y.shape, *options, 1)
+        assert_same(got, finished, ("conv_epilogue", build, *shapes))
         got = K.conv_bwd_input(grad_y, weight, bias_x, x.shape, *options)
         assert_same(got, grad_x, ("conv_bwd_input", build, *shapes))
         got = K.conv_bwd_weight(grad_y, x, weight.shape, *options)

@@ -223,7 +223,7 @@ def test_dtypes():
         with pytest.raises(_cpu.Fault, match="dtype"):
             K.matmul(ones.astype(np.bool_), ones.astype(np.bool_), None, (3, 3))
         with pytest.raises(_cpu.Fault, match="dtype"):
-            K.matmul_epilogue(ones.astype(np.int64), ones.astype(np.int64), None, (3, 3), 1)
+            K.matmul_epilogue(ones.astype(np.int64), ones.astype(np.int64), None, None, (3, 3), 1)
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.int64])
@@ -241,9 +241,11 @@ def test_epilogue_equals_the_product_and_its_activation(shape):
     rng = np.random.default_rng(7)
     m, k, n = shape
     a, b = rng.standard_normal((m, k)), rng.standard_normal((k, n))
-    bias = rng.standard_normal(n)
+    bias, residual = rng.standard_normal(n), rng.standard_normal((m, n))
     for _ in builds((1, 3)):
         z = K.matmul(a, b, bias, (m, n))
         for code, function in ((0, None), (1, K.relu), (3, K.tanh), (4, K.sigmoid)):
-            y = K.matmul_epilogue(a, b, bias, (m, n), code)
+            y = K.matmul_epilogue(a, b, bias, None, (m, n), code)
             np.testing.assert_array_equal(y, z if function is None else function(z))
+            y = K.matmul_epilogue(a, b, bias, residual, (m, n), code)
+            np.testing.assert_array_equal(y, (function or np.copy)(z + residual))

@@ -56,7 +56,12 @@ from ..ops.elementwise import relu as _relu
 from ..ops.elementwise import sigmoid, tanh
 from ..ops.embedding import embedding, one_hot
 from ..ops.embedding_bag import embedding_bag
-from ..ops.epilogue import linear_activation
+from ..ops.epilogue import (
+    conv1d_activation,
+    conv2d_activation,
+    conv3d_activation,
+    linear_activation,
+)
 from ..ops.in_place_names import (
     celu_,
     elu_,
@@ -216,6 +221,9 @@ __all__ = [
     "hardtanh",
     "leaky_relu",
     "linear",
+    "conv1d_activation",
+    "conv2d_activation",
+    "conv3d_activation",
     "linear_activation",
     "local_response_norm",
     "log_softmax",

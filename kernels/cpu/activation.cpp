@@ -11,9 +11,8 @@
 // Limits: 16 dimensions.
 #include "lists/activation.h"
 
+#include "activation.h"
 #include "elementwise.h"
-#include "vector_math.h"
-#include "vector_table.h"
 
 namespace gradsmith {
 namespace GS_ISA {
@@ -25,21 +24,6 @@ struct Options {
   explicit Options(const double* o)
       : a(static_cast<T>(o[0])), b(static_cast<T>(o[1])), c(static_cast<T>(o[2])) {}
 };
-
-// e^-|x|
-template <class T>
-GS_INLINE Vec<T> decay(Vec<T> x) {
-  constexpr IntOf<T> kSign = IntOf<T>(1) << (sizeof(T) * 8 - 1);
-  const Vec<T> down = bit_cast<Vec<T>>(bit_cast<IVec<T>>(x) | kSign);
-  return exp_quick<T>(greater(splat<T>(MathConstants<T>::kExpMin), down));
-}
-
-// a / (1 + e^-x): 3 ULP, where a product with vsigmoid has 2.7 and takes half as long again.
-template <class T>
-GS_INLINE Vec<T> weighed(Vec<T> a, Vec<T> x) {
-  const Vec<T> e = decay<T>(x);
-  return (x < T(0) ? a * e : a) / (e + T(1));
-}
 
 // An activation: value(x), slope(g, x) = g f'(x), curvature(p, x) = p f''(x).
 #define GS_ACTIVATION(Name)    \
@@ -70,23 +54,9 @@ GS_INLINE V curvature(V p, V x) const {
 
 // x P(X <= x) for a normal X
 GS_ACTIVATION(Gelu)
-static GS_INLINE V share(V x) { return verf<T>(x * T(0.7071067811865476)) * T(0.5) + T(0.5); }
-static GS_INLINE V density(V x) { return vexp<T>(x * x * T(-0.5)) * T(0.3989422804014327); }
-GS_INLINE V value(V x) const {
-#if defined(GS_HAS_TABLES)
-  if constexpr (sizeof(T) == 4) return x * other_side(look_up(kNormalTail, vabs<T>(x)), x);
-#endif
-  return x * share(x);
-}
-GS_INLINE V slope(V g, V x) const {
-#if defined(GS_HAS_TABLES)
-  if constexpr (sizeof(T) == 4) return g * other_side(look_up(kGeluSlope, vabs<T>(x)), x);
-#endif
-  return g * (share(x) + x * density(x));
-}
-GS_INLINE V curvature(V p, V x) const { return p * (density(x) * (T(2) - x * x)); }
-// f(x) from f(-|x|), for f(x) + f(-x) = 1
-static GS_INLINE V other_side(V y, V x) { return x > T(0) ? T(1) - y : y; }
+GS_INLINE V value(V x) const { return gelu<T>(x); }
+GS_INLINE V slope(V g, V x) const { return gelu_slope<T>(g, x); }
+GS_INLINE V curvature(V p, V x) const { return p * (normal_density<T>(x) * (T(2) - x * x)); }
 };
 
 // x / 2 (1 + tanh(u)), u = sqrt(2 / pi) (x + 0.044715 x^3)
@@ -109,10 +79,7 @@ GS_INLINE V curvature(V p, V x) const {
 // x s, s = 1 / (1 + e^-x)
 GS_ACTIVATION(Silu)
 GS_INLINE V value(V x) const { return weighed<T>(x, x); }
-GS_INLINE V slope(V g, V x) const {
-  const V s = weighed<T>(splat<T>(T(1)), x);
-  return g * (s * (x * (T(1) - s) + T(1)));
-}
+GS_INLINE V slope(V g, V x) const { return silu_slope<T>(g, x); }
 GS_INLINE V curvature(V p, V x) const {
   const V s = vsigmoid<T>(x);
   return p * (s * (T(1) - s) * (x * (T(1) - s - s) + T(2)));

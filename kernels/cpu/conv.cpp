@@ -25,6 +25,7 @@
 #include "conv_image_lanes.h"
 #include "conv_plan.h"
 #include "conv_pointwise.h"
+#include "conv_runs.h"
 #include "conv_winograd.h"
 
 namespace gradsmith {
@@ -46,17 +47,13 @@ struct Gather {
   int64_t group_stride, row_stride, channel_stride;  // of weight, in elements
   int64_t kernel[kSpatial];
   const T* bias;
+  const ConvEpilogue* epilogue = nullptr;
 
   int64_t out_positions() const { return out[0] * out[1] * out[2]; }
   int64_t in_positions() const { return axis[0].in * axis[1].in * axis[2].in; }
   bool all_taps() const {
     return axis[0].taps == kernel[0] && axis[1].taps == kernel[1] && axis[2].taps == kernel[2];
   }
-};
-
-// A stretch of a tile's lanes and where it lies in the output.
-struct Run {
-  int64_t lane, count, out;
 };
 
 template <class T>
@@ -124,29 +121,6 @@ int find_runs(const Gather<T>& g, const Planes& p, const Box& box, int64_t begin
   return count;
 }
 
-// Copies between a tile's rows and the output along the runs.
-template <class T>
-void store_runs(const Run* runs, int count, const T* tile, T* y, int64_t step) {
-  for (int r = 0; r < count; ++r) {
-    T* to = y + runs[r].out;
-    const T* from = tile + runs[r].lane;
-    if (step == 1) {
-      copy_run(to, from, runs[r].count);
-    } else {
-      for (int64_t i = 0; i < runs[r].count; ++i) to[i * step] = from[i];
-    }
-  }
-}
-
-template <class T>
-void load_runs(const Run* runs, int count, T* tile, const T* y, int64_t step) {
-  for (int r = 0; r < count; ++r) {
-    const T* from = y + runs[r].out;
-    T* to = tile + runs[r].lane;
-    for (int64_t i = 0; i < runs[r].count; ++i) to[i] = from[i * step];
-  }
-}
-
 // So many panels of packed weights at a time that they stay in L2 while they are used for all lanes.
 template <class T>
 int64_t panels_at_once(int64_t panel_elements) {
@@ -162,6 +136,7 @@ void gather_tiles(const Gather<T>& g, const Plan<T>& plan, int64_t group, const 
   constexpr int L = kLanes<T>;
   const Planes& p = plan.planes;
   const int64_t taps = p.taps(), out_size = g.out_positions(), step = g.axis[2].out_step;
+  const bool last_channels = c + channels == g.depth;
   // Lanes of an image, and whether a tile should end with them.
   const int64_t image_lanes = (box.size[0] - 1) * p.slab + (box.size[1] - 1) * p.row + box.size[2];
   const bool apart = box.images > 1 && p.image - image_lanes >= L;
@@ -188,6 +163,7 @@ void gather_tiles(const Gather<T>& g, const Plan<T>& plan, int64_t group, const 
       T* y = g.y + row * out_size;
       if (whole) {
         run(channels * taps, a, b, y + runs[0].out, out_size, start, bias);
+        if (last_channels) finish_runs(g.epilogue, runs, run_count, y, rows, out_size);
         continue;
       }
       if (c > 0) {
@@ -199,6 +175,7 @@ void gather_tiles(const Gather<T>& g, const Plan<T>& plan, int64_t group, const 
       for (int i = 0; i < rows; ++i) {
         store_runs(runs, run_count, edge + i * vectors * L, y + i * out_size, step);
       }
+      if (last_channels) finish_runs(g.epilogue, runs, run_count, y, rows, out_size);
     }
   }
 }
@@ -249,7 +226,11 @@ void store_cells(const Gather<T>& g, const T* cells, int64_t first, int64_t rows
   const Axis &az = g.axis[0], &ay = g.axis[1], &ax = g.axis[2];
   const int64_t image_stride = g.groups * g.rows * g.out_positions();
   if (az.size == g.out[0] && ay.size == g.out[1] && ax.size == g.out[2]) {
-    return scatter_cells(cells, rows * ax.size, images, y + first * ax.size, image_stride);
+    scatter_cells(cells, rows * ax.size, images, y + first * ax.size, image_stride);
+    for (int64_t i = 0; g.epilogue && i < images; ++i) {
+      finish(g.epilogue, y + first * ax.size + i * image_stride, rows * ax.size);
+    }
+    return;
   }
   for (int64_t row = first; row < first + rows; ++row, cells += ax.size * L) {
     const int64_t oz = az.out_first + row / ay.size * az.out_step;
@@ -257,6 +238,7 @@ void store_cells(const Gather<T>& g, const T* cells, int64_t first, int64_t rows
     T* to = y + (oz * g.out[1] + oy) * g.out[2] + ax.out_first;
     for (int64_t i = 0; i < images; ++i, to += image_stride) {
       for (int64_t x = 0; x < ax.size; ++x) to[x * ax.out_step] = cells[x * L + i];
+      finish(g.epilogue, to, ax.size);
     }
   }
 }
@@ -494,6 +476,8 @@ Status forward(const ConvFwdArgs& args, const Geometry& geometry) {
     fill_channels(g.y, g.bias, geometry.N, geometry.K, geometry.out_positions());
     return kDone;
   }
+  g.epilogue = args.epilogue;
+  if (g.epilogue) g.epilogue->done = true;
   return run_parts(g);
 }
 
@@ -536,6 +520,12 @@ Status backward_input(const ConvBwdInputArgs& args, const Geometry& geometry) {
 }  // namespace
 
 Status conv_fwd(const ConvFwdArgs& args) {
+  ConvFwdArgs plain = args;
+  plain.epilogue = nullptr;
+  return conv_with_epilogue(plain);
+}
+
+Status conv_with_epilogue(const ConvFwdArgs& args) {
   const DType dtype = args.x.dtype;
   if (args.weight.dtype != dtype || (args.bias.data && args.bias.dtype != dtype)) return kNoDType;
   if (dtype != DType::kFloat32 && dtype != DType::kFloat64) return kNoDType;

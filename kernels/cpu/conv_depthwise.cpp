@@ -16,6 +16,7 @@
 #include "conv_depthwise.h"
 
 #include "conv_depthwise_plane.h"
+#include "epilogue.h"
 
 namespace gradsmith {
 namespace GS_ISA {
@@ -105,6 +106,7 @@ struct Depthwise : PaddedPlane<T> {
   const T* bias;    // nullptr: none
   T* y;
   bool turned;  // the kernel, in every dimension
+  const ConvEpilogue* epilogue = nullptr;
 
   void plane_of_outputs(const T* plane, const Taps<T>& all, Vec<T> start, T* to) const {
     for (int64_t z = 0; z < out[0]; ++z) {
@@ -149,6 +151,7 @@ struct Depthwise : PaddedPlane<T> {
             }
             plane_of_outputs(plane, {taps, offset, w}, splat<T>(bias ? bias[k] : T(0)),
                              y + (i * multiplier + j) * out_size);
+            finish(epilogue, y + (i * multiplier + j) * out_size, out_size);
           }
         }
       }
@@ -342,6 +345,7 @@ bool forward(const ConvFwdArgs& args, const Geometry& g, Status* status) {
   d.bias = reinterpret_cast<const T*>(args.bias.data);
   d.y = reinterpret_cast<T*>(args.y.data);
   d.turned = false;
+  d.epilogue = args.epilogue;
   for (int i = 0; i < kSpatial; ++i) {
     d.in[i] = g.in[i];
     d.out[i] = g.out[i];
@@ -351,6 +355,7 @@ bool forward(const ConvFwdArgs& args, const Geometry& g, Status* status) {
     d.dilation[i] = g.dilation[i];
   }
   if (!d.prepare()) return false;
+  if (status && d.epilogue) d.epilogue->done = true;
   if (status) *status = d.run();
   return true;
 }

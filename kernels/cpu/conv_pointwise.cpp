@@ -27,6 +27,7 @@
 #include "conv_pointwise.h"
 
 #include "conv.h"
+#include "epilogue.h"
 
 namespace gradsmith {
 namespace GS_ISA {
@@ -82,6 +83,7 @@ struct Pointwise {
   T* y;
   int64_t images, groups, depth, rows, size;       // of a group; positions
   int64_t group_stride, row_stride, depth_stride;  // of weight
+  const ConvEpilogue* epilogue = nullptr;
 };
 
 // Tiles of an image, or of images that are joined: whole vectors of positions, spread evenly.
@@ -173,6 +175,9 @@ void multiply_tiles(const Pointwise<T>& p, const Packed<T>& packed, const Plane<
         }
         if (skip == 0 && !packed.stream && !joined) {
           run(p.depth, a, b, row + start, p.size, begin, bias);
+          for (int r = 0; p.epilogue && r < rows; ++r) {
+            finish(p.epilogue, row + r * p.size + start, width);
+          }
           continue;
         }
         run(p.depth, a, b, edge, width, begin, bias);
@@ -182,7 +187,8 @@ void multiply_tiles(const Pointwise<T>& p, const Packed<T>& packed, const Plane<
         }
         for (int r = 0; r < rows; ++r) {
           T* const to = row + r * p.size + start;
-          const T* const from = edge + r * width;
+          T* const from = edge + r * width;
+          finish(p.epilogue, to + skip, from + skip, width - skip);
           if (packed.stream) {
             for (int v = 0; v < width; v += L) store_stream<T>(to + v, load(from + v));
           } else {
@@ -584,7 +590,8 @@ bool pointwise_fwd(const ConvFwdArgs& args, Status* status) {
       *status = run_pointwise(Pointwise<T>{
           reinterpret_cast<const T*>(args.x.data), reinterpret_cast<const T*>(args.weight.data),
           reinterpret_cast<const T*>(args.bias.data), reinterpret_cast<T*>(args.y.data), g.N,
-          g.groups, depth, rows, g.out_positions(), rows * depth, depth, 1});
+          g.groups, depth, rows, g.out_positions(), rows * depth, depth, 1, args.epilogue});
+      if (args.epilogue) args.epilogue->done = true;
     }
     return true;
   };

@@ -135,6 +135,7 @@ void transform_products(const Problem& p, const Block& block, int64_t pitch, int
                       }
                     }
                   }
+                  finish(p.epilogue, row + first * M, stop - first * M);
                 }
               });
   }
@@ -312,6 +313,8 @@ Status winograd_fwd(const ConvFwdArgs& args, int tile) {
   p.row_stride = p.C * 9;
   p.channel_stride = 9;
   p.turned = false;
+  p.epilogue = args.epilogue;
+  if (p.epilogue) p.epilogue->done = true;
   return run(p, tile);
 }
 

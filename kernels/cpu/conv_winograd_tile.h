@@ -5,6 +5,7 @@
 #pragma once
 
 #include "conv.h"
+#include "epilogue.h"
 
 namespace gradsmith {
 namespace GS_ISA {
@@ -78,6 +79,7 @@ struct Problem {
   int64_t row_stride, channel_stride;  // of weight
   bool turned;                         // filters turned by half a turn
   int64_t lines, columns, tiles;       // tiles of an image: lines x columns; of all images
+  const ConvEpilogue* epilogue = nullptr;
 };
 
 // Sizes of what a block of tiles needs, in elements.

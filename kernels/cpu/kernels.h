@@ -14,6 +14,7 @@
 #include "lists/distance.h"
 #include "lists/elementwise.h"
 #include "lists/embedding_bag.h"
+#include "lists/epilogue.h"
 #include "lists/index.h"
 #include "lists/interpolate.h"
 #include "lists/loss.h"
@@ -51,6 +52,7 @@ namespace gradsmith {
   GS_WINDOW_KERNELS(X) \
   GS_MATMUL_KERNELS(X) \
   GS_CONV_KERNELS(X) \
+  GS_EPILOGUE_KERNELS(X) \
   GS_POOL_KERNELS(X) \
   GS_ADAPTIVE_KERNELS(X) \
   GS_LOSS_KERNELS(X) \

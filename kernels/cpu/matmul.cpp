@@ -1,6 +1,7 @@
 // matmul: y[.., m, n] = bias[n] + sum_k a[.., m, k] * b[.., k, n]
 //
-// matmul_epilogue: the same with an activation of each element, taken while its block is in the cache.
+// matmul_epilogue: the same with a residual added and an activation of each element (epilogue.h), while
+//            its block is in the cache.
 //
 // Layout     a (..., M, K), b (..., K, N), any strides, batch dims broadcast (stride 0); bias (N,);
 //            y (..., M, N) contiguous. Transposes cost nothing extra: packing reads any strides.
@@ -19,10 +20,10 @@
 #include "lists/matmul.h"
 #include "aligned.h"
 #include "dot_product.h"
+#include "epilogue.h"
 #include "gemm.h"
 #include "matmul_direct.h"
 #include "matmul_integers.h"
-#include "vector_math.h"
 
 namespace gradsmith {
 namespace GS_ISA {
@@ -58,7 +59,8 @@ struct Product {
   const T* bias;
   T* y;
   int64_t M, N, K;
-  int activation = 0;
+  int64_t activation = 0;
+  const T* residual = nullptr;  // laid out as y
   double work() const {
     return 2.0 * static_cast<double>(M) * static_cast<double>(N) * static_cast<double>(K);
   }
@@ -81,37 +83,13 @@ struct Batches {
   }
 };
 
-enum Activation { kIdentity, kRelu, kGelu, kTanh, kSigmoid, kSilu };
-
-template <class T, int kA>
-GS_INLINE Vec<T> activated(Vec<T> x) {
-  if constexpr (kA == kRelu) return x <= T(0) ? Vec<T>{} : x;  // NaN stays
-  if constexpr (kA == kTanh) return vtanh<T>(x);
-  if constexpr (kA == kSigmoid) return vsigmoid<T>(x);
-  if constexpr (kA == kSilu) return x * vsigmoid<T>(x);
-  return x * T(0.5) * (verf<T>(x * T(0.7071067811865476)) + T(1));
-}
-
-template <class T, int kA>
-void activate_run(T* y, int64_t n) {
-  int64_t i = 0;
-  for (; i + kLanes<T> <= n; i += kLanes<T>) store(y + i, activated<T, kA>(load(y + i)));
-  if (i < n) store_n(y + i, activated<T, kA>(load_n(y + i, n - i)), n - i);
-}
-
-// The activation of rows [m0, m1) and columns [n0, n1) of y.
+// The epilogue of rows [m0, m1) and columns [n0, n1) of y.
 template <class T>
 void activate(const Product<T>& p, int64_t m0, int64_t m1, int64_t n0, int64_t n1) {
-  if (p.activation == kIdentity) return;
+  if (p.activation == kIdentity && !p.residual) return;
   for (int64_t m = m0; m < m1; ++m) {
-    T* const y = p.y + m * p.N + n0;
-    switch (p.activation) {
-      case kRelu: activate_run<T, kRelu>(y, n1 - n0); break;
-      case kGelu: activate_run<T, kGelu>(y, n1 - n0); break;
-      case kTanh: activate_run<T, kTanh>(y, n1 - n0); break;
-      case kSigmoid: activate_run<T, kSigmoid>(y, n1 - n0); break;
-      default: activate_run<T, kSilu>(y, n1 - n0); break;
-    }
+    const int64_t at = m * p.N + n0;
+    finish_run(p.activation, p.residual ? p.residual + at : nullptr, p.y + at, n1 - n0);
   }
 }
 
@@ -364,6 +342,7 @@ Status run_separate(const Product<T>& p, const Batches& batches) {
       q.a.data += a_offset;
       q.b.data += b_offset;
       q.y += batch * p.M * p.N;
+      if (q.residual) q.residual += batch * p.M * p.N;
       if (direct) {
         multiply_direct(DirectProduct<T>{q.a.at(m0, 0), q.a.row, q.a.column, q.b.at(0, n0), q.b.row,
                                          q.bias ? q.bias + n0 : nullptr, q.y + m0 * q.N + n0, q.N,
@@ -480,7 +459,8 @@ Batches fold_batches(const Array& a, const Array& b, const Ints& out, Product<T>
 }
 
 template <class T>
-Status run(const MatmulArgs& args, const Array& a, const Array& b, int activation) {
+Status run(const MatmulArgs& args, const Array& a, const Array& b, int64_t activation,
+           const Array* residual) {
   Product<T> p;
   constexpr int64_t size = sizeof(T);
   p.a = {reinterpret_cast<const T*>(a.data), a.stride[a.ndim - 2] / size,
@@ -493,6 +473,7 @@ Status run(const MatmulArgs& args, const Array& a, const Array& b, int activatio
   p.K = a.shape[a.ndim - 1];
   p.N = b.shape[b.ndim - 1];
   p.activation = activation;
+  if (residual) p.residual = reinterpret_cast<const T*>(residual->data);
   Batches batches = fold_batches(a, b, args.out_shape, p);
   // A column under a matrix that is contiguous downwards: y's transpose is the column's row by that
   // matrix turned, which is contiguous along its rows.
@@ -537,6 +518,7 @@ Status run(const MatmulArgs& args, const Array& a, const Array& b, int activatio
     q.a.data += a_offset;
     q.b.data += b_offset;
     q.y += batch * p.M * p.N;
+    if (q.residual) q.residual += batch * p.M * p.N;
     const Status status = run_shared(q);
     if (status.code != Code::kOk) return status;
   }
@@ -566,11 +548,12 @@ Status check(const MatmulArgs& args) {
   return kDone;
 }
 
-Status multiply(const MatmulArgs& args, int activation) {
+Status multiply(const MatmulArgs& args, int64_t activation, const Array* residual) {
   const DType dtype = args.a.dtype;
+  if (residual && residual->dtype != dtype) return kNoDType;
   if (args.b.dtype != dtype || (args.bias.data && args.bias.dtype != dtype)) return kNoDType;
   const bool integers = dtype == DType::kInt32 || dtype == DType::kInt64;
-  if (integers ? args.bias.data || activation
+  if (integers ? args.bias.data || activation || residual
                : dtype != DType::kFloat32 && dtype != DType::kFloat64) {
     return kNoDType;
   }
@@ -581,18 +564,19 @@ Status multiply(const MatmulArgs& args, int activation) {
     return out_of_memory(a.bytes + b.bytes);
   }
   if (integers) return multiply_integers(args, a.array, b.array);
-  return dtype == DType::kFloat32 ? run<float>(args, a.array, b.array, activation)
-                                  : run<double>(args, a.array, b.array, activation);
+  return dtype == DType::kFloat32 ? run<float>(args, a.array, b.array, activation, residual)
+                                  : run<double>(args, a.array, b.array, activation, residual);
 }
 
 }  // namespace
 
-Status matmul(const MatmulArgs& args) { return multiply(args, kIdentity); }
+Status matmul(const MatmulArgs& args) { return multiply(args, kIdentity, nullptr); }
 
 Status matmul_epilogue(const MatmulEpilogueArgs& args) {
   if (args.activation < kIdentity || args.activation > kSilu) return {Code::kShape, {4, 0}};
-  return multiply({args.a, args.b, args.bias, args.out_shape, args.y},
-                  static_cast<int>(args.activation));
+  const Array* const residual = args.residual.data ? &args.residual : nullptr;
+  if (residual && residual->size != args.y.size) return {Code::kShape, {3, residual->size}};
+  return multiply({args.a, args.b, args.bias, args.out_shape, args.y}, args.activation, residual);
 }
 
 }  // namespace GS_ISA

@@ -17,11 +17,13 @@
 // Cost      2 N K (C / groups) |kernel| |out| FLOPs each. conv_bwd_input does stride^dims times as
 //           many, as it multiplies the zeros between strided places too.
 // Accuracy  a chain of multiply-adds a result (a part): error at most terms * eps * sum|x w|.
+// Epilogue  conv_fwd and depthwise_fwd, with kEpilogue: a residual and an activation (epilogue.cuh).
 // Depthwise one input channel a group fills one row of a tile: conv_fwd and conv_bwd_input are then
 //           plain loops over the taps, a thread an element.
 // Limits    a group of few channels fills only part of a tile.
 // Source    Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016.
 #include "common.cuh"
+#include "epilogue.cuh"
 #include "gemm.cuh"
 
 using gs::int64;
@@ -255,19 +257,21 @@ struct Sources {
 // ---- results ------------------------------------------------------------------------------------
 
 // Channels of a group as rows, (n, place) as columns.
-template <class T>
+template <class T, bool kEpilogue = false>
 struct StoreImages {
   T* y;           // the group's first channel
   const T* bias;  // the same
   int64 channels, volume;
   gs::Extent by_volume;
   int wide;
+  gs::Epilogue<T, kEpilogue> epilogue;  // its residual from the group's first channel on
   __device__ __forceinline__ int64 column(int64 i) const {
     const int64 n = gs::divide(i, by_volume, wide);
     return i + n * (channels - 1) * volume;
   }
   __device__ __forceinline__ void operator()(int64 m, int64 column, T value) const {
-    y[m * volume + column] = bias ? value + bias[m] : value;
+    const int64 i = m * volume + column;
+    y[i] = epilogue(i, bias ? value + bias[m] : value);
   }
 };
 
@@ -283,20 +287,22 @@ struct StoreWeights {
 
 }  // namespace
 
-template <class T, class Tile>
+template <class T, class Tile, bool kEpilogue = false>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     conv_fwd(const T* __restrict__ x, const T* __restrict__ weight, const T* __restrict__ bias,
-             T* __restrict__ y, ConvShape s) {
+             const T* __restrict__ residual, T* __restrict__ y, ConvShape s, int activation) {
   const Task task(s);
   const int64 k0 = task.group * s.group_filters, terms = s.group_channels * s.kernel_volume;
   const WeightRows<T> a{weight + k0 * terms, s};
   const Windows<T> b{x + task.group * s.group_channels * s.in_volume, s};
-  const StoreImages<T> store{y + k0 * s.out_volume,
-                             bias ? bias + k0 : nullptr,
-                             s.filters,
-                             s.out_volume,
-                             s.by_out_volume,
-                             s.wide};
+  const StoreImages<T, kEpilogue> store{
+      y + k0 * s.out_volume,
+      bias ? bias + k0 : nullptr,
+      s.filters,
+      s.out_volume,
+      s.by_out_volume,
+      s.wide,
+      {residual ? residual + k0 * s.out_volume : nullptr, activation}};
   gs::multiply_tile<T, Tile>(a, b, store, s.group_filters, s.images * s.out_volume,
                              task.m * Tile::BLOCK_M, task.n * Tile::BLOCK_N, 0, terms);
 }
@@ -315,7 +321,8 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
                              s.channels,
                              s.in_volume,
                              by_in_volume,
-                             s.wide};
+                             s.wide,
+                             {nullptr, gs::kIdentity}};
   gs::multiply_tile<T, Tile>(a, b, store, s.group_channels, s.images * s.in_volume,
                              task.m * Tile::BLOCK_M, task.n * Tile::BLOCK_N, 0,
                              s.group_filters * s.kernel_volume);
@@ -339,9 +346,11 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
 // ---- depthwise: one input channel a group, so there is no matrix product ----
 
 // y[n, k, o], one after another by a thread; neighbouring threads read neighbouring inputs.
-template <class T>
+template <class T, bool kEpilogue = false>
 __global__ void depthwise_fwd(const T* __restrict__ x, const T* __restrict__ weight,
-                              const T* __restrict__ bias, T* __restrict__ y, ConvShape s) {
+                              const T* __restrict__ bias, const T* __restrict__ residual,
+                              T* __restrict__ y, ConvShape s, int activation) {
+  const gs::Epilogue<T, kEpilogue> epilogue{residual, activation};
   const int64 count = s.images * s.filters * s.out_volume;
   for (int64 i = gs::grid_thread(); i < count; i += gs::grid_threads()) {
     const Place o(i, s.out, s.wide);
@@ -363,7 +372,7 @@ __global__ void depthwise_fwd(const T* __restrict__ x, const T* __restrict__ wei
         }
       }
     }
-    y[i] = sum;
+    y[i] = epilogue(i, sum);
   }
 }
 

@@ -1,4 +1,4 @@
-"""Launchers of conv.cu: conv_fwd, conv_bwd_input, conv_bwd_weight; 1 to 3 spatial dimensions."""
+"""Launchers of conv.cu: conv_fwd, conv_epilogue, conv_bwd_input, conv_bwd_weight; 1 to 3 dims."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from .arguments import (
     grid_for,
     size_of,
 )
+from .epilogue import ACTIVATIONS
 from .launch import Module, launch
 from .matmul import Tile, choose_tile
 
@@ -41,6 +42,8 @@ MODULE = Module(
             for tile in tiles
         ),
         *(f"{kernel}<{t}>" for kernel in ("depthwise_fwd", "depthwise_bwd_input") for t in TILES),
+        *(f"conv_fwd<{t}, {tile.cxx}, true>" for t, tiles in TILES.items() for tile in tiles),
+        *(f"depthwise_fwd<{t}, true>" for t in TILES),
         *(f"sum_splits<{t}>" for t in TILES),
     ],
 )
@@ -163,22 +166,58 @@ def conv_fwd(
     groups: int,
 ) -> Any:
     """y[n, k, o] = bias[k] + sum_{c, r} weight[k, c, r] x[n, c, o stride - padding + r dilation]"""
-    t = check_floats("conv_fwd", x=x, weight=weight, bias=bias)
-    g = _geometry(
-        "conv_fwd", x.shape, weight.shape, tuple(out_shape), stride, padding, dilation, groups
-    )
-    bias = _check_bias("conv_fwd", bias, g.filters)
+    options = (out_shape, stride, padding, dilation, groups)
+    return _forward("conv_fwd", x, weight, bias, None, *options, 0)
+
+
+def conv_epilogue(
+    x: Any,
+    weight: Any,
+    bias: Any,
+    residual: Any,
+    out_shape: Ints,
+    stride: Ints,
+    padding: Ints,
+    dilation: Ints,
+    groups: int,
+    activation: int,
+) -> Any:
+    """The same, a residual added to it, and an activation of each element."""
+    if not 0 <= activation < ACTIVATIONS:
+        raise Fault("conv_epilogue", "shape", 4)
+    options = (out_shape, stride, padding, dilation, groups)
+    return _forward("conv_epilogue", x, weight, bias, residual, *options, activation)
+
+
+def _forward(
+    name: str,
+    x: Any,
+    weight: Any,
+    bias: Any,
+    residual: Any,
+    out_shape: Ints,
+    stride: Ints,
+    padding: Ints,
+    dilation: Ints,
+    groups: int,
+    activation: int,
+) -> Any:
+    t = check_floats(name, x=x, weight=weight, bias=bias, residual=residual)
+    g = _geometry(name, x.shape, weight.shape, tuple(out_shape), stride, padding, dilation, groups)
+    bias = _check_bias(name, bias, g.filters)
     y = memory.empty(tuple(out_shape), x.dtype)
+    if residual is not None and residual.size != y.size:
+        raise Fault(name, "shape", 3)
+    ending = ", true>" if activation or residual is not None else ">"
+    arrays = (contiguous(x), contiguous(weight), bias, contiguous(residual), y)
     if y.size and groups == g.channels > 1:
-        shape = g.pack(TILES[t][-1], 1, 1, 1, 0)
-        args = (contiguous(x), contiguous(weight), bias, y, shape)
-        launch(MODULE, f"depthwise_fwd<{t}>", *grid_for(y.size), 0, args)
+        args = (*arrays, g.pack(TILES[t][-1], 1, 1, 1, 0), np.int32(activation))
+        launch(MODULE, f"depthwise_fwd<{t}{ending}", *grid_for(y.size), 0, args)
     elif y.size:
         rows, columns = g.filters // groups, g.images * prod(g.outer)
         tile = choose_tile(TILES[t], rows, columns, groups)
-        shape = g.pack(tile, rows, columns, 1, 0)
-        args = (contiguous(x), contiguous(weight), bias, y, shape)
-        _launch_tiles(f"conv_fwd<{t}, {tile.cxx}>", tile, rows, columns, groups, args)
+        args = (*arrays, g.pack(tile, rows, columns, 1, 0), np.int32(activation))
+        _launch_tiles(f"conv_fwd<{t}, {tile.cxx}{ending}", tile, rows, columns, groups, args)
     return y
 
 
@@ -275,6 +314,7 @@ def _launch_tiles(
 
 ENTRIES = {
     "conv_fwd": conv_fwd,
+    "conv_epilogue": conv_epilogue,
     "conv_bwd_input": conv_bwd_input,
     "conv_bwd_weight": conv_bwd_weight,
 }

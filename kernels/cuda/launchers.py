@@ -21,6 +21,7 @@ FAMILIES: tuple[str, ...] = (
     "softmax",
     "matmul",
     "conv",
+    "epilogue",
     "reduce",
     "index",
     "embedding_bag",

@@ -1,6 +1,7 @@
 // matmul: y[.., m, n] = bias[n] + sum_k a[.., m, k] b[.., k, n]
 //
-// matmul_epilogue: the same with an activation of each element, taken as it is stored.
+// matmul_epilogue: the same with a residual added and an activation (epilogue.cuh) of each element, as
+//           it is stored.
 //
 // Layout    a (.., M, K), b (.., K, N), any strides, batch dimensions broadcast by stride 0; bias
 //           (N) or none; y (.., M, N) contiguous. A transposed operand costs no copy: threads walk
@@ -18,6 +19,7 @@
 // Limits    16 dimensions; M, N, K and strides of 63 bits.
 // Source    NVIDIA, "CUTLASS: Efficient GEMM in CUDA"; PTX ISA, mma.m16n8k8.
 #include "common.cuh"
+#include "epilogue.cuh"
 #include "gemm.cuh"
 #include "ptx.cuh"
 
@@ -48,42 +50,15 @@ struct StridedMatrix {
   }
 };
 
-__device__ __forceinline__ float exponential(float x) { return expf(x); }
-__device__ __forceinline__ double exponential(double x) { return exp(x); }
-__device__ __forceinline__ float tangent(float x) { return tanhf(x); }
-__device__ __forceinline__ double tangent(double x) { return tanh(x); }
-__device__ __forceinline__ float error_function(float x) { return erff(x); }
-__device__ __forceinline__ double error_function(double x) { return erf(x); }
-
-enum Activation { kIdentity, kRelu, kGelu, kTanh, kSigmoid, kSilu };
-
-// One copy of it, for a tile stores up to 64 elements a thread.
-template <class T>
-__device__ __noinline__ T activated(T x, int activation) {
-  if (activation == kRelu) return x <= T(0) ? T(0) : x;  // NaN stays
-  if (activation == kTanh) return tangent(x);
-  if (activation == kGelu) {
-    return x * T(0.5) * (error_function(x * T(0.7071067811865476)) + T(1));
-  }
-  const T e = exponential(x < T(0) ? x : -x);
-  const T s = (x < T(0) ? e : T(1)) / (T(1) + e);
-  return activation == kSigmoid ? s : x * s;
-}
-
-template <class T, bool kActivate>
+template <class T, bool kEpilogue>
 struct StoreRows {
   T* y;
   const T* bias;
   int64 N;
-  int activation;
+  gs::Epilogue<T, kEpilogue> epilogue;
   __device__ __forceinline__ int64 column(int64 n) const { return n; }
   __device__ __forceinline__ void operator()(int64 m, int64 n, T value) const {
-    const T sum = bias ? value + bias[n] : value;
-    if constexpr (kActivate) {
-      y[m * N + n] = activated(sum, activation);
-    } else {
-      y[m * N + n] = sum;
-    }
+    y[m * N + n] = epilogue(m * N + n, bias ? value + bias[n] : value);
   }
 };
 
@@ -101,17 +76,19 @@ struct Place {
 
 }  // namespace
 
-template <class T, class Tile, bool kAInnerFast, bool kBInnerFast, bool kActivate = false>
+template <class T, class Tile, bool kAInnerFast, bool kBInnerFast, bool kEpilogue = false>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     matmul_simt(const T* __restrict__ a, const T* __restrict__ b, const T* __restrict__ bias,
-                T* __restrict__ y, MatmulShape shape, gs::StridedLoop<2> batches, int activation) {
+                const T* __restrict__ residual, T* __restrict__ y, MatmulShape shape,
+                gs::StridedLoop<2> batches, int activation) {
   const Place place(shape);
   int64 offset[2];
   gs::locate(batches, place.batch, offset);
   const StridedMatrix<T, kAInnerFast> in_a{a + offset[0], shape.M, shape.a_row, shape.a_column};
   const StridedMatrix<T, kBInnerFast> in_b{b + offset[1], shape.N, shape.b_column, shape.b_row};
-  const StoreRows<T, kActivate> store{y + place.batch * shape.M * shape.N, bias, shape.N,
-                                      activation};
+  const int64 first = place.batch * shape.M * shape.N;
+  const StoreRows<T, kEpilogue> store{
+      y + first, bias, shape.N, {residual ? residual + first : nullptr, activation}};
   gs::multiply_tile<T, Tile>(in_a, in_b, store, shape.M, shape.N, place.m * Tile::BLOCK_M,
                              place.n * Tile::BLOCK_N, 0, shape.K);
 }
@@ -169,11 +146,12 @@ struct SharedTile {
 }  // namespace
 
 // kBytes: 16 where the fast index is contiguous and its rows begin on 16 bytes, else 4.
-template <class Tile, bool kAInnerFast, bool kBInnerFast, int kBytes, bool kActivate = false>
+template <class Tile, bool kAInnerFast, bool kBInnerFast, int kBytes, bool kEpilogue = false>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     matmul_tf32(const float* __restrict__ a, const float* __restrict__ b,
-                const float* __restrict__ bias, float* __restrict__ y, MatmulShape shape,
-                gs::StridedLoop<2> batches, int activation) {
+                const float* __restrict__ bias, const float* __restrict__ residual,
+                float* __restrict__ y, MatmulShape shape, gs::StridedLoop<2> batches,
+                int activation) {
   constexpr int BLOCK_K = Tile::BLOCK_K, STAGES = Tile::STAGES;
   constexpr int kWarpM = Tile::BLOCK_M / Tile::WARPS_M, kWarpN = Tile::BLOCK_N / Tile::WARPS_N;
   constexpr int kTilesM = kWarpM / 16, kTilesN = kWarpN / 8;
@@ -189,6 +167,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   a += offset[0];
   b += offset[1];
   y += place.batch * shape.M * shape.N;
+  if (residual) residual += place.batch * shape.M * shape.N;
   const int64 m0 = place.m * Tile::BLOCK_M, n0 = place.n * Tile::BLOCK_N;
   const int steps = static_cast<int>(gs::ceil_div(shape.K, static_cast<int64>(BLOCK_K)));
 
@@ -246,7 +225,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   }
   ptx::cp_async_wait<0>();
 
-  const StoreRows<float, kActivate> store{y, bias, shape.N, activation};
+  const StoreRows<float, kEpilogue> store{y, bias, shape.N, {residual, activation}};
 #pragma unroll
   for (int i = 0; i < kTilesM; ++i) {
 #pragma unroll

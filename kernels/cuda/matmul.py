@@ -21,6 +21,7 @@ from .arguments import (
     size_of,
     strided_loop,
 )
+from .epilogue import ACTIVATIONS
 from .launch import Module, launch
 
 __all__ = ["ENTRIES", "matmul"]
@@ -83,7 +84,6 @@ TENSOR_TILES = (TensorTile(128, 128, 16, 3, 2, 4), TensorTile(64, 64, 16, 3, 2, 
 INTEGER_TILE = Tile(32, 32, 8, 4, 4)
 #: A large tile is chosen only if this many of them can be at work.
 _ENOUGH_TILES = 64
-_ACTIVATIONS = 6
 _INTEGERS = (np.dtype(np.int32), np.dtype(np.int64))
 
 _ORDERS = [(a, b) for a in ("true", "false") for b in ("true", "false")]
@@ -97,7 +97,7 @@ SIMT = Module(
         for a, b in _ORDERS
     ]
     + [f"matmul_simt<{t}, {INTEGER_TILE.cxx}, true, false>" for t in ("int", "long long")]
-    # With an activation: the smaller tile of each.
+    # With an epilogue: the smaller tile of each.
     + [
         f"matmul_simt<{t}, {tiles[-1].cxx}, {a}, {b}, true>"
         for t, tiles in TILES.items()
@@ -131,27 +131,36 @@ def choose_tile(tiles: Any, rows: int, columns: int, batches: int) -> Any:
 
 def matmul(a: Any, b: Any, bias: Any, out_shape: tuple[int, ...]) -> Any:
     """y[.., m, n] = bias[n] + sum_k a[.., m, k] b[.., k, n]"""
-    return _multiply("matmul", a, b, bias, out_shape, 0)
+    return _multiply("matmul", a, b, bias, None, out_shape, 0)
 
 
-def matmul_epilogue(a: Any, b: Any, bias: Any, out_shape: tuple[int, ...], activation: int) -> Any:
-    """The same, and an activation of each element."""
-    if not 0 <= activation < _ACTIVATIONS:
+def matmul_epilogue(
+    a: Any, b: Any, bias: Any, residual: Any, out_shape: tuple[int, ...], activation: int
+) -> Any:
+    """The same, a residual added to it, and an activation of each element."""
+    if not 0 <= activation < ACTIVATIONS:
         raise Fault("matmul_epilogue", "shape", 4)
-    return _multiply("matmul_epilogue", a, b, bias, out_shape, activation)
+    return _multiply("matmul_epilogue", a, b, bias, residual, out_shape, activation)
 
 
 def _multiply(
-    name: str, a: Any, b: Any, bias: Any, out_shape: tuple[int, ...], activation: int
+    name: str,
+    a: Any,
+    b: Any,
+    bias: Any,
+    residual: Any,
+    out_shape: tuple[int, ...],
+    activation: int,
 ) -> Any:
+    epilogue = activation != 0 or residual is not None
     integers = getattr(a, "dtype", None) in _INTEGERS
     if integers:
-        check_arrays(name, a=a, b=b, bias=bias)
-        if bias is not None or activation:
+        check_arrays(name, a=a, b=b, bias=bias, residual=residual)
+        if bias is not None or epilogue:
             raise Fault(name, "dtype")
         t = CXX_NAME[a.dtype]
     else:
-        t = check_floats(name, a=a, b=b, bias=bias)
+        t = check_floats(name, a=a, b=b, bias=bias, residual=residual)
     if a.ndim < 2 or b.ndim < 2:
         raise Fault(name, "shape", 0 if a.ndim < 2 else 1)
     *a_batch, M, K = a.shape
@@ -161,7 +170,9 @@ def _multiply(
     batch = broadcast(name, tuple(a_batch), tuple(b_batch))
     if (*batch, M, N) != tuple(out_shape):
         raise Fault(name, "shape", 0)
-    size_of(name, out_shape)
+    size = size_of(name, out_shape)
+    if residual is not None and residual.size != size:
+        raise Fault(name, "shape", 3)
     y = memory.empty(tuple(out_shape), a.dtype)
     if y.size == 0:
         return y
@@ -182,7 +193,7 @@ def _multiply(
     a_inner_fast, b_inner_fast = abs(a_column) <= abs(a_row), abs(b_row) < abs(b_column)
     order = f"{str(a_inner_fast).lower()}, {str(b_inner_fast).lower()}"
     smem = 0
-    ending = ", true>" if activation else ">"
+    ending = ", true>" if epilogue else ">"
     if integers:
         module, tile = SIMT, INTEGER_TILE
         kernel = f"matmul_simt<{t}, {tile.cxx}, true, false>"
@@ -191,18 +202,18 @@ def _multiply(
         aligned = _in_vectors(a, a_batch_strides, a_row, a_column) and _in_vectors(
             b, b_batch_strides, b_row, b_column
         )
-        large = aligned and not activation
+        large = aligned and not epilogue
         tile = choose_tile(TENSOR_TILES, M, N, batches) if large else TENSOR_TILES[-1]
         smem = tile.smem(a_inner_fast, b_inner_fast)
         kernel = f"matmul_tf32<{tile.cxx}, {order}, {16 if aligned else 4}{ending}"
     else:
         module = SIMT
-        tile = TILES[t][-1] if activation else choose_tile(TILES[t], M, N, batches)
+        tile = TILES[t][-1] if epilogue else choose_tile(TILES[t], M, N, batches)
         kernel = f"matmul_simt<{t}, {tile.cxx}, {order}{ending}"
     tiles_m, tiles_n = -(-M // tile.block_m), -(-N // tile.block_n)
     shape = struct.pack("9q", M, N, K, a_row, a_column, b_row, b_column, tiles_m, tiles_n)
     grid = (tiles_m * tiles_n * batches,)
-    args = (a, b, contiguous(bias), y, shape, loop, np.int32(activation))
+    args = (a, b, contiguous(bias), contiguous(residual), y, shape, loop, np.int32(activation))
     launch(module, kernel, grid, (tile.threads,), smem, args)
     return y
 

@@ -21,7 +21,8 @@ OPS: dict[str, str] = {
         matmul mm bmm mv dot addmm baddbmm outer einsum linear bilinear tensordot kron cross inner
         vdot cdist cov corrcoef chain_matmul linear_activation""",
     "conv": """
-        conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d""",
+        conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d conv1d_activation
+        conv2d_activation conv3d_activation""",
     "pool": """
         max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d
         adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d

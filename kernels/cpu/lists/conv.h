@@ -8,11 +8,14 @@ namespace gradsmith {
 // One field a line, which clang-format would put in columns.
 // clang-format off
 
+struct ConvEpilogue;
+
 struct ConvFwdArgs {
   Array x, weight, bias;
   Ints out_shape, stride, padding, dilation;
   int64_t groups;
   Array y;
+  const ConvEpilogue* epilogue = nullptr;  // no argument: conv_fwd() sets it
   static FieldList fields() {
     static constexpr Field list[] = {
         GS_FIELD(ConvFwdArgs, x, kContiguous),

@@ -25,7 +25,7 @@ struct MatmulArgs {
 };
 
 struct MatmulEpilogueArgs {
-  Array a, b, bias;
+  Array a, b, bias, residual;
   Ints out_shape;
   int64_t activation;
   Array y;
@@ -34,6 +34,7 @@ struct MatmulEpilogueArgs {
         GS_FIELD(MatmulEpilogueArgs, a, kArray),
         GS_FIELD(MatmulEpilogueArgs, b, kArray),
         GS_FIELD(MatmulEpilogueArgs, bias, kOptional),
+        GS_FIELD(MatmulEpilogueArgs, residual, kOptional),
         GS_FIELD(MatmulEpilogueArgs, out_shape, kInts),
         GS_FIELD(MatmulEpilogueArgs, activation, kInt),
         GS_OUT(MatmulEpilogueArgs, y, "out_shape", "a"),
