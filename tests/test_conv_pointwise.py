@@ -1,10 +1,12 @@
 """Convolutions with kernels of one element: exact on an integer grid, on every build."""
 
+import gradsmith as gs
 import numpy as np
 import pytest
 from gradsmith import _cpu
 from gradsmith.backends import cpu
 from gradsmith.kernels import table
+from gradsmith.nn import functional as F
 from integer_grid import assert_same, builds, integers
 
 K = table("cpu")
@@ -101,6 +103,19 @@ def test_nothing_outside_is_read():
     grad_weight = K.conv_bwd_weight(grad_y, x, weight.shape, *options)
     assert np.isnan(grad_weight[8]).all() and np.isinf(grad_weight[:8, 3]).all()
     assert np.isfinite(grad_weight).sum() == 8 * 15
+
+
+@pytest.mark.parametrize("size", [7, 8, 11, 13])
+def test_epilogues(size):
+    """The activation and the residual, with each way in which results are stored."""
+    rng = np.random.default_rng(0)
+    x = gs.tensor(integers(rng, (3, 16, size, size), np.float32))
+    weight = gs.tensor(integers(rng, (24, 16, 1, 1), np.float32))
+    bias = gs.tensor(integers(rng, (24,), np.float32))
+    residual = gs.tensor(integers(rng, (3, 24, size, size), np.float32))
+    y = F.conv2d_activation(x, weight, bias, activation="relu", residual=residual)
+    expected = F.relu(F.conv2d(x, weight, bias) + residual)
+    assert np.array_equal(y.numpy(), expected.numpy())
 
 
 def test_memory_that_is_out():
