@@ -226,8 +226,10 @@ inline void cut_boxes(Planes& p, int64_t images, int64_t wanted, int64_t least_l
     Axis& axis = p.axis[d];
     if (have >= wanted || p.images > 1 || axis.size == 1) continue;
     const int64_t others = p.box_positions() / axis.box;
-    const int64_t parts = ceil_div(axis.size, axis.box) * ceil_div(wanted, have);
-    const int64_t cut = max(ceil_div(least_lanes, others), ceil_div(axis.size, parts));
+    // No part of fewer lanes: a box of a column or two at an image's end costs as much as a whole one.
+    const int64_t most_parts = axis.size / min(axis.size, ceil_div(least_lanes, others));
+    const int64_t parts = min(most_parts, ceil_div(axis.size, axis.box) * ceil_div(wanted, have));
+    const int64_t cut = ceil_div(axis.size, parts);
     if (cut < axis.box) {
       axis.lay_out(cut);
       p.measure(vector);
