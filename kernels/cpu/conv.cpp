@@ -76,21 +76,28 @@ void pack_weights(const Gather<T>& g, int64_t group, int64_t first_row, int rows
   if (g.all_taps() && (taps == 1 || g.channel_stride == taps)) {
     return pack_panel(from, g.row_stride, g.channel_stride / taps, g.depth * taps, rows, rows, to);
   }
+  // Through a panel of all the taps of a channel, which are side by side: transposed in registers.
+  constexpr int64_t kMostTaps = 128;
+  constexpr int L = kLanes<T>;
+  const int64_t all = g.kernel[0] * g.kernel[1] * g.kernel[2];
+  alignas(GS_VECTOR_BYTES) T panel[(kMostTaps + 1) * TileShape::kRows + L];
   for (int64_t c = 0; c < g.depth; ++c, from += g.channel_stride) {
     if (g.all_taps() && taps >= 4) {
       pack_panel(from, g.row_stride, 1, taps, rows, rows, to);
       to += taps * rows;
       continue;
     }
-    for (int64_t z = 0; z < g.axis[0].taps; ++z) {
-      for (int64_t y = 0; y < g.axis[1].taps; ++y) {
-        for (int64_t x = 0; x < g.axis[2].taps; ++x) {
-          const int64_t kz = g.axis[0].kernel_first + z * g.axis[0].kernel_step;
-          const int64_t ky = g.axis[1].kernel_first + y * g.axis[1].kernel_step;
-          const int64_t kx = g.axis[2].kernel_first + x * g.axis[2].kernel_step;
-          const T* tap = from + (kz * g.kernel[1] + ky) * g.kernel[2] + kx;
-          for (int i = 0; i < rows; ++i) *to++ = tap[i * g.row_stride];
-        }
+    const bool through = taps >= 2 && all <= kMostTaps;
+    if (through) pack_panel(from, g.row_stride, 1, all, rows, rows, panel);
+    for (int64_t t = 0; t < taps; ++t, to += rows) {
+      const int64_t x = t % g.axis[2].taps, y = t / g.axis[2].taps % g.axis[1].taps;
+      const int64_t z = t / (g.axis[2].taps * g.axis[1].taps);
+      const int64_t tap = (g.axis[0].kernel(z) * g.kernel[1] + g.axis[1].kernel(y)) * g.kernel[2] +
+                          g.axis[2].kernel(x);
+      if (through) {  // whole vectors: the next tap overwrites what is spilled
+        for (int i = 0; i < rows; i += L) store(to + i, load(panel + tap * rows + i));
+      } else {
+        for (int i = 0; i < rows; ++i) to[i] = from[tap + i * g.row_stride];
       }
     }
   }
@@ -428,10 +435,13 @@ Status run_gather(const Gather<T>& g) {
 template <class T>
 Status run_parts(const Gather<T>& g) {
   constexpr int64_t kLeastPositions = 256;
-  constexpr double kLeastRows = 0.07, kLeastColumns = 0.2;
+  constexpr double kLeastRows = 0.07, kLeastColumns = 0.2, kPackPositions = 200;
   Axis rows[kMostParts], columns[kMostParts];
   const int64_t positions = g.images * g.axis[0].size * g.axis[1].size * g.axis[2].size;
-  int down = split_axis(g.axis[1], kLeastRows, rows);
+  // Packing the weights twice more takes about as long as the products of so many positions.
+  const double packing = kPackPositions / static_cast<double>(max(1, positions));
+  const double least_rows = packing > kLeastRows ? packing : kLeastRows;
+  int down = split_axis(g.axis[1], least_rows, rows);
   if (down * kLeastPositions > positions) {
     rows[0] = g.axis[1];
     down = 1;

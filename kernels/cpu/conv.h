@@ -50,6 +50,7 @@ struct Axis {
   int64_t overlap = 0;  // trailing zeros that the next row's leading zeros stand in for
   int64_t pitch = 1;    // extent - overlap
 
+  int64_t kernel(int64_t tap) const { return kernel_first + tap * kernel_step; }
   int64_t rank(int64_t tap) const { return tap_step < 0 ? taps - 1 - tap : tap; }
   int64_t segment(int64_t tap) const { return joined ? rank(tap) % period : rank(tap); }
   int64_t offset(int64_t tap) const { return joined ? rank(tap) / period * jump : 0; }
