@@ -141,6 +141,12 @@ LARGE = {
     "depthwise, narrow": (9, 37, 1, 2, (7, 7), (3, 3), (1, 1), (1, 1), (1, 1)),
     "depthwise, 1 dim": (2, 3, 1, 2, (300,), (7,), (4,), (9,), (3,)),
     "depthwise, 3 dims": (1, 3, 1, 1, (4, 5, 20), (2, 3, 3), (1, 1, 1), (1, 0, 2), (1, 2, 1)),
+    "channel lanes, boxes of rows": (2, 1, 32, 22, (81, 70), (3, 3), (2, 2), (1, 1), (1, 1)),
+    "channel lanes, images, grouped": (7, 2, 16, 12, (7, 7), (3, 3), (1, 1), (1, 1), (1, 1)),
+    "channel lanes, parts": (1, 1, 15, 130, (6, 9), (5, 5), (1, 1), (2, 2), (1, 1)),
+    "channel lanes, dilated": (2, 1, 16, 24, (9, 40), (3, 5), (1, 1), (9, 16), (9, 8)),
+    "channel lanes, 1 dim": (1, 1, 16, 15, (1300,), (2,), (1,), (7,), (512,)),
+    "channel lanes, 3 dims": (2, 1, 16, 6, (5, 6, 9), (2, 3, 4), (1, 2, 1), (1, 0, 1), (1, 1, 2)),
     "3 dims": (1, 1, 6, 9, (12, 20, 21), (3, 3, 3), (1, 1, 1), (1, 1, 1), (1, 1, 1)),
 }
 
@@ -162,6 +168,7 @@ def test_integers_exact_large(name, dtype):
         "image lanes, a last block of one",
         "a long line",
         "columns",
+        "channel lanes, boxes of rows",
         "depthwise",
     ],
 )

@@ -23,6 +23,7 @@
 #include "conv_image_lanes.h"
 #include "conv_plan.h"
 #include "conv_pointwise.h"
+#include "conv_weight_lanes.h"
 #include "conv_winograd.h"
 
 namespace gradsmith {
@@ -390,6 +391,7 @@ Status conv_bwd_weight(const ConvBwdWeightArgs& args) {
       break;
     default: break;
   }
+  if (lanes_bwd_weight(args, &answer)) return answer;
   return dtype == DType::kFloat32 ? run<float>(args, geometry) : run<double>(args, geometry);
 }
 
