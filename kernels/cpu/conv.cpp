@@ -438,10 +438,9 @@ Status run_parts(const Gather<T>& g) {
   constexpr double kLeastRows = 0.07, kLeastColumns = 0.2, kPackPositions = 200;
   Axis rows[kMostParts], columns[kMostParts];
   const int64_t positions = g.images * g.axis[0].size * g.axis[1].size * g.axis[2].size;
-  // Packing the weights twice more takes about as long as the products of so many positions.
+  // Packing the weights twice more takes as long as the products of kPackPositions.
   const double packing = kPackPositions / static_cast<double>(max(1, positions));
-  const double least_rows = packing > kLeastRows ? packing : kLeastRows;
-  int down = split_axis(g.axis[1], least_rows, rows);
+  int down = split_axis(g.axis[1], packing > kLeastRows ? packing : kLeastRows, rows);
   if (down * kLeastPositions > positions) {
     rows[0] = g.axis[1];
     down = 1;
