@@ -2,6 +2,7 @@
 #pragma once
 
 #include "conv.h"
+#include "epilogue.h"
 
 namespace gradsmith {
 namespace GS_ISA {
