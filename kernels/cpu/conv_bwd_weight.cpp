@@ -113,6 +113,8 @@ void fill_rows(const WeightGradient<T>& w, const Box& box, const Stretches& stre
                for (; next < start; ++next) to[next] = T{};
                const int64_t position =
                    ((first[0] + z) * g.out[1] + first[1] + y) * g.out[2] + first[2] + x;
+               // The hardware's prefetcher does not see that the next row follows.
+               if (k + 1 < rows) prefetch(from + (image * g.K + 1) * size + position, n);
                copy_run(to + start, from + image * g.K * size + position, n);
                next = start + n;
              });
