@@ -26,6 +26,7 @@
 #include "conv_image_lanes.h"
 #include "conv_plan.h"
 #include "conv_pointwise.h"
+#include "conv_row_tiles.h"
 #include "conv_runs.h"
 #include "conv_winograd.h"
 
@@ -35,20 +36,6 @@ namespace {
 
 constexpr int64_t kPlaneBytes = 384 << 10;
 constexpr int64_t kWeightBytes = 256 << 10;
-constexpr int64_t kShortSum = 192;  // products of an output: row_tiles
-
-template <class T>
-struct Plan {
-  Planes planes;
-  int64_t depth;       // channels read
-  int64_t row_parts;   // parts of the output channels
-  int64_t panel_size;  // of packed weights, in elements
-  bool image_lanes;
-  int64_t group_rows;  // with image lanes: rows of positions that are stored together
-  bool by_rows, stream;  // row_tiles, and its stores
-  const int64_t* offset;
-  const T* weight;
-};
 
 // The runs of lanes [begin, end) in the output of one channel; returns how many.
 template <class T>
@@ -132,60 +119,6 @@ void gather_tiles(const Gather<T>& g, const Plan<T>& plan, int64_t group, const 
       if (last_channels) finish_runs(g.epilogue, runs, run_count, y, rows, out_size);
     }
   }
-}
-
-// The same where a tile is a part of a row of positions: most are stored where they belong, without
-// runs. For short sums, whose tiles take little longer than their runs. `stream`: past the caches.
-template <class T>
-void row_tiles(const Gather<T>& g, const Plan<T>& plan, int64_t group, const Panels& panels,
-               int64_t first, int64_t last, const Box& box, const T* filled) {
-  constexpr int L = kLanes<T>;
-  const Planes& p = plan.planes;
-  const Axis &az = g.axis[0], &ay = g.axis[1], &ax = g.axis[2];
-  const int64_t taps = p.taps(), out_size = g.out_positions(), width = box.size[2];
-  const int64_t all_vectors = ceil_div(width, L), tiles = ceil_div(all_vectors, panels.vectors());
-  const int64_t image_rows = box.size[0] * box.size[1], all_rows = box.images * image_rows;
-  // What the last vector writes beyond its row is the next row's, which is written later.
-  const bool rows_follow = ay.out_step == 1 && width == g.out[2];
-  alignas(GS_VECTOR_BYTES) T edge[TileShape::kRows * TileShape::kMaxVectors * L];
-  for (int64_t row = 0; row < all_rows; ++row) {
-    const int64_t image = row / image_rows, z = row % image_rows / box.size[1];
-    const int64_t y = row % box.size[1];
-    const int64_t oz = az.out_first + (box.origin[0] + z) * az.out_step;
-    const int64_t oy = ay.out_first + (box.origin[1] + y) * ay.out_step;
-    T* const out = g.y + (box.image + image) * g.groups * g.rows * out_size +
-                   (oz * g.out[1] + oy) * g.out[2] + ax.out_first + box.origin[2];
-    const T* const lanes = filled + image * p.image + z * p.slab + y * p.row;
-    for (int64_t t = 0; t < tiles; ++t) {
-      const int64_t begin = all_vectors * t / tiles * L;
-      const int vectors = static_cast<int>(all_vectors * (t + 1) / tiles - begin / L);
-      const int64_t count = min(width - begin, vectors * L);
-      const bool whole = !plan.stream &&
-                         (count == vectors * L || (rows_follow && y + 1 < box.size[1]));
-      for (int64_t panel = first; panel < last; ++panel) {
-        const int height = panels.rows(panel);
-        const int64_t k = group * g.rows + panels.begin(panel);
-        const T* const a = plan.weight + (group * panels.count + panel) * plan.panel_size;
-        T* const to = out + k * out_size + begin;
-        kTiles<T, ScatteredRows<T>>.get(height, vectors)(
-            g.depth * taps, a, ScatteredRows<T>{lanes + begin, plan.offset}, whole ? to : edge,
-            whole ? out_size : vectors * L, g.bias ? Start::kRowValues : Start::kZero,
-            g.bias ? g.bias + k : nullptr);
-        if (whole) continue;
-        const T* from = edge;
-        for (int i = 0; i < height; ++i, from += vectors * L) {
-          if (plan.stream) {
-            for (int64_t j = 0; j < count; j += L) {
-              store_stream<T>(to + i * out_size + j, load<T>(from + j));
-            }
-          } else {
-            copy_run(to + i * out_size, from, count);
-          }
-        }
-      }
-    }
-  }
-  if (plan.stream) stream_fence();
 }
 
 // One box of one group: fills the planes, then all tiles.
@@ -382,13 +315,7 @@ Status run_gather(const Gather<T>& g) {
                int64_t{1} << 40, L);
     cut_boxes(p, g.images, wanted_boxes, 4 * width, L);
   }
-  const int64_t row_lanes = round_up(p.axis[2].box, L);
-  plan.by_rows = !plan.image_lanes && p.channels == g.depth && g.depth * taps <= kShortSum &&
-                 p.axis[2].out_step == 1 && p.axis[2].box == p.axis[2].size && row_lanes >= 2 * L &&
-                 p.axis[2].box * 8 >= row_lanes * 7;
-  plan.stream = plan.by_rows && p.axis[2].box % L == 0 && g.out[2] % L == 0 &&
-                p.axis[2].out_first == 0 && is_vector_aligned(g.y) &&
-                beyond_cache(outputs_bytes(g));
+  choose_row_tiles(g, plan);
   const int64_t boxes = p.image_blocks(all_images) * p.boxes();
   plan.row_parts =
       clamp(wanted_boxes / boxes, 1, plan.image_lanes ? max(1, panels.count / 4) : panels.count);
