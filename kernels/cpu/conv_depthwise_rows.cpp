@@ -19,6 +19,7 @@
 #include "conv_depthwise_rows.h"
 
 #include "conv_depthwise.h"
+#include "epilogue.h"
 
 namespace gradsmith {
 namespace GS_ISA {
@@ -76,10 +77,10 @@ void output_plane(const Shape<T>& s, const T* x, const T* weight, Vec<T> start, 
     const int64_t rows = min(kRows, s.out[0] - row);
     const BlockRows block(s, row);
     const bool inside = rows == kRows && block.all_inside((kRows - 1) * S + KH);
-    prefetch_ahead(x + row * S * s.in[1], rows * S * s.in[1]);
-    prefetch_for_stores(y, rows * s.out[1]);
     for (int64_t c = 0; c < s.out[1]; c += L) {
       const int64_t lanes = min(L, s.out[1] - c);
+      prefetch_ahead(x + (row * s.in[1] + rows * S * c) * S, rows * S * S * lanes);
+      prefetch_for_stores(y + rows * c, rows * lanes);
       if (inside) {
         output_block<T, KH, S, true>(s, x, block, c, lanes, weight, start, rows, y + c);
       } else {
@@ -109,6 +110,7 @@ struct Planes2 {
   Shape<T> shape;
   const T *x, *weight, *bias;
   T* y;
+  const ConvEpilogue* epilogue = nullptr;
 
   void run() const {
     const Shape<T>& s = shape;
@@ -123,8 +125,10 @@ struct Planes2 {
         for (int64_t i = begin; i < end; ++i) {
           for (int64_t j = 0; j < s.multiplier; ++j) {
             const int64_t k = i % s.channels * s.multiplier + j;
+            T* const to = y + (i * s.multiplier + j) * s.out_size();
             plane(x + i * s.in_size(), weight + k * taps + last, splat<T>(bias ? bias[k] : T(0)),
-                  y + (i * s.multiplier + j) * s.out_size());
+                  to);
+            finish(epilogue, to, s.out_size());
           }
         }
       };
@@ -206,6 +210,8 @@ bool forward(const ConvFwdArgs& args, const Geometry& g, Status* status) {
   p.weight = reinterpret_cast<const T*>(args.weight.data);
   p.bias = reinterpret_cast<const T*>(args.bias.data);
   p.y = reinterpret_cast<T*>(args.y.data);
+  p.epilogue = args.epilogue;
+  if (p.epilogue) p.epilogue->done = true;
   p.run();
   *status = kDone;
   return true;

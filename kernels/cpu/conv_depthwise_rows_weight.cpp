@@ -60,9 +60,9 @@ void products_plane(const Shape<T>& s, const T* x, const T* grad_y, Vec<T>* sums
   int64_t row = 0;
   for (; row + kRows <= s.out[0]; row += kRows, grad_y += kRows * s.out[1]) {
     const BlockRows block(s, row);
-    prefetch_ahead(x + row * S * s.in[1], kRows * S * s.in[1]);
-    prefetch_ahead(grad_y, kRows * s.out[1]);
     for (int64_t c = 0; c < s.out[1]; c += L) {
+      prefetch_ahead(x + (row * s.in[1] + kRows * S * c) * S, kRows * S * S * L);
+      prefetch_ahead(grad_y + kRows * c, kRows * L);
       products_block<T, KH, S, kRows>(s, x, block, c, min(L, s.out[1] - c), grad_y + c, sums);
     }
   }
