@@ -5,7 +5,6 @@ The repository's folders are mapped to the package here: engine/ is `gradsmith`,
 """
 
 import os
-import platform
 import re
 import shutil
 import subprocess
@@ -94,9 +93,8 @@ class BuildKernels(build_ext):
         import numpy
         import pybind11
 
-        machine = {"arm64": "aarch64", "AMD64": "x86_64"}.get(
-            platform.machine(), platform.machine()
-        )
+        # Not platform.machine(): where one compiles for another machine, this is that one.
+        machine = sysconfig.get_platform().rpartition("-")[2]
         if sys.platform != "linux" or machine not in ISA_FLAGS:
             raise SystemExit(
                 "gradsmith: only Linux on x86-64 or arm64 is supported; "
