@@ -23,6 +23,7 @@
 #include "epilogue.h"
 #include "gemm.h"
 #include "matmul_direct.h"
+#include "matmul_few_rows.h"
 #include "matmul_integers.h"
 
 namespace gradsmith {
@@ -368,52 +369,52 @@ Status run_separate(const Product<T>& p, const Batches& batches) {
   return enough ? kDone : out_of_memory(static_cast<size_t>(scratch_elements) * sizeof(T));
 }
 
-// ---- without tiles ----
-
-// y = a b for one column a and one row b.
-template <class T>
-void outer_product(const Product<T>& p) {
-  constexpr int L = kLanes<T>;
-  parallel_for(p.M, max(1, (1 << 17) / max(1, p.N)), [&](int64_t begin, int64_t end) {
-    for (int64_t m = begin; m < end; ++m) {
-      const Vec<T> factor = splat(*p.a.at(m, 0));
-      T* const y = p.y + m * p.N;
-      int64_t n = 0;
-      for (; n + L <= p.N; n += L) store(y + n, factor * load(p.b.data + n));
-      if (n < p.N) store_n(y + n, factor * load_n(p.b.data + n, p.N - n), p.N - n);
-    }
-    activate(p, begin, end, 0, p.N);
-  });
-}
+// ---- special shapes ----
 
 // One row or one column: true if a kernel for vectors has taken it.
 template <class T>
 bool vector_product(const Product<T>& p, Status* status) {
   const bool row = p.M == 1 && p.b.row == 1 && p.N > 1;
-  *status = kDone;
-  if (row || (p.N == 1 && !p.bias && p.a.column == 1)) {
-    const Matrix<T> matrix = row ? Matrix<T>{p.b.data, p.b.column, 1} : p.a;
-    const T* x = row ? p.a.data : p.b.data;
-    const int64_t step = row ? p.a.column : p.b.row;
-    if (step != 1 && p.K > 1) {
-      const size_t bytes = static_cast<size_t>(p.K) * sizeof(T);
-      T* const own = static_cast<T*>(thread_scratch(bytes));
-      if (!own) {
-        *status = out_of_memory(bytes);
-        return true;
-      }
-      for (int64_t k = 0; k < p.K; ++k) own[k] = x[k * step];
-      x = own;
-    }
-    matrix_vector(matrix.data, matrix.row, x, p.bias, p.y, row ? p.N : p.M, p.K);
+  size_t bytes = 0;  // that were not to be had
+  if (row) {
+    bytes = matrix_vector(p.b.data, p.b.column, p.a.data, p.a.column, p.bias, p.y, p.N, p.K);
+  } else if (p.N == 1 && !p.bias && p.a.column == 1) {
+    bytes = matrix_vector(p.a.data, p.a.row, p.b.data, p.b.row, nullptr, p.y, p.M, p.K);
   } else if (p.M == 1 && p.b.column == 1 && p.K * p.N >= kVectorWork) {
-    const size_t bytes =
-        vector_matrix(p.a.data, p.a.column, p.b.data, p.b.row, p.bias, p.y, p.N, p.K);
-    if (bytes) *status = out_of_memory(bytes);
+    bytes = vector_matrix(p.a.data, p.a.column, p.b.data, p.b.row, p.bias, p.y, p.N, p.K);
   } else {
     return false;
   }
+  *status = bytes ? out_of_memory(bytes) : kDone;
   activate(p, 0, p.M, 0, p.N);
+  return true;
+}
+
+// Few rows: true if a kernel for them has taken it.
+template <class T>
+bool few_rows(const Product<T>& p, Status* status) {
+  const bool turned = p.b.row == 1 && p.b.column != 1 && p.N > kDotColumns;
+  const bool large = p.work() >= kSerialWork && p.N > kDotColumns &&
+                     p.K * p.N * static_cast<int64_t>(sizeof(T)) > 4 * kDirectBytes;
+  if (!turned && !large) return false;
+  const FewRows<T> q{p.a.data,
+                     p.a.row,
+                     p.a.column,
+                     p.b.data,
+                     p.b.row,
+                     p.b.column,
+                     p.bias,
+                     p.y,
+                     p.M,
+                     p.N,
+                     p.K,
+                     &p,
+                     [](const void* context, int64_t n0, int64_t n1) {
+                       const auto& product = *static_cast<const Product<T>*>(context);
+                       activate(product, 0, product.M, n0, n1);
+                     }};
+  const size_t bytes = turned ? multiply_turned(q) : multiply_few_rows(q);
+  *status = bytes ? out_of_memory(bytes) : kDone;
   return true;
 }
 
@@ -496,7 +497,8 @@ Status run(const MatmulArgs& args, const Array& a, const Array& b, int64_t activ
   }
   const bool simple = batches.count == 1 && !p.bias;
   if (simple && p.K == 1 && p.N >= kLanes<T> && p.b.column == 1) {
-    outer_product(p);
+    outer_product(p.a.data, p.a.row, p.b.data, p.y, p.M, p.N);
+    activate(p, 0, p.M, 0, p.N);
     return kDone;
   }
   if (simple && p.M == 1 && p.N == 1 && p.a.column == 1 && p.b.row == 1 && p.K >= 512) {
@@ -504,9 +506,11 @@ Status run(const MatmulArgs& args, const Array& a, const Array& b, int64_t activ
     activate(p, 0, 1, 0, 1);
     return kDone;
   }
-  if (batches.count == 1 && (p.M == 1 || p.N == 1)) {
-    Status status;
-    if (vector_product(p, &status)) return status;
+  Status status;
+  if (batches.count == 1 && (p.M == 1 || p.N == 1) && vector_product(p, &status)) return status;
+  if (batches.count == 1 && p.M > TileShape::kRows && p.M <= 2 * kBlockRows &&
+      few_rows(p, &status)) {
+    return status;
   }
   const bool separate = (batches.count > 1 && p.work() < kBigMatrix) || p.M <= 2 * kBlockRows ||
                         p.N <= kDotColumns || p.work() < kSerialWork;
@@ -519,7 +523,7 @@ Status run(const MatmulArgs& args, const Array& a, const Array& b, int64_t activ
     q.b.data += b_offset;
     q.y += batch * p.M * p.N;
     if (q.residual) q.residual += batch * p.M * p.N;
-    const Status status = run_shared(q);
+    status = run_shared(q);
     if (status.code != Code::kOk) return status;
   }
   return kDone;

@@ -23,6 +23,7 @@ template <class T>
 struct Direct {
   int64_t K, a_row, a_column, b_row, y_row;
   int64_t ahead;  // how far behind b the next rows are fetched, in elements; 0: everything is near
+  bool add;
 };
 
 // `tail`: the columns of the last vector.
@@ -67,7 +68,7 @@ __attribute__((noinline)) void direct_tile(const Direct<T>& d, const T* a, const
       at += a_column;
       b += b_row;
     }
-    const bool more = rest < d.K;
+    const bool more = d.add || rest < d.K;
     if (more || bias) {
       const T* const from = more ? y : bias;
       const int64_t step = more ? d.y_row : 0;
@@ -137,7 +138,7 @@ void multiply(const DirectProduct<T>& p) {
   const Panels panels(p.M);
   // Rows of b that are used once come from afar: the processor fetches no columns by itself.
   const bool near = panels.count > 1 || p.K * p.N <= kNear;
-  const Direct<T> d{p.K, p.a_row, p.a_column, p.b_row, p.y_row, near ? 0 : kAhead * p.b_row};
+  const Direct<T> d{p.K, p.a_row, p.a_column, p.b_row, p.y_row, near ? 0 : kAhead * p.b_row, p.add};
   for (int64_t n = 0; n < p.N;) {
     const int64_t vectors = even_part(ceil_div(p.N - n, L), min(panels.vectors(), kWidest<T>));
     const int64_t columns = min(vectors * L, p.N - n), tail = columns - (vectors - 1) * L;
@@ -194,9 +195,16 @@ void four_rows(const T* const* rows, const T* x, int64_t K, int64_t ahead, Vec<T
 }
 
 template <class T>
-void rows_by_vector(const T* a, int64_t row, const T* x, const T* bias, T* y, int64_t M,
-                    int64_t K) {
+size_t rows_by_vector(const T* a, int64_t row, const T* x, int64_t step, const T* bias, T* y,
+                      int64_t M, int64_t K) {
   constexpr int64_t L = kLanes<T>, kGroup = L < 4 ? 4 : L, kLong = 8192 / sizeof(T);
+  if (step != 1 && K > 1) {
+    const size_t bytes = static_cast<size_t>(K) * sizeof(T);
+    T* const own = static_cast<T*>(thread_scratch(bytes));
+    if (!own) return bytes;
+    for (int64_t k = 0; k < K; ++k) own[k] = x[k * step];
+    x = own;
+  }
   const int64_t grain =
       round_up(max(1, kTaskBytes / (max(K, 1) * static_cast<int64_t>(sizeof(T)))), kGroup);
   // Long rows: further along them; short ones: the next four.
@@ -225,6 +233,7 @@ void rows_by_vector(const T* a, int64_t row, const T* x, const T* bias, T* y, in
       }
     }
   });
+  return 0;
 }
 
 // y[j] (+)= sum of x[r] b[r][j] over G rows, in order.
@@ -305,6 +314,20 @@ size_t vector_by_rows(const T* x, int64_t step, const T* b, int64_t row, const T
   return 0;
 }
 
+template <class T>
+void outer(const T* a, int64_t step, const T* b, T* y, int64_t M, int64_t N) {
+  constexpr int L = kLanes<T>;
+  parallel_for(M, max(1, (1 << 17) / max(1, N)), [&](int64_t begin, int64_t end) {
+    for (int64_t m = begin; m < end; ++m) {
+      const Vec<T> factor = splat(a[m * step]);
+      T* const to = y + m * N;
+      int64_t n = 0;
+      for (; n + L <= N; n += L) store(to + n, factor * load(b + n));
+      if (n < N) store_n(to + n, factor * load_n(b + n, N - n), N - n);
+    }
+  });
+}
+
 }  // namespace
 
 void multiply_direct(const DirectProduct<float>& p) { multiply(p); }
@@ -312,13 +335,13 @@ void multiply_direct(const DirectProduct<double>& p) { multiply(p); }
 void multiply_direct(const DirectProduct<uint32_t>& p) { multiply(p); }
 void multiply_direct(const DirectProduct<uint64_t>& p) { multiply(p); }
 
-void matrix_vector(const float* a, int64_t row, const float* x, const float* bias, float* y,
-                   int64_t M, int64_t K) {
-  rows_by_vector(a, row, x, bias, y, M, K);
+size_t matrix_vector(const float* a, int64_t row, const float* x, int64_t step, const float* bias,
+                     float* y, int64_t M, int64_t K) {
+  return rows_by_vector(a, row, x, step, bias, y, M, K);
 }
-void matrix_vector(const double* a, int64_t row, const double* x, const double* bias, double* y,
-                   int64_t M, int64_t K) {
-  rows_by_vector(a, row, x, bias, y, M, K);
+size_t matrix_vector(const double* a, int64_t row, const double* x, int64_t step,
+                     const double* bias, double* y, int64_t M, int64_t K) {
+  return rows_by_vector(a, row, x, step, bias, y, M, K);
 }
 
 size_t vector_matrix(const float* x, int64_t step, const float* b, int64_t row, const float* bias,
@@ -328,6 +351,14 @@ size_t vector_matrix(const float* x, int64_t step, const float* b, int64_t row, 
 size_t vector_matrix(const double* x, int64_t step, const double* b, int64_t row,
                      const double* bias, double* y, int64_t N, int64_t K) {
   return vector_by_rows(x, step, b, row, bias, y, N, K);
+}
+
+void outer_product(const float* a, int64_t step, const float* b, float* y, int64_t M, int64_t N) {
+  outer(a, step, b, y, M, N);
+}
+void outer_product(const double* a, int64_t step, const double* b, double* y, int64_t M,
+                   int64_t N) {
+  outer(a, step, b, y, M, N);
 }
 
 }  // namespace GS_ISA

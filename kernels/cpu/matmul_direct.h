@@ -16,6 +16,7 @@ struct DirectProduct {
   const T* bias;  // N values or nullptr
   T* y;
   int64_t y_row, M, N, K;
+  bool add = false;  // to what y holds; without a bias
 };
 
 // Whether the last columns can be taken by a masked vector; without masks only whole vectors are.
@@ -30,11 +31,11 @@ void multiply_direct(const DirectProduct<double>& p);
 void multiply_direct(const DirectProduct<uint32_t>& p);
 void multiply_direct(const DirectProduct<uint64_t>& p);
 
-// y[i] = bias[i] + sum_k a[i * row + k] x[k]; on the pool.
-void matrix_vector(const float* a, int64_t row, const float* x, const float* bias, float* y,
-                   int64_t M, int64_t K);
-void matrix_vector(const double* a, int64_t row, const double* x, const double* bias, double* y,
-                   int64_t M, int64_t K);
+// y[i] = bias[i] + sum_k a[i * row + k] x[k * step]; on the pool. The bytes that were not to be had, or 0.
+size_t matrix_vector(const float* a, int64_t row, const float* x, int64_t step, const float* bias,
+                     float* y, int64_t M, int64_t K);
+size_t matrix_vector(const double* a, int64_t row, const double* x, int64_t step,
+                     const double* bias, double* y, int64_t M, int64_t K);
 
 // y[j] = bias[j] + sum_k x[k * step] b[k * row + j], in the order of k; on the pool. The bytes that
 // were not to be had, or 0.
@@ -42,6 +43,10 @@ size_t vector_matrix(const float* x, int64_t step, const float* b, int64_t row, 
                      float* y, int64_t N, int64_t K);
 size_t vector_matrix(const double* x, int64_t step, const double* b, int64_t row,
                      const double* bias, double* y, int64_t N, int64_t K);
+
+// y[i * N + j] = a[i * step] b[j]; on the pool.
+void outer_product(const float* a, int64_t step, const float* b, float* y, int64_t M, int64_t N);
+void outer_product(const double* a, int64_t step, const double* b, double* y, int64_t M, int64_t N);
 
 }  // namespace GS_ISA
 }  // namespace gradsmith
