@@ -162,6 +162,31 @@ GS_INLINE Vec<T> sum_lanes(Vec<T>* rows) {
 
 // ---- packing ----
 
+// pack_panel of lines that are neighbours: rows of the panel are copied. They may be far apart, so that the
+// processor fetches none by itself.
+template <class T>
+GS_INLINE void pack_rows(const T* from, int64_t step, int64_t K, int lines, int pitch, T* to) {
+  constexpr int L = kLanes<T>, kAhead = 16;
+  const int whole = lines / L * L, rest = lines - whole, room = pitch - whole;
+  for (int64_t k = 0; k < K; ++k) {
+    for (int i = 0; i < whole; i += L) {
+      __builtin_prefetch(from + kAhead * step + i);
+      store(to + i, load(from + i));
+    }
+    if (rest) {
+      const Vec<T> v = load_n(from + whole, rest);
+      if (room >= L || pitch < L) {
+        store(to + whole,
+              v);  // narrower than a vector: each row overwrites what the last one spilled
+      } else {
+        store_n(to + whole, v, room);
+      }
+    }
+    from += step;
+    to += pitch;
+  }
+}
+
 // Packs `lines` lines of K elements side by side: to[k * pitch + i] = from[i * line_stride + k *
 // step]. pitch is `lines` (then up to kLanes elements after the panel are overwritten), or `lines`
 // rounded up to whole vectors (then filled up with zeros).
@@ -169,6 +194,7 @@ template <class T>
 void pack_panel(const T* from, int64_t line_stride, int64_t step, int64_t K, int lines, int pitch,
                 T* to) {
   constexpr int L = kLanes<T>;
+  if (line_stride == 1 && step != 1) return pack_rows(from, step, K, lines, pitch, to);
   for (int first = 0; first < lines; first += L) {
     const int count = static_cast<int>(min(L, lines - first));
     const int room = static_cast<int>(min(L, pitch - first));
@@ -208,12 +234,6 @@ void pack_panel(const T* from, int64_t line_stride, int64_t step, int64_t K, int
           if (k + i < K) put(k + i, rows[i]);
         }
       }
-    } else if (line_stride == 1) {
-      if (count == L) {
-        for (int64_t k = 0; k < K; ++k) put(k, load(source + k * step));
-      } else {
-        for (int64_t k = 0; k < K; ++k) put(k, load_n(source + k * step, count));
-      }
     } else {
       for (int64_t k = 0; k < K; ++k) {
         for (int i = 0; i < room; ++i) {
@@ -234,6 +254,22 @@ struct StridedRows {
   GS_INLINE const T* next() {
     const T* p = row;
     row += stride;
+    return p;
+  }
+};
+
+// The same, while a line of what comes next is fetched into L2 with each row.
+template <class T>
+struct FetchingRows {
+  const T* row;
+  int64_t stride;
+  const T* fetch;
+  int64_t fetch_stride;
+  GS_INLINE const T* next() {
+    const T* p = row;
+    row += stride;
+    __builtin_prefetch(fetch, 0, 2);
+    fetch += fetch_stride;
     return p;
   }
 };

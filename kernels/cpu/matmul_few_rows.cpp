@@ -43,6 +43,7 @@ size_t few_rows(const FewRows<T>& p) {
     }
   });
   const int64_t columns = task_columns(p, kLanes<T>);
+  const Panels panels(p.M);
   const size_t need = static_cast<size_t>(kDepth * kWidth) * sizeof(T);
   bool enough = true;
   parallel_for(ceil_div(p.N, columns), 1, [&](int64_t begin, int64_t end) {
@@ -63,7 +64,17 @@ size_t few_rows(const FewRows<T>& p) {
           const int64_t wide = min(vectors * kLanes<T>, n1 - n);
           pack_panel(p.b + k * p.b_row + n * p.b_column, p.b_column, p.b_row, depth,
                      static_cast<int>(wide), static_cast<int>(vectors * kLanes<T>), own);
-          multiply_packed(packed + s * left, own, p.M, wide, depth, p.y + n, p.N, p.bias || s > 0);
+          // The next panel: beside this one, or the first of the next step.
+          const bool beside = n + wide < n1;
+          const T* const next =
+              p.b + (beside ? k : k + kDepth) * p.b_row + (beside ? n + wide : n0) * p.b_column;
+          const bool more = p.b_column == 1 && (beside || s + 1 < steps);
+          for (int64_t i = 0; i < panels.count; ++i) {
+            const int64_t m = panels.begin(i), line = i * (64 / static_cast<int64_t>(sizeof(T)));
+            multiply_packed(packed + s * left + m * depth, own, panels.rows(i), wide, depth,
+                            p.y + m * p.N + n, p.N, p.bias || s > 0,
+                            more && line < wide ? next + line : nullptr, p.b_row);
+          }
           n += wide;
         }
       }
@@ -132,10 +143,17 @@ size_t turned(const FewRows<T>& p) {
       for (int64_t n = i * columns; n < n1; n += kRows) {
         const int64_t rows = min(kRows, n1 - n);
         for (int64_t s = 0; s < steps; ++s) {
-          const int64_t k = s * depth;
-          multiply_direct(DirectProduct<T>{p.b + n * p.b_column + k, p.b_column, 1,
-                                           packed + k * lanes, lanes, nullptr, sums, lanes, rows,
-                                           lanes, min(depth, p.K - k), s > 0});
+          const int64_t k1 = min(p.K, (s + 1) * depth);
+          for (int64_t r = 0; r < rows; r += TileShape::kRows) {
+            const int64_t high = min(TileShape::kRows, rows - r);
+            for (int64_t k = s * depth; k < k1; k += kChain) {
+              const T* const from = p.b + (n + r) * p.b_column + k;
+              const int64_t length = min(kChain, k1 - k);
+              multiply_direct(DirectProduct<T>{from, p.b_column, 1, packed + k * lanes, lanes,
+                                               nullptr, sums + r * lanes, lanes, high, lanes,
+                                               length, k > 0});
+            }
+          }
         }
         turn(sums, lanes, rows, p.bias ? p.bias + n : nullptr, p.y + n, p.M, p.N);
       }

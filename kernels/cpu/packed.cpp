@@ -12,13 +12,13 @@ namespace {
 // Tiles up to the panel's width, of every height.
 template <class T>
 struct PanelTiles {
-  Tile<T, StridedRows<T>> entry[TileShape::kRows * TileShape::kVectors];
+  Tile<T, FetchingRows<T>> entry[TileShape::kRows * TileShape::kVectors];
 };
 
 template <class T, int... I>
 constexpr PanelTiles<T> make_panel_tiles(std::integer_sequence<int, I...>) {
   constexpr int V = TileShape::kVectors;
-  return {{&tile<T, I / V + 1, I % V + 1, StridedRows<T>>...}};
+  return {{&tile<T, I / V + 1, I % V + 1, FetchingRows<T>>...}};
 }
 
 template <class T>
@@ -51,7 +51,7 @@ void pack_right_typed(const T* b, int64_t row, int64_t column, int64_t K, int64_
 
 template <class T>
 void multiply_typed(const T* a, const T* b, int64_t rows, int64_t N, int64_t K, T* y,
-                    int64_t stride, bool add) {
+                    int64_t stride, bool add, const T* fetch, int64_t fetch_stride) {
   constexpr int64_t W = kPanelColumns<T>, L = kLanes<T>;
   if (rows <= 0) return;
   const Panels panels(rows);
@@ -59,7 +59,9 @@ void multiply_typed(const T* a, const T* b, int64_t rows, int64_t N, int64_t K, 
   alignas(GS_VECTOR_BYTES) T edge[TileShape::kRows * W];
   for (int64_t n = 0; n < N; n += W) {
     const int64_t columns = min(W, N - n), vectors = ceil_div(columns, L);
-    const StridedRows<T> panel{b + n * K, vectors * L};
+    const T* const right = b + n * K;
+    const FetchingRows<T> panel{right, vectors * L, fetch ? fetch : right,
+                                fetch ? fetch_stride : 0};
     for (int64_t i = 0; i < panels.count; ++i) {
       const int height = panels.rows(i);
       const auto run = kPanelTiles<T>.entry[(height - 1) * TileShape::kVectors + vectors - 1];
@@ -95,12 +97,13 @@ void pack_right(const double* b, int64_t row, int64_t column, int64_t K, int64_t
 }
 
 void multiply_packed(const float* a, const float* b, int64_t rows, int64_t N, int64_t K, float* y,
-                     int64_t stride, bool add) {
-  multiply_typed(a, b, rows, N, K, y, stride, add);
+                     int64_t stride, bool add, const float* fetch, int64_t fetch_stride) {
+  multiply_typed(a, b, rows, N, K, y, stride, add, fetch, fetch_stride);
 }
 void multiply_packed(const double* a, const double* b, int64_t rows, int64_t N, int64_t K,
-                     double* y, int64_t stride, bool add) {
-  multiply_typed(a, b, rows, N, K, y, stride, add);
+                     double* y, int64_t stride, bool add, const double* fetch,
+                     int64_t fetch_stride) {
+  multiply_typed(a, b, rows, N, K, y, stride, add, fetch, fetch_stride);
 }
 
 }  // namespace GS_ISA
