@@ -258,22 +258,6 @@ struct StridedRows {
   }
 };
 
-// The same, while a line of what comes next is fetched into L2 with each row.
-template <class T>
-struct FetchingRows {
-  const T* row;
-  int64_t stride;
-  const T* fetch;
-  int64_t fetch_stride;
-  GS_INLINE const T* next() {
-    const T* p = row;
-    row += stride;
-    __builtin_prefetch(fetch, 0, 2);
-    fetch += fetch_stride;
-    return p;
-  }
-};
-
 // Where row k of the right operand is: anywhere.
 template <class T>
 struct ScatteredRows {

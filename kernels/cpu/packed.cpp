@@ -9,16 +9,32 @@ namespace gradsmith {
 namespace GS_ISA {
 namespace {
 
+// Rows of a panel, while a line of what comes next is fetched into L2 with each.
+template <class T>
+struct PanelRows {
+  const T* row;
+  int64_t stride;
+  const T* fetch;
+  int64_t fetch_stride;
+  GS_INLINE const T* next() {
+    const T* p = row;
+    row += stride;
+    __builtin_prefetch(fetch, 0, 2);
+    fetch += fetch_stride;
+    return p;
+  }
+};
+
 // Tiles up to the panel's width, of every height.
 template <class T>
 struct PanelTiles {
-  Tile<T, FetchingRows<T>> entry[TileShape::kRows * TileShape::kVectors];
+  Tile<T, PanelRows<T>> entry[TileShape::kRows * TileShape::kVectors];
 };
 
 template <class T, int... I>
 constexpr PanelTiles<T> make_panel_tiles(std::integer_sequence<int, I...>) {
   constexpr int V = TileShape::kVectors;
-  return {{&tile<T, I / V + 1, I % V + 1, FetchingRows<T>>...}};
+  return {{&tile<T, I / V + 1, I % V + 1, PanelRows<T>>...}};
 }
 
 template <class T>
@@ -60,8 +76,7 @@ void multiply_typed(const T* a, const T* b, int64_t rows, int64_t N, int64_t K, 
   for (int64_t n = 0; n < N; n += W) {
     const int64_t columns = min(W, N - n), vectors = ceil_div(columns, L);
     const T* const right = b + n * K;
-    const FetchingRows<T> panel{right, vectors * L, fetch ? fetch : right,
-                                fetch ? fetch_stride : 0};
+    const PanelRows<T> panel{right, vectors * L, fetch ? fetch : right, fetch ? fetch_stride : 0};
     for (int64_t i = 0; i < panels.count; ++i) {
       const int height = panels.rows(i);
       const auto run = kPanelTiles<T>.entry[(height - 1) * TileShape::kVectors + vectors - 1];
