@@ -1,4 +1,4 @@
-// Convolution with kernels of one element, at stride 1 and without padding, and its input gradient.
+// Convolution with kernels of one element, without padding, and its input gradient.
 //
 //   y[n, k, p] = bias[k] + sum_c weight[k, c] x[n, c, p];  grad_x: the same with weight^T;
 //   p the positions of an image. grad_weight: conv_pointwise_weight.cpp.
@@ -9,7 +9,8 @@
 //            tiles are fetched while this one is multiplied, since no prefetcher of a processor
 //            follows a stream a channel; so are the lines that a tile's results go to. The last
 //            tile of an image starts earlier instead of ending late; what it computes twice is
-//            dropped. Images too small for that are copied side by side.
+//            dropped. Images too small for that are copied side by side. With a stride, x is what the
+//            stride reads of it, and grad_x is spread (conv_pointwise_strided.cpp).
 // Split      tiles of positions, images, groups, and parts of the rows where these are few. Tiny work
 //            stays on one thread.
 // Cache      a tile's columns of x (depth x tile) in L1 or L2; packed weights in L2, or streamed once
@@ -329,13 +330,22 @@ bool pointwise_fwd(const ConvFwdArgs& args, Status* status) {
   const auto run = [&](auto zero) {
     using T = decltype(zero);
     const int64_t depth = g.C / g.groups, rows = g.K / g.groups;
-    if (status) {
-      *status = run_pointwise(Pointwise<T>{
-          reinterpret_cast<const T*>(args.x.data), reinterpret_cast<const T*>(args.weight.data),
-          reinterpret_cast<const T*>(args.bias.data), reinterpret_cast<T*>(args.y.data), g.N,
-          g.groups, depth, rows, g.out_positions(), rows * depth, depth, 1, args.epilogue});
-      if (args.epilogue) args.epilogue->done = true;
+    if (!status) return true;
+    CallMemory thinned;
+    const T* x = reinterpret_cast<const T*>(args.x.data);
+    if (is_thinned(g)) {
+      if (!thinned.get(g.N * g.C * g.out_positions() * int64_t{sizeof(T)})) {
+        *status = thinned.missing();
+        return true;
+      }
+      thin_planes(thinning(g), x, static_cast<T*>(thinned.data));
+      x = static_cast<const T*>(thinned.data);
     }
+    *status = run_pointwise(Pointwise<T>{
+        x, reinterpret_cast<const T*>(args.weight.data), reinterpret_cast<const T*>(args.bias.data),
+        reinterpret_cast<T*>(args.y.data), g.N, g.groups, depth, rows, g.out_positions(),
+        rows * depth, depth, 1, args.epilogue});
+    if (args.epilogue) args.epilogue->done = true;
     return true;
   };
   return args.x.dtype == DType::kFloat32 ? run(0.f) : run(0.);
@@ -350,13 +360,20 @@ bool pointwise_bwd_input(const ConvBwdInputArgs& args, Status* status) {
   const auto run = [&](auto zero) {
     using T = decltype(zero);
     const int64_t depth = g.K / g.groups, rows = g.C / g.groups;
-    if (status) {
-      *status = run_pointwise(Pointwise<T>{reinterpret_cast<const T*>(args.grad_y.data),
-                                           reinterpret_cast<const T*>(args.weight.data),
-                                           reinterpret_cast<const T*>(args.bias.data),
-                                           reinterpret_cast<T*>(args.grad_x.data), g.N, g.groups,
-                                           depth, rows, g.out_positions(), rows * depth, 1, rows});
+    if (is_thinned(g) && args.bias.data) return false;
+    if (!status) return true;
+    CallMemory thinned;
+    T* const grad_x = reinterpret_cast<T*>(args.grad_x.data);
+    if (is_thinned(g) && !thinned.get(g.N * g.C * g.out_positions() * int64_t{sizeof(T)})) {
+      *status = thinned.missing();
+      return true;
     }
+    T* const product = thinned.data ? static_cast<T*>(thinned.data) : grad_x;
+    *status = run_pointwise(Pointwise<T>{
+        reinterpret_cast<const T*>(args.grad_y.data), reinterpret_cast<const T*>(args.weight.data),
+        reinterpret_cast<const T*>(args.bias.data), product, g.N, g.groups, depth, rows,
+        g.out_positions(), rows * depth, 1, rows});
+    if (thinned.data && status->code == Code::kOk) spread_planes(thinning(g), product, grad_x);
     return true;
   };
   return args.grad_y.dtype == DType::kFloat32 ? run(0.f) : run(0.);

@@ -1,5 +1,5 @@
 // grad_weight[k, c] = sum_{n, p} grad_y[n, k, p] x[n, c, p] of a convolution with kernels of one element,
-// at stride 1 and without padding.
+// without padding. With a stride, x is what the stride reads of it (conv_pointwise_strided.cpp).
 //
 // Layout     as conv.cpp; any groups.
 // Method     a product of matrices. Lanes are the channels of the smaller array, transposed in
@@ -189,7 +189,13 @@ Status run_weight(const ConvBwdWeightArgs& args, const Geometry& g) {
   constexpr int64_t size = sizeof(T), kWidth = TileShape::kVectors * L;
   const bool turned = g.K <= g.C;  // lanes are output channels
   WeightSums<T> w;
-  const T* const x = reinterpret_cast<const T*>(args.x.data);
+  CallMemory thinned;
+  const T* x = reinterpret_cast<const T*>(args.x.data);
+  if (is_thinned(g)) {
+    if (!thinned.get(g.N * g.C * g.out_positions() * size)) return thinned.missing();
+    thin_planes(thinning(g), x, static_cast<T*>(thinned.data));
+    x = static_cast<const T*>(thinned.data);
+  }
   const T* const grad_y = reinterpret_cast<const T*>(args.grad_y.data);
   w.left = turned ? x : grad_y;
   w.right = turned ? grad_y : x;
