@@ -63,6 +63,42 @@ def test_pointwise_is_exact(name, dtype):
         assert_same(got, grad_weight, ("conv_bwd_weight", build))
 
 
+# (images, channels in, out, positions in, stride, positions out)
+STRIDED = {
+    "even": (2, 16, 24, (12, 56), (2, 2), (6, 28)),
+    "odd": (2, 16, 24, (13, 15), (2, 2), (7, 8)),
+    "other strides": (2, 16, 24, (13, 35), (2, 3), (6, 11)),
+    "inputs beyond the last one read": (1, 8, 8, (9, 20, 36), (3, 1, 2), (3, 20, 17)),
+    "one dim": (3, 9, 40, (31,), (4,), (8,)),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", STRIDED)
+def test_strides_are_exact(name, dtype):
+    n, c, k, inner, stride, out = STRIDED[name]
+    rng = np.random.default_rng(0)
+    ones, zeros = (1,) * len(inner), (0,) * len(inner)
+    x = integers(rng, (n, c, *inner), dtype)
+    weight = integers(rng, (k, c, *ones), dtype)
+    grad_y = integers(rng, (n, k, *out), dtype)
+    bias = integers(rng, (c,), dtype)
+    options = (stride, zeros, ones, 1)
+    read = (..., *(slice(0, (o - 1) * s + 1, s) for o, s in zip(out, stride, strict=True)))
+    y, grad_read, grad_weight = expected(x[read], weight, grad_y, 1)
+    grad_x = np.zeros(x.shape)
+    grad_x[read] = grad_read
+    for build in builds((1, 3)):
+        got = K.conv_fwd(x, weight, None, grad_y.shape, *options)
+        assert_same(got, y, ("conv_fwd", build))
+        got = K.conv_bwd_input(grad_y, weight, None, x.shape, *options)
+        assert_same(got, grad_x, ("conv_bwd_input", build))
+        got = K.conv_bwd_input(grad_y, weight, bias, x.shape, *options)
+        assert_same(got, grad_x + bias.reshape(1, -1, *ones), ("conv_bwd_input, bias", build))
+        got = K.conv_bwd_weight(grad_y, x, weight.shape, *options)
+        assert_same(got, grad_weight, ("conv_bwd_weight", build))
+
+
 def test_results_beyond_the_cache():
     """They are stored past it: 18 MB, where it has 32."""
     rng = np.random.default_rng(0)
@@ -72,13 +108,20 @@ def test_results_beyond_the_cache():
     )
     y = K.conv_fwd(x, weight, None, (1, 40, 336, 336), (1, 1), (0, 0), (1, 1), 1)
     assert np.array_equal(y.reshape(40, -1), weight.reshape(40, 8) @ x.reshape(8, -1))
+    x, weight = x[:, :, ::2, ::2].copy(), integers(rng, (8, 40, 1, 1), np.float32)
+    grad_x = K.conv_bwd_input(x, weight, None, y.shape, (2, 2), (0, 0), (1, 1), 1)
+    product = weight.reshape(8, 40).T @ x.reshape(8, -1)
+    assert np.array_equal(grad_x[0, :, ::2, ::2].reshape(40, -1), product)
+    assert not grad_x[0, :, 1::2].any() and not grad_x[0, :, :, 1::2].any()
 
 
 def test_the_plan_says_so():
     plan = cpu.conv_plan((8, 256, 14, 14), (64, 256, 1, 1))
     assert set(plan.values()) == {"pointwise"}
-    for options in ({"stride": 2}, {"padding": 1}):
-        plan = cpu.conv_plan((8, 256, 14, 14), (64, 256, 1, 1), **options)
+    plan = cpu.conv_plan((8, 256, 14, 14), (64, 256, 1, 1), stride=2)
+    assert set(plan.values()) == {"pointwise"}
+    for shape, options in (((64, 256, 1, 1), {"padding": 1}), ((64, 256, 1, 2), {})):
+        plan = cpu.conv_plan((8, 256, 14, 14), shape, **options)
         assert "pointwise" not in plan.values()
     cpu.conv_algorithm = "direct"
     try:
