@@ -148,7 +148,7 @@ Along along(int ndim, const int64_t* shape, int64_t dim) {
 // The first maximum of n neighbouring elements, or the first NaN.
 template <class T, bool kMin>
 int64_t first_maximum(const T* p, int64_t n) {
-  const T best = fold_array<Max<T, kMin>, T>(Max<T, kMin>::identity(), p, n);
+  const T best = fold_extreme<T, kMin>(Max<T, kMin>::identity(), p, n, false);
   int64_t i = 0;
   if (best == best) {
     for (; i + kLanes<T> <= n; i += kLanes<T>) {
