@@ -15,6 +15,7 @@ namespace gradsmith {
 namespace GS_ISA {
 
 constexpr int kMaxOperands = 4;
+constexpr int kAhead = 2048;  // bytes that are asked for ahead where results go past the caches
 
 // A row, as a row function takes it.
 struct Row {
@@ -80,6 +81,12 @@ void row_of(const Row& row) {
       v[u] = apply_operation<T, N>(op, x);
     }
     if (row.stream) {
+#pragma GCC unroll 4
+      for (int k = 0; k < N; ++k) {
+        if (!step[k]) continue;
+#pragma GCC unroll 4
+        for (int u = 0; u < kUnroll; ++u) __builtin_prefetch(p[k] + u * kL + kAhead / sizeof(T));
+      }
 #pragma GCC unroll 4
       for (int u = 0; u < kUnroll; ++u) store_stream<T>(y + i + u * kL, v[u]);
     } else {

@@ -46,7 +46,17 @@ GS_INLINE void collect_typed(char* to, const char* from, int64_t stride, int64_t
     if (i < n) store<T>(out + i, stride ? load_n<T>(p + i, n - i) : one);
     return;
   }
-  for (int64_t i = 0; i < n; ++i) out[i] = load_one<T>(from + i * stride);
+  int64_t i = 0;
+  if constexpr (kSize >= 4) {
+    using Bits = std::conditional_t<kSize == 4, float, double>;  // moved, never computed with
+    if (stride == 2 * kSize && reinterpret_cast<uintptr_t>(from) % kSize == 0) {
+      const Bits* const p = reinterpret_cast<const Bits*>(from);
+      for (; i + kL <= n; i += kL) {
+        store<Bits>(reinterpret_cast<Bits*>(out) + i, load_lanes<Bits>(p + 2 * i, 2, kL));
+      }
+    }
+  }
+  for (; i < n; ++i) out[i] = load_one<T>(from + i * stride);
 }
 
 // to[i] = the element at from + i * stride, at any address.

@@ -30,6 +30,7 @@ GS_INLINE Vec<double> square_root(Vec<double> x) { return vsqrt(x); }
 
 constexpr int64_t kBlock = 16384;
 constexpr int64_t kChunk = 256;
+constexpr int64_t kAhead = 512;  // elements that are asked for ahead
 constexpr int64_t kNormRow = 2048;
 constexpr int kOperands = 5;  // p, g, three states
 constexpr int kWritten = 1;   // operands from here on, and operand 0, are written
@@ -66,9 +67,13 @@ void step_row(const double* hyper, const Array& norm, char* const* operands, int
   int64_t i = 0;
   for (; i + kLanes<T> <= n; i += kLanes<T>) {
     Vec<T> value = load<T>(p + i), grad = load<T>(g + i), s[3] = {};
+    __builtin_prefetch(p + i + kAhead, 1);
+    __builtin_prefetch(g + i + kAhead);
 #pragma GCC unroll 3
     for (int k = 0; k < 3; ++k) {
-      if (states[k]) s[k] = load<T>(states[k] + i);
+      if (!states[k]) continue;
+      s[k] = load<T>(states[k] + i);
+      __builtin_prefetch(states[k] + i + kAhead, 1);
     }
     common.apply(value, grad);
     rule.step(value, grad, s);
