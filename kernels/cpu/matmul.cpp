@@ -8,11 +8,12 @@
 // Method     Goto and van de Geijn 2008: a row block of `a` is packed k-major for the register tile
 //            (gemm.h), kDepth of the reduction at a time; `b` is packed in column panels once for
 //            all row blocks, or read where it is when it has few rows to be used for. When both
-//            operands are contiguous along k and y is small in M or N, dot tiles need no packing.
+//            operands are contiguous along k and y is small in M or N, dot tiles need no packing. Small `b`,
+//            vectors (matmul_direct.h) and few rows (matmul_few_rows.h) have kernels of their own.
 // Split      row blocks (and column blocks when there are few) of one matrix, or whole matrices of a
 //            batch. Less than kSerialWork stays on the calling thread.
-// Cache      a block of `a`: kBlockRows * kDepth elements (98 KB in float32), in L2; a panel of `b`:
-//            kDepth * tile width (73 KB with AVX-512, 24 KB with AVX2), streamed from L2 or L3.
+// Cache      a block of `a`: kBlockRows * kDepth elements (131 KB in float32), in L2; a panel of `b`:
+//            kDepth * tile width (98 KB with AVX-512, 33 KB with AVX2), streamed from L2 or L3.
 // Cost       2 M N K FLOPs; packing writes M K + K N elements.
 // Accuracy   one chain of K multiply-adds an element (fused with v3 and v4): error at most
 //            K eps sum |a b|; the same bits for every number of threads.
@@ -30,10 +31,10 @@ namespace gradsmith {
 namespace GS_ISA {
 namespace {
 
-constexpr int64_t kDepth = 384;
+constexpr int64_t kDepth = 512;  // whole chains of gemm.h: the same bits on every way
 constexpr int64_t kBlockRows = 64;
 constexpr int64_t kDotDepth = 2048;
-constexpr double kSerialWork = 4e6;           // FLOPs: about 20 us of one core
+constexpr double kSerialWork = 2e6;           // FLOPs: about 10 us of one core
 constexpr double kBigMatrix = 1e8;            // FLOPs of a matrix that is split over all threads
 constexpr int64_t kTasks = 16;                // at least so many blocks where the work allows
 constexpr int64_t kPackedBytes = 16ll << 20;  // of `b` packed at a time
@@ -279,6 +280,12 @@ Status run_shared(const Product<T>& p) {
   return enough ? kDone : out_of_memory(need);
 }
 
+// Whether `b` is small enough to be read where it is, again and again.
+template <class T>
+bool fits_near(const Product<T>& p, int64_t times = 1) {
+  return p.K * p.N * static_cast<int64_t>(sizeof(T)) <= times * kDirectBytes;
+}
+
 // Whether dot tiles take fewer steps than vectors along a narrow `b`, whose lanes are not all used:
 // about 4 more cycles an element of y to add up the lanes.
 template <class T>
@@ -295,10 +302,9 @@ Status run_separate(const Product<T>& p, const Batches& batches) {
   const bool few_columns = p.N <= kDotColumns && p.M > p.N && (p.b.column != 1 || dots_are_less(p));
   const bool dots = p.a.column == 1 && p.K >= 2 * kLanes<T> && (few_rows || few_columns);
   const bool turn_b = dots && p.b.row != 1;
-  const int64_t bytes_of_b = p.K * p.N * static_cast<int64_t>(sizeof(T));
-  const bool direct = !dots && p.b.column == 1 && direct_columns<T>(p.N) &&
-                      (p.M <= TileShape::kRows || bytes_of_b <= kDirectBytes ||
-                       (bytes_of_b <= 4 * kDirectBytes && p.M <= 2 * kBlockRows));
+  const bool direct =
+      !dots && p.b.column == 1 && direct_columns<T>(p.N) &&
+      (p.M <= TileShape::kRows || fits_near(p) || (fits_near(p, 4) && p.M <= 2 * kBlockRows));
 
   // Blocks of about equal work; few enough that packing them separately does not matter.
   const double total = p.work() * static_cast<double>(batches.count);
@@ -310,7 +316,9 @@ Status run_separate(const Product<T>& p, const Batches& batches) {
   int64_t rows = balanced(p.M, dots ? p.M : 4 * kBlockRows, unit);
   int64_t columns = p.N;
   if (parts > 1) {
-    if (p.N >= p.M) {
+    if (direct && p.M >= 2 * unit) {
+      rows = min(rows, balanced(p.M, ceil_div(p.M, parts), unit));
+    } else if (p.N >= p.M) {
       columns = max(2 * width, balanced(p.N, ceil_div(p.N, parts), width));
     } else {
       rows = min(rows, max(2 * unit, balanced(p.M, ceil_div(p.M, parts), unit)));
@@ -394,8 +402,7 @@ bool vector_product(const Product<T>& p, Status* status) {
 template <class T>
 bool few_rows(const Product<T>& p, Status* status) {
   const bool turned = p.b.row == 1 && p.b.column != 1 && p.N > kDotColumns;
-  const bool large = p.work() >= kSerialWork && p.N > kDotColumns &&
-                     p.K * p.N * static_cast<int64_t>(sizeof(T)) > 4 * kDirectBytes;
+  const bool large = p.work() >= kSerialWork && p.N > kDotColumns && !fits_near(p, 4);
   if (!turned && !large) return false;
   const FewRows<T> q{p.a.data,
                      p.a.row,
@@ -512,8 +519,9 @@ Status run(const MatmulArgs& args, const Array& a, const Array& b, int64_t activ
       few_rows(p, &status)) {
     return status;
   }
-  const bool separate = (batches.count > 1 && p.work() < kBigMatrix) || p.M <= 2 * kBlockRows ||
-                        p.N <= kDotColumns || p.work() < kSerialWork;
+  const bool narrow = p.b.column == 1 && direct_columns<T>(p.N) && fits_near(p);
+  const bool separate = narrow || (batches.count > 1 && p.work() < kBigMatrix) ||
+                        p.M <= 2 * kBlockRows || p.N <= kDotColumns || p.work() < kSerialWork;
   if (separate) return run_separate(p, batches);
   for (int64_t batch = 0; batch < batches.count; ++batch) {
     Product<T> q = p;
