@@ -104,7 +104,7 @@ void gather_tiles(const Gather<T>& g, const Plan<T>& plan, int64_t group, const 
       T* y = g.y + row * out_size;
       if (whole) {
         run(channels * taps, a, b, y + runs[0].out, out_size, start, bias);
-        if (last_channels) finish_runs(g.epilogue, runs, run_count, y, rows, out_size);
+        if (last_channels) finish(g.epilogue, y + runs[0].out, out_size, rows, vectors * L);
         continue;
       }
       if (c > 0) {
@@ -113,10 +113,12 @@ void gather_tiles(const Gather<T>& g, const Plan<T>& plan, int64_t group, const 
         }
       }
       run(channels * taps, a, b, edge, vectors * L, start, bias);
+      if (last_channels) {
+        finish_tile(g.epilogue, runs, run_count, y, out_size, edge, vectors * L, rows);
+      }
       for (int i = 0; i < rows; ++i) {
         store_runs(runs, run_count, edge + i * vectors * L, y + i * out_size, step);
       }
-      if (last_channels) finish_runs(g.epilogue, runs, run_count, y, rows, out_size);
     }
   }
 }
@@ -165,16 +167,17 @@ struct ImageScratch {
 
 // Stores cells of whole rows of positions, [first, first + rows), as positions of each image.
 template <class T>
-void store_cells(const Gather<T>& g, const T* cells, int64_t first, int64_t rows, int64_t images,
-                 T* y) {
+void store_cells(const Gather<T>& g, T* cells, int64_t first, int64_t rows, int64_t images, T* y) {
   constexpr int L = kLanes<T>;
   const Axis &az = g.axis[0], &ay = g.axis[1], &ax = g.axis[2];
   const int64_t image_stride = g.groups * g.rows * g.out_positions();
+  const bool sum = g.epilogue && g.epilogue->residual;  // which is not laid out as cells are
+  if (g.epilogue && !sum) {
+    finish_rows(g.epilogue->activation, static_cast<T*>(nullptr), cells, 0, 1, rows * ax.size * L);
+  }
   if (az.size == g.out[0] && ay.size == g.out[1] && ax.size == g.out[2]) {
     scatter_cells(cells, rows * ax.size, images, y + first * ax.size, image_stride);
-    for (int64_t i = 0; g.epilogue && i < images; ++i) {
-      finish(g.epilogue, y + first * ax.size + i * image_stride, rows * ax.size);
-    }
+    if (sum) finish(g.epilogue, y + first * ax.size, image_stride, images, rows * ax.size);
     return;
   }
   for (int64_t row = first; row < first + rows; ++row, cells += ax.size * L) {
@@ -183,7 +186,7 @@ void store_cells(const Gather<T>& g, const T* cells, int64_t first, int64_t rows
     T* to = y + (oz * g.out[1] + oy) * g.out[2] + ax.out_first;
     for (int64_t i = 0; i < images; ++i, to += image_stride) {
       for (int64_t x = 0; x < ax.size; ++x) to[x * ax.out_step] = cells[x * L + i];
-      finish(g.epilogue, to, ax.size);
+      if (sum) finish(g.epilogue, to, ax.size);
     }
   }
 }

@@ -162,9 +162,7 @@ void multiply_tiles(const Pointwise<T>& p, const Packed<T>& packed, const Plane<
         }
         if (skip == 0 && !packed.stream && !joined) {
           run(p.depth, a, b, row + start, p.size, begin, bias);
-          for (int r = 0; p.epilogue && r < rows; ++r) {
-            finish(p.epilogue, row + r * p.size + start, width);
-          }
+          finish(p.epilogue, row + start, p.size, rows, width);
           continue;
         }
         run(p.depth, a, b, edge, width, begin, bias);

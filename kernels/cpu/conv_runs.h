@@ -36,14 +36,21 @@ void load_runs(const Run* runs, int count, T* tile, const T* y, int64_t step) {
   }
 }
 
-// The epilogue of a tile's rows; forward, where neighbouring lanes are neighbours in y.
+// The epilogue of a tile of rows of `width` lanes that have still to be stored along the runs, at y.
 template <class T>
-void finish_runs(const ConvEpilogue* epilogue, const Run* runs, int count, T* y, int64_t rows,
-                 int64_t out_size) {
+void finish_tile(const ConvEpilogue* epilogue, const Run* runs, int count, const T* y,
+                 int64_t out_size, T* tile, int64_t width, int64_t rows) {
   if (!epilogue) return;
-  for (int64_t i = 0; i < rows; ++i, y += out_size) {
-    for (int r = 0; r < count; ++r) finish(epilogue, y + runs[r].out, runs[r].count);
+  alignas(64) T residual[TileShape::kRows * TileShape::kMaxVectors * kLanes<T>];
+  if (!epilogue->residual) {
+    return finish_rows(epilogue->activation, static_cast<T*>(nullptr), tile, width, rows, width);
   }
+  const char* from = epilogue->residual + (reinterpret_cast<const char*>(y) - epilogue->y);
+  for (int64_t i = 0; i < rows; ++i) {
+    load_runs(runs, count, residual + i * width, reinterpret_cast<const T*>(from) + i * out_size,
+              1);
+  }
+  finish_rows(epilogue->activation, residual, tile, width, rows, width);
 }
 
 }  // namespace

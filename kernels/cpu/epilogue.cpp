@@ -6,7 +6,8 @@
 // epilogue_bwd: grad_z = grad_y f'(z), and its sums over all dims but one (the bias's gradient), in one
 //   pass: `value` is y for relu, tanh and sigmoid, z = the sum before f for gelu and silu.
 // Layout: contiguous; epilogue_bwd as (outer, C, inner).
-// Split: inner > 1: planes, or pieces of them; inner = 1: chunks of rows times blocks of columns.
+// Split: planes, or pieces of them; where planes are small, rows of channels * inner columns: chunks of
+//   rows times blocks of columns.
 // Working set: a piece of a plane, or a row of sums.
 // Cost: epilogue_bwd reads grad_y and value once and writes grad_z once; apart, f' and the sum read
 //   grad_z once more.
@@ -23,10 +24,10 @@ namespace gradsmith {
 namespace GS_ISA {
 namespace {
 
-constexpr int64_t kPiece = 4096;  // elements of a plane that are summed in lanes of T
-constexpr int64_t kRows = 64;     // rows of a chunk where inner is 1
-constexpr int64_t kColumns =
-    512;  // columns of a block there: their sums stay in the first-level cache
+constexpr int64_t kPiece = 4096;    // elements of a plane that are summed in lanes of T
+constexpr int64_t kInner = 128;     // up to so many elements a plane, images are rows
+constexpr int64_t kRows = 64;       // of a chunk, at most
+constexpr int64_t kColumns = 4096;  // of a block: their sums stay in the first-level cache
 constexpr int64_t kBlock = 16384;
 constexpr int64_t kActivations = 6;
 
@@ -52,33 +53,37 @@ GS_INLINE Vec<T> slope(Vec<T> g, Vec<T> v) {
 }
 
 template <class T, int kA>
-void run_of(const T* residual, T* y, int64_t n) {
+void rows_of(const T* residual, T* y, int64_t pitch, int64_t rows, int64_t n) {
   constexpr int64_t L = kLanes<T>;
-  int64_t i = 0;
-  if (!residual) {
-    for (; i + L <= n; i += L) store<T>(y + i, activated<T, kA>(load<T>(y + i)));
-    if (i < n) store_n<T>(y + i, activated<T, kA>(load_n<T>(y + i, n - i)), n - i);
-    return;
-  }
-  for (; i + L <= n; i += L) {
-    store<T>(y + i, activated<T, kA>(load<T>(y + i) + load<T>(residual + i)));
-  }
-  if (i < n) {
-    const Vec<T> sum = load_n<T>(y + i, n - i) + load_n<T>(residual + i, n - i);
-    store_n<T>(y + i, activated<T, kA>(sum), n - i);
+  for (int64_t r = 0; r < rows; ++r, y += pitch) {
+    int64_t i = 0;
+    if (!residual) {
+      for (; i + L <= n; i += L) store<T>(y + i, activated<T, kA>(load<T>(y + i)));
+      if (i < n) store_n<T>(y + i, activated<T, kA>(load_n<T>(y + i, n - i)), n - i);
+      continue;
+    }
+    for (; i + L <= n; i += L) {
+      store<T>(y + i, activated<T, kA>(load<T>(y + i) + load<T>(residual + i)));
+    }
+    if (i < n) {
+      const Vec<T> sum = load_n<T>(y + i, n - i) + load_n<T>(residual + i, n - i);
+      store_n<T>(y + i, activated<T, kA>(sum), n - i);
+    }
+    residual += pitch;
   }
 }
 
 template <class T>
-void finish_with(int64_t activation, const T* residual, T* y, int64_t n) {
+void finish_with(int64_t activation, const T* residual, T* y, int64_t pitch, int64_t rows,
+                 int64_t n) {
   switch (activation) {
-    case kRelu: return run_of<T, kRelu>(residual, y, n);
-    case kGelu: return run_of<T, kGelu>(residual, y, n);
-    case kTanh: return run_of<T, kTanh>(residual, y, n);
-    case kSigmoid: return run_of<T, kSigmoid>(residual, y, n);
-    case kSilu: return run_of<T, kSilu>(residual, y, n);
+    case kRelu: return rows_of<T, kRelu>(residual, y, pitch, rows, n);
+    case kGelu: return rows_of<T, kGelu>(residual, y, pitch, rows, n);
+    case kTanh: return rows_of<T, kTanh>(residual, y, pitch, rows, n);
+    case kSigmoid: return rows_of<T, kSigmoid>(residual, y, pitch, rows, n);
+    case kSilu: return rows_of<T, kSilu>(residual, y, pitch, rows, n);
     default:
-      if (residual) run_of<T, kIdentity>(residual, y, n);
+      if (residual) rows_of<T, kIdentity>(residual, y, pitch, rows, n);
   }
 }
 
@@ -135,23 +140,23 @@ Status backward(const EpilogueBwdArgs& args, int64_t outer, int64_t channels, in
   T* const to = reinterpret_cast<T*>(args.grad_z.data);
   T* const sums = reinterpret_cast<T*>(args.sums.data);
   const Slopes<T>& f = kAllSlopes<T>[args.activation];
-  if (inner > 1) {
+  if (inner > kInner) {
     constexpr int64_t L = kLanes<T>;
     const int64_t pieces = (inner + kPiece - 1) / kPiece;
     const int64_t piece = ((inner + pieces - 1) / pieces + L - 1) / L * L;
     const bool stream = beyond_cache(args.value.size * int64_t{sizeof(T)}) && inner % L == 0 &&
                         reinterpret_cast<uintptr_t>(to) % GS_VECTOR_BYTES == 0;
-    const Scratch scratch(static_cast<size_t>(outer * channels * pieces) * sizeof(double));
+    const int64_t count = outer * channels * pieces;
+    const Scratch scratch(static_cast<size_t>(count) * sizeof(double));
     if (!scratch.memory) return out_of_memory(scratch.bytes);
     double* const parts = static_cast<double*>(scratch.memory);
-    parallel_for(outer * channels * pieces, max64(kBlock / min64(piece, inner), 1),
-                 [&](int64_t begin, int64_t end) {
-                   for (int64_t i = begin; i < end; ++i) {
-                     const int64_t at = i % pieces * piece, from = i / pieces * inner + at;
-                     const int64_t n = max64(0, min64(piece, inner - at));
-                     parts[i] = f.run(g + from, v + from, to + from, n, stream);
-                   }
-                 });
+    parallel_for(count, max64(kBlock / min64(piece, inner), 1), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t at = i % pieces * piece, from = i / pieces * inner + at;
+        const int64_t n = max64(0, min64(piece, inner - at));
+        parts[i] = f.run(g + from, v + from, to + from, n, stream);
+      }
+    });
     for (int64_t c = 0; c < channels; ++c) {
       double all = 0;
       for (int64_t n = 0; n < outer; ++n) {
@@ -161,26 +166,38 @@ Status backward(const EpilogueBwdArgs& args, int64_t outer, int64_t channels, in
     }
     return kDone;
   }
-  const int64_t chunks = (outer + kRows - 1) / kRows;
-  const int64_t blocks = (channels + kColumns - 1) / kColumns;
+  const int64_t wanted =
+      max64((outer + kRows - 1) / kRows, min64(min64(4, outer), args.value.size / kBlock));
+  const int64_t rows = (outer + wanted - 1) / wanted, chunks = (outer + rows - 1) / rows;
+  const int64_t some = min64(kColumns / inner, channels);  // channels of a block
+  const int64_t blocks = (channels + some - 1) / some, step = channels * inner;
   const Scratch scratch(static_cast<size_t>(chunks > 1 ? chunks * channels : 0) * sizeof(T));
   if (!scratch.memory) return out_of_memory(scratch.bytes);
   T* const parts = chunks > 1 ? static_cast<T*>(scratch.memory) : sums;
-  const int64_t work = min64(outer, kRows) * min64(channels, kColumns);
-  parallel_for(chunks * blocks, max64(kBlock / work, 1), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t row = i / blocks * kRows, column = i % blocks * kColumns;
-      const int64_t from = row * channels + column;
-      f.rows(g + from, v + from, to + from, channels, min64(kRows, outer - row),
-             min64(kColumns, channels - column), parts + i / blocks * channels + column);
-    }
-  });
+  parallel_for(
+      chunks * blocks, max64(kBlock / (rows * some * inner), 1), [&](int64_t begin, int64_t end) {
+        alignas(64) T lines[kColumns];
+        for (int64_t i = begin; i < end; ++i) {
+          const int64_t row = i / blocks * rows, c = i % blocks * some;
+          const int64_t from = row * step + c * inner, n = min64(some, channels - c);
+          T* const part = parts + i / blocks * channels + c;
+          f.rows(g + from, v + from, to + from, step, min64(rows, outer - row), n * inner,
+                 inner > 1 ? lines : part);
+          for (int64_t k = 0; inner > 1 && k < n; ++k) {
+            const T* const line = lines + k * inner;
+            part[k] = static_cast<T>(row_sum<T>(
+                inner, [&](int64_t j, int64_t left) { return load_up_to<T>(line + j, left); }));
+          }
+        }
+      });
   if (chunks == 1) return kDone;
-  parallel_for(blocks, max64(kBlock / (chunks * min64(channels, kColumns)), 1),
+  constexpr int64_t kWidth = 512;
+  const int64_t widths = (channels + kWidth - 1) / kWidth;
+  parallel_for(widths, max64(kBlock / (chunks * min64(channels, kWidth)), 1),
                [&](int64_t begin, int64_t end) {
                  for (int64_t b = begin; b < end; ++b) {
-                   const int64_t first = b * kColumns, n = min64(kColumns, channels - first);
-                   double all[kColumns] = {};
+                   const int64_t first = b * kWidth, n = min64(kWidth, channels - first);
+                   double all[kWidth] = {};
                    for (int64_t k = 0; k < chunks; ++k) {
                      const T* const part = parts + k * channels + first;
                      for (int64_t i = 0; i < n; ++i) all[i] += static_cast<double>(part[i]);
@@ -193,11 +210,13 @@ Status backward(const EpilogueBwdArgs& args, int64_t outer, int64_t channels, in
 
 }  // namespace
 
-void finish_run(int64_t activation, const float* residual, float* y, int64_t n) {
-  finish_with(activation, residual, y, n);
+void finish_rows(int64_t activation, const float* residual, float* y, int64_t pitch, int64_t rows,
+                 int64_t n) {
+  finish_with(activation, residual, y, pitch, rows, n);
 }
-void finish_run(int64_t activation, const double* residual, double* y, int64_t n) {
-  finish_with(activation, residual, y, n);
+void finish_rows(int64_t activation, const double* residual, double* y, int64_t pitch, int64_t rows,
+                 int64_t n) {
+  finish_with(activation, residual, y, pitch, rows, n);
 }
 
 Status conv_epilogue(const ConvEpilogueArgs& args) {

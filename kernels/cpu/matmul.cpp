@@ -88,11 +88,9 @@ struct Batches {
 // The epilogue of rows [m0, m1) and columns [n0, n1) of y.
 template <class T>
 void activate(const Product<T>& p, int64_t m0, int64_t m1, int64_t n0, int64_t n1) {
-  if (p.activation == kIdentity && !p.residual) return;
-  for (int64_t m = m0; m < m1; ++m) {
-    const int64_t at = m * p.N + n0;
-    finish_run(p.activation, p.residual ? p.residual + at : nullptr, p.y + at, n1 - n0);
-  }
+  const int64_t at = m0 * p.N + n0;
+  const T* const residual = p.residual ? p.residual + at : nullptr;
+  finish_rows(p.activation, residual, p.y + at, p.N, m1 - m0, n1 - n0);
 }
 
 template <class T>

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
+from ...autograd.grad_mode import mode
 from ..module import Module
 
 __all__ = ["ModuleDict", "ModuleList", "Sequential"]
@@ -96,8 +97,36 @@ class _Numbered(Module):
         return found
 
 
+#: Layers that Sequential computes together with the activation behind them: their type -> a
+#: function of (layer, input, the activation's word). The modules of the layers fill it.
+LAYERS: dict[type, Callable[[Any, Any, str], Any]] = {}
+#: The activations' types -> their words.
+ACTIVATIONS: dict[type, str] = {}
+#: Those that do not compute the layer again for their gradient.
+_OF_THE_OUTPUT = ("relu", "tanh", "sigmoid")
+
+
+def _is_plain(module: Any) -> bool:
+    """Whether nobody looks at what goes in and out of the module, or has changed what it does."""
+    return module._hooks is None and "forward" not in module.__dict__
+
+
+def _activated(layer: Any, activation: Any, input: Any, word: str) -> Any:
+    """activation(layer(input)), in one kernel where that pays."""
+    exact = getattr(activation, "approximate", "none") == "none"
+    if word in _OF_THE_OUTPUT or (not mode.enabled and exact):
+        try:
+            return LAYERS[type(layer)](layer, input, word)
+        except Exception:  # the layer words its own errors
+            pass
+    return activation(layer(input))
+
+
 class Sequential(_Numbered):
     """Modules one after another: the output of each is the input of the next.
+
+    A Linear or Conv and the ReLU, Tanh or Sigmoid behind it (without gradients also GELU or SiLU)
+    are computed by one kernel, with the same result, unless a hook looks at one of them.
 
     Args:
         args: the modules, or one OrderedDict of them by name.
@@ -115,9 +144,21 @@ class Sequential(_Numbered):
             self._appended(args)
 
     def forward(self, input: Any) -> Any:
+        layer: Any = None  # one that takes what follows it into its kernel
         for module in self._modules.values():
-            input = module(input)  # type: ignore[misc]
-        return input
+            kind = type(module)
+            if layer is not None:
+                word = ACTIVATIONS.get(kind)
+                if word is not None and _is_plain(module):
+                    input = _activated(layer, module, input, word)
+                    layer = None
+                    continue
+                input, layer = layer(input), None
+            if kind in LAYERS and _is_plain(module):
+                layer = module
+            else:
+                input = module(input)  # type: ignore[misc]
+        return input if layer is None else layer(input)
 
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):

@@ -12,6 +12,7 @@ from ...tensor import Parameter, Tensor
 from .. import functional as F
 from .. import init
 from ..module import Module
+from .container import LAYERS
 
 __all__ = [
     "Conv1d",
@@ -120,6 +121,7 @@ class _ConvNd(Module):
 
 class _Conv(_ConvNd):
     _function: Callable[..., Tensor]
+    _function_activated: Callable[..., Tensor]
 
     def __init__(
         self,
@@ -151,16 +153,25 @@ class _Conv(_ConvNd):
             dtype,
         )
 
+    def _padded(self, input: Tensor) -> tuple[Tensor, Any]:
+        """The input, and the zeros that are still to be padded with."""
+        if self.padding_mode == "zeros":
+            return input, self.padding
+        # The last dimension first, each (before, behind).
+        sides = zip(self._before[::-1], self._behind[::-1], strict=True)
+        return F.pad(input, [v for pair in sides for v in pair], mode=self.padding_mode), 0
+
     def forward(self, input: Tensor) -> Tensor:
-        padding = self.padding
-        if self.padding_mode != "zeros":
-            # The last dimension first, each (before, behind).
-            sides = zip(self._before[::-1], self._behind[::-1], strict=True)
-            input = F.pad(input, [v for pair in sides for v in pair], mode=self.padding_mode)
-            padding = 0
+        input, padding = self._padded(input)
         return self._function(
             input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
         )
+
+    def _activated(self, input: Tensor, activation: str) -> Tensor:
+        """The layer and the activation behind it."""
+        input, padding = self._padded(input)
+        options = (self.stride, padding, self.dilation, self.groups, activation)
+        return self._function_activated(input, self.weight, self.bias, *options)
 
 
 class Conv1d(_Conv):
@@ -192,6 +203,7 @@ class Conv1d(_Conv):
 
     n = 1
     _function = staticmethod(F.conv1d)
+    _function_activated = staticmethod(F.conv1d_activation)
 
 
 class Conv2d(_Conv):
@@ -219,6 +231,7 @@ class Conv2d(_Conv):
 
     n = 2
     _function = staticmethod(F.conv2d)
+    _function_activated = staticmethod(F.conv2d_activation)
 
 
 class Conv3d(_Conv):
@@ -246,6 +259,10 @@ class Conv3d(_Conv):
 
     n = 3
     _function = staticmethod(F.conv3d)
+    _function_activated = staticmethod(F.conv3d_activation)
+
+
+LAYERS.update(dict.fromkeys((Conv1d, Conv2d, Conv3d), _Conv._activated))
 
 
 class _ConvTranspose(_ConvNd):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...tensor import Tensor
 from .. import functional as F
 from ..module import Module
+from .container import ACTIVATIONS
 
 __all__ = ["ReLU", "Sigmoid", "Tanh"]
 
@@ -54,3 +55,6 @@ class Tanh(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.tanh(input)
+
+
+ACTIVATIONS.update({ReLU: "relu", Sigmoid: "sigmoid", Tanh: "tanh"})

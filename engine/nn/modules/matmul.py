@@ -11,6 +11,7 @@ from ...tensor import Parameter, Tensor
 from .. import functional as F
 from .. import init
 from ..module import Module
+from .container import LAYERS
 
 __all__ = ["Bilinear", "Linear"]
 
@@ -69,6 +70,11 @@ class Linear(Module):
             f"in_features={self.in_features}, out_features={self.out_features}, "
             f"bias={self.bias is not None}"
         )
+
+
+LAYERS[Linear] = lambda layer, input, word: F.linear_activation(
+    input, layer.weight, layer.bias, word
+)
 
 
 class Bilinear(Module):
