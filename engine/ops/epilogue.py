@@ -95,14 +95,14 @@ def _(k, saved, grads, need, sums_shape, dim, activation):
 )
 def matmul_epilogue_(k, a, b, bias, residual, out_shape, activation):
     y = k.matmul_epilogue(a, b, bias, residual, out_shape, activation)
-    return y, (a, b, bias, residual, y)
+    return y, (a, b, bias, residual) if activation in _OF_THE_SUM else (a, b, y)
 
 
 @matmul_epilogue_.gradient
 def _(k, saved, grad_y, need, out_shape, activation):
-    a, b, bias, residual, y = saved
+    a, b, *rest, y = saved
     if activation in _OF_THE_SUM:  # it was not kept: it is computed again
-        y = k.matmul_epilogue(a, b, bias, residual, out_shape, 0)
+        y = k.matmul_epilogue(a, b, *rest, y, out_shape, 0)
     g, grad_bias = _before(k, grad_y, y, len(out_shape) - 1, activation, need[2])
     return (
         sum_to_shape(k, _product(k, g, _turned(k, b)), tuple(a.shape)) if need[0] else None,
@@ -116,15 +116,14 @@ def _(k, saved, grad_y, need, out_shape, activation):
 def linear_epilogue_(k, x, weight, bias, residual, out_shape, activation):
     columns = k.permute(weight, (1, 0))
     y = k.matmul_epilogue(x, columns, bias, residual, out_shape, activation)
-    return y, (x, weight, bias, residual, y)
+    return y, (x, weight, bias, residual) if activation in _OF_THE_SUM else (x, weight, y)
 
 
 @linear_epilogue_.gradient
 def _(k, saved, grad_y, need, out_shape, activation):
-    x, weight, bias, residual, y = saved
+    x, weight, *rest, y = saved
     if activation in _OF_THE_SUM:
-        columns = k.permute(weight, (1, 0))
-        y = k.matmul_epilogue(x, columns, bias, residual, out_shape, 0)
+        y = k.matmul_epilogue(x, k.permute(weight, (1, 0)), *rest, y, out_shape, 0)
     g, grad_bias = _before(k, grad_y, y, len(out_shape) - 1, activation, need[2])
     grad_x = grad_weight = None
     if need[0]:
@@ -147,15 +146,15 @@ def conv_epilogue_(
 ):
     options = (out_shape, stride, padding, dilation, groups, activation)
     y = k.conv_epilogue(x, weight, bias, residual, *options)
-    return y, (x, weight, bias, residual, y)
+    return y, (x, weight, bias, residual) if activation in _OF_THE_SUM else (x, weight, y)
 
 
 @conv_epilogue_.gradient
 def _(k, saved, grad_y, need, out_shape, stride, padding, dilation, groups, activation):
-    x, weight, bias, residual, y = saved
+    x, weight, *rest, y = saved
     options = (stride, padding, dilation, groups)
     if activation in _OF_THE_SUM:
-        y = k.conv_epilogue(x, weight, bias, residual, out_shape, *options, 0)
+        y = k.conv_epilogue(x, weight, *rest, y, out_shape, *options, 0)
     g, grad_bias = _before(k, grad_y, y, 1, activation, need[2])
     return (
         k.conv_bwd_input(g, weight, None, tuple(x.shape), *options) if need[0] else None,
@@ -168,17 +167,12 @@ def _(k, saved, grad_y, need, out_shape, stride, padding, dilation, groups, acti
 # ---- the public functions ----
 
 
-def _code(name: str, activation: str | None) -> int:
-    code = ACTIVATIONS.get(activation)
-    if code is None:
-        words = ", ".join(repr(word) for word in ACTIVATIONS)
-        raise ValueError(f"{name}: activation must be one of {words}; got {activation!r}")
-    return code
+def _unknown(name: str, activation: Any) -> ValueError:
+    words = ", ".join(repr(word) for word in ACTIVATIONS)
+    return ValueError(f"{name}: activation must be one of {words}; got {activation!r}")
 
 
-def _check_residual(name: str, residual: Tensor | None, shape: tuple[int, ...]) -> None:
-    if residual is None:
-        return
+def _check_residual(name: str, residual: Tensor, shape: tuple[int, ...]) -> None:
     need_tensors(name, residual=residual)
     if tuple(residual._data.shape) != tuple(shape):
         raise RuntimeError(
@@ -215,17 +209,21 @@ def linear_activation(
         RuntimeError: sizes that do not fit.
     """
     name = "linear_activation"
-    code = _code(name, activation)
+    code = ACTIVATIONS.get(activation)
+    if code is None:
+        raise _unknown(name, activation)
     need_tensors(name, input=input, weight=weight, **({} if bias is None else {"bias": bias}))
-    x, w = tuple(input._data.shape), tuple(weight._data.shape)
+    x, w = input._data.shape, weight._data.shape
     if len(w) != 2 or not x or x[-1] != w[1]:
         raise RuntimeError(
-            f"{name}: input's last dim must equal weight.shape[1]; got input {x}, weight {w}"
+            f"{name}: input's last dim must equal weight.shape[1]; got input {tuple(x)}, "
+            f"weight {tuple(w)}"
         )
     if bias is not None and bias._data.shape != (w[0],):
         raise RuntimeError(f"{name}: bias must have shape ({w[0]},); got {tuple(bias.shape)}")
     out_shape = (*x[:-1], w[0])
-    _check_residual(name, residual, out_shape)
+    if residual is not None:
+        _check_residual(name, residual, out_shape)
     if len(x) == 1:
         input = input.unsqueeze(0)
         residual = residual if residual is None else residual.unsqueeze(0)
@@ -247,7 +245,9 @@ def _conv_activation(
     residual: Tensor | None,
 ) -> Tensor:
     name = f"conv{n}d_activation"
-    code = _code(name, activation)
+    code = ACTIVATIONS.get(activation)
+    if code is None:
+        raise _unknown(name, activation)
     x, batched = _batched(name, input, n)
     w, b = _weight(name, weight, bias)
     stride = shapes.spatial(name, "stride", stride, n, 1)
@@ -255,9 +255,9 @@ def _conv_activation(
     groups = shapes.groups(name, groups)
     padding, end = shapes.conv_padding(name, padding, w[2:], stride, dilation)
     out_shape = shapes.conv(name, x._data.shape, w, b, stride, padding, dilation, groups, end)
-    _check_residual(name, residual, out_shape if batched else out_shape[1:])
-    if residual is not None and not batched:
-        residual = residual.unsqueeze(0)
+    if residual is not None:
+        _check_residual(name, residual, out_shape if batched else out_shape[1:])
+        residual = residual if batched else residual.unsqueeze(0)
     options = (out_shape, stride, padding, dilation, groups, code)
     y = apply(conv_epilogue_, (x, weight, bias, residual), options)
     return y if batched else y.reshape(out_shape[1:])

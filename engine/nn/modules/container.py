@@ -102,19 +102,14 @@ class _Numbered(Module):
 LAYERS: dict[type, Callable[[Any, Any, str], Any]] = {}
 #: The activations' types -> their words.
 ACTIVATIONS: dict[type, str] = {}
-#: Those that do not compute the layer again for their gradient.
-_OF_THE_OUTPUT = ("relu", "tanh", "sigmoid")
-
-
-def _is_plain(module: Any) -> bool:
-    """Whether nobody looks at what goes in and out of the module, or has changed what it does."""
-    return module._hooks is None and "forward" not in module.__dict__
 
 
 def _activated(layer: Any, activation: Any, input: Any, word: str) -> Any:
     """activation(layer(input)), in one kernel where that pays."""
-    exact = getattr(activation, "approximate", "none") == "none"
-    if word in _OF_THE_OUTPUT or (not mode.enabled and exact):
+    # gelu and silu would compute the layer again for their gradient.
+    if word in ("relu", "tanh", "sigmoid") or (
+        not mode.enabled and getattr(activation, "approximate", "none") == "none"
+    ):
         try:
             return LAYERS[type(layer)](layer, input, word)
         except Exception:  # the layer words its own errors
@@ -144,20 +139,22 @@ class Sequential(_Numbered):
             self._appended(args)
 
     def forward(self, input: Any) -> Any:
-        layer: Any = None  # one that takes what follows it into its kernel
+        # A layer that waits for what follows it; nobody looks at it, or has changed what it does.
+        layer: Any = None
         for module in self._modules.values():
-            kind = type(module)
+            kind: Any = type(module)
+            plain = module._hooks is None and "forward" not in module.__dict__
             if layer is not None:
-                word = ACTIVATIONS.get(kind)
-                if word is not None and _is_plain(module):
-                    input = _activated(layer, module, input, word)
+                if plain and kind in ACTIVATIONS:
+                    input = _activated(layer, module, input, ACTIVATIONS[kind])
                     layer = None
                     continue
-                input, layer = layer(input), None
-            if kind in LAYERS and _is_plain(module):
+                input = layer(input)
+                layer = None
+            if plain and kind in LAYERS:
                 layer = module
             else:
-                input = module(input)  # type: ignore[misc]
+                input = module(input)
         return input if layer is None else layer(input)
 
     def __getitem__(self, index: int | slice) -> Any:
