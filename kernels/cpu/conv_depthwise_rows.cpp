@@ -28,7 +28,7 @@ namespace GS_ISA {
 namespace {
 
 // `rows` (at most kRows) rows of outputs, `lanes` wide. kInside: all rows of inputs are in the plane.
-template <class T, int KH, int S, bool kInside>
+template <class T, int KH, int S, bool kNarrow, bool kInside>
 void output_block(const Shape<T>& s, const T* x, const BlockRows& block, int64_t column,
                   int64_t lanes, const T* weight, Vec<T> start, int64_t rows, T* y) {
   constexpr int kIn = (kRows - 1) * S + KH;
@@ -39,7 +39,7 @@ void output_block(const Shape<T>& s, const T* x, const BlockRows& block, int64_t
   for (int r = 0; r < kRows; ++r) sum[r] = start;
   for (int64_t kx = 0; kx < s.kernel[1]; ++kx) {
     const int64_t first = column * S + kx * s.dilation - s.padding[1];
-    const Columns<T, S> columns(first, width, lanes);
+    const Columns<T, S, kNarrow> columns(first, width, lanes);
     const T* from = x + block.first * width + first;
     Vec<T> w[KH];
 #pragma GCC unroll 8
@@ -70,7 +70,7 @@ void output_block(const Shape<T>& s, const T* x, const BlockRows& block, int64_t
   }
 }
 
-template <class T, int KH, int S>
+template <class T, int KH, int S, bool kNarrow = false>
 void output_plane(const Shape<T>& s, const T* x, const T* weight, Vec<T> start, T* y) {
   constexpr int64_t L = kLanes<T>;
   for (int64_t row = 0; row < s.out[0]; row += kRows, y += kRows * s.out[1]) {
@@ -82,9 +82,9 @@ void output_plane(const Shape<T>& s, const T* x, const T* weight, Vec<T> start, 
       prefetch_ahead(x + (row * s.in[1] + rows * S * c) * S, rows * S * S * lanes);
       prefetch_for_stores(y + rows * c, rows * lanes);
       if (inside) {
-        output_block<T, KH, S, true>(s, x, block, c, lanes, weight, start, rows, y + c);
+        output_block<T, KH, S, kNarrow, true>(s, x, block, c, lanes, weight, start, rows, y + c);
       } else {
-        output_block<T, KH, S, false>(s, x, block, c, lanes, weight, start, rows, y + c);
+        output_block<T, KH, S, kNarrow, false>(s, x, block, c, lanes, weight, start, rows, y + c);
       }
     }
   }
@@ -97,7 +97,7 @@ template <class T>
 PlaneFunction<T> plane_function(const Shape<T>& s) {
   switch (s.kernel[0] * 2 + s.stride) {
     case 7: return output_plane<T, 3, 1>;
-    case 8: return output_plane<T, 3, 2>;
+    case 8: return 2 * s.out[1] <= kLanes<T> ? output_plane<T, 3, 2, true> : output_plane<T, 3, 2>;
     case 11: return output_plane<T, 5, 1>;
     case 12: return output_plane<T, 5, 2>;
     case 15: return output_plane<T, 7, 1>;

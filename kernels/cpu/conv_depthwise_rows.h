@@ -97,8 +97,8 @@ GS_INLINE void store_lanes_of(T* p, Vec<T> v, Mask<T> mask) {
 #endif
 
 // Every S-th element from column `column` of a row on, as many as a vector has; zero outside of columns
-// [0, size) and from lane `lanes` on.
-template <class T, int S>
+// [0, size) and from lane `lanes` on. kNarrow: at most half of the lanes are wanted, one load has them.
+template <class T, int S, bool kNarrow = false>
 struct Columns {
   Mask<T> mask[S];
 
@@ -113,7 +113,8 @@ struct Columns {
     if constexpr (S == 1) {
       return load_lanes_of<T>(p, mask[0]);
     } else {
-      return even_lanes<T>(load_lanes_of<T>(p, mask[0]), load_lanes_of<T>(p + L, mask[1]),
+      const Vec<T> second = kNarrow ? Vec<T>{} : load_lanes_of<T>(p + L, mask[1]);
+      return even_lanes<T>(load_lanes_of<T>(p, mask[0]), second,
                            std::make_integer_sequence<int, L>{});
     }
   }
@@ -215,18 +216,30 @@ struct Flat {
   }
 
   // sums[t] += the products of a plane of grad_y with what tap t reads of the plane x.
-  void products(const T* x, const T* grad_y, Vec<T>* sums) const {
+  template <int kCount>
+  GS_INLINE void some_products(const T* x, const T* grad_y, int64_t first, Vec<T>* sums) const {
     constexpr int64_t L = kLanes<T>;
-    Vec<T> g[kMostVectors];
-    for (int64_t v = 0; v + 1 < vectors; ++v) g[v] = load<T>(grad_y + v * L);
-    g[vectors - 1] = load_n<T>(grad_y + (vectors - 1) * L, tail);
+    Vec<T> g[kCount];
+#pragma GCC unroll 4
+    for (int v = 0; v < kCount; ++v) {
+      const T* const from = grad_y + (first + v) * L;
+      g[v] = first + v + 1 < vectors ? load<T>(from) : load_n<T>(from, tail);
+    }
     for (int64_t t = 0; t < taps; ++t) {
+      const T* const from = x + first * L + offset[t];
       Vec<T> sum = sums[t];
-      for (int64_t v = 0; v < vectors; ++v) {
-        sum += g[v] * load_lanes_of<T>(x + v * L + offset[t], mask[t][v]);
+#pragma GCC unroll 4
+      for (int v = 0; v < kCount; ++v) {
+        sum += g[v] * load_lanes_of<T>(from + v * L, mask[t][first + v]);
       }
       sums[t] = sum;
     }
+  }
+
+  void products(const T* x, const T* grad_y, Vec<T>* sums) const {
+    int64_t v = 0;
+    for (; v + 4 <= vectors; v += 4) some_products<4>(x, grad_y, v, sums);
+    for (; v < vectors; ++v) some_products<1>(x, grad_y, v, sums);
   }
 };
 #endif

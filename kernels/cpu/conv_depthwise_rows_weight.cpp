@@ -163,7 +163,12 @@ struct WeightGradient {
 #if defined(__AVX512F__)
       if (Flat<T>::takes(s)) {
         const Flat<T> flat(s);
-        each(false, [&](const T* a, const T* b, Vec<T>* to) { flat.products(a, b, to); });
+        const int64_t next = s.channels * s.in_size();  // image; its planes are as large as ours
+        each(false, [&](const T* from, const T* grad, Vec<T>* to) {
+          prefetch(from + next, s.in_size());
+          prefetch(grad + next * s.multiplier, s.in_size());
+          flat.products(from, grad, to);
+        });
         return;
       }
 #endif
