@@ -285,7 +285,7 @@ Status run_pointwise(const Pointwise<T>& p) {
   // Turned weights by kDepthBlock of their rows, which are read whole.
   const bool turned = p.depth_stride != 1;
   const int64_t step = turned ? kDepthBlock : p.depth;
-  const int64_t grain = max(turned ? 16 : 1, 32768 / (p.depth * panels.height));
+  const int64_t grain = max(turned ? 32 : 1, 32768 / (p.depth * panels.height));
   parallel_for(panels.count * p.groups, grain, [&](int64_t begin, int64_t end) {
     for (int64_t d = 0; d < p.depth; d += step) {
       for (int64_t i = begin; i < end; ++i) {
@@ -293,6 +293,9 @@ Status run_pointwise(const Pointwise<T>& p) {
         const T* const from = p.weight + i / panels.count * p.group_stride +
                               panels.begin(panel) * p.row_stride + d * p.depth_stride;
         const int rows = panels.rows(panel);
+        if (turned && d + step < p.depth) {  // the next rows: pieces too short to be followed
+          for (int64_t k = 0; k < step; ++k) __builtin_prefetch(from + (step + k) * p.depth_stride);
+        }
         pack_panel(from, p.row_stride, p.depth_stride, min(step, p.depth - d), rows, rows,
                    weight + i * packed.panel_size + d * rows);
       }
