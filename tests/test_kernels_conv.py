@@ -170,6 +170,12 @@ LARGE = {
     "channel lanes, dilated": (2, 1, 16, 24, (9, 40), (3, 5), (1, 1), (9, 16), (9, 8)),
     "channel lanes, 1 dim": (1, 1, 16, 15, (1300,), (2,), (1,), (7,), (512,)),
     "channel lanes, 3 dims": (2, 1, 16, 6, (5, 6, 9), (2, 3, 4), (1, 2, 1), (1, 0, 1), (1, 1, 2)),
+    "filter lanes, strided": (2, 1, 20, 40, (39, 37), (3, 3), (2, 2), (1, 1), (1, 1)),
+    "filter lanes, dilated": (1, 1, 60, 33, (20, 21), (3, 3), (1, 1), (6, 8), (6, 8)),
+    "filter lanes, grouped": (2, 2, 33, 47, (9, 13), (3, 5), (1, 2), (1, 2), (1, 1)),
+    "filter lanes, 1 dim": (2, 1, 28, 33, (1700,), (3,), (2,), (2,), (3,)),
+    "filter lanes, 3 dims": (1, 1, 33, 26, (4, 5, 12), (3, 2, 4), (1, 3, 2), (1, 0, 1), (2, 1, 1)),
+    "filters smaller than the stride": (1, 1, 40, 36, (14, 25), (2, 2), (3, 3), (0, 1), (1, 1)),
     "3 dims": (1, 1, 6, 9, (12, 20, 21), (3, 3, 3), (1, 1, 1), (1, 1, 1), (1, 1, 1)),
 }
 
@@ -193,6 +199,7 @@ def test_integers_exact_large(name, dtype):
         "columns",
         "channel lanes, boxes of rows",
         "depthwise",
+        "filter lanes, strided",
     ],
 )
 def test_same_bits_on_any_number_of_threads(name, dtype):

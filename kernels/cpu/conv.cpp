@@ -22,6 +22,7 @@
 #include "conv.h"
 #include "conv_columns.h"
 #include "conv_depthwise.h"
+#include "conv_filter_lanes.h"
 #include "conv_gather.h"
 #include "conv_image_lanes.h"
 #include "conv_plan.h"
@@ -500,6 +501,7 @@ Status conv_with_epilogue(const ConvFwdArgs& args) {
       break;
     default: break;
   }
+  if (filter_lanes_fwd(args, &answer)) return answer;
   return dtype == DType::kFloat32 ? forward<float>(args, geometry)
                                   : forward<double>(args, geometry);
 }
@@ -531,6 +533,7 @@ Status conv_bwd_input(const ConvBwdInputArgs& args) {
       break;
     default: break;
   }
+  if (filter_lanes_bwd_input(args, &answer)) return answer;
   return dtype == DType::kFloat32 ? backward_input<float>(args, geometry)
                                   : backward_input<double>(args, geometry);
 }
