@@ -8,7 +8,6 @@ from ...ops import creation
 from ...tensor import Parameter, Tensor
 from .. import functional as F
 from ..module import Module
-from .container import ACTIVATIONS
 
 __all__ = [
     "CELU",
@@ -599,6 +598,3 @@ class Softmax2d(Module):
                 f"Softmax2d: input must have 3 or 4 dimensions; got shape {tuple(input.shape)}"
             )
         return F.softmax(input, -3)
-
-
-ACTIVATIONS.update({GELU: "gelu", SiLU: "silu"})

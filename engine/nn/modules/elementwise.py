@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...tensor import Tensor
 from .. import functional as F
 from ..module import Module
+from .activation import GELU, SiLU
 from .container import ACTIVATIONS
 
 __all__ = ["ReLU", "Sigmoid", "Tanh"]
@@ -57,4 +58,4 @@ class Tanh(Module):
         return F.tanh(input)
 
 
-ACTIVATIONS.update({ReLU: "relu", Sigmoid: "sigmoid", Tanh: "tanh"})
+ACTIVATIONS.update({ReLU: "relu", Sigmoid: "sigmoid", Tanh: "tanh", GELU: "gelu", SiLU: "silu"})
