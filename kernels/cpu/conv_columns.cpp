@@ -222,6 +222,8 @@ bool columns_bwd_weight(const ConvBwdWeightArgs& args, Status* status) {
   if (checked.code != Code::kOk) return false;
   const bool single = args.grad_y.dtype == DType::kFloat32;
   const int64_t least = 128 * 128;
+  // From here on channels as lanes are quicker (conv_weight_lanes.cpp).
+  if (g.out[2] >= 4 && g.N * g.out_positions() > 64 && g.C >= 32) return false;
   if (!(single ? pays<float>(g, least) : pays<double>(g, least))) return false;
   if (status) *status = single ? bwd_weight<float>(args, g) : bwd_weight<double>(args, g);
   return true;

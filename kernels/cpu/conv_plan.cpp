@@ -22,7 +22,8 @@ constexpr double kLane = kLanes<float>;
 
 constexpr int64_t kLeastChannels = 16;  // first layers have kernels of their own
 // Multiply-adds that take as long as: transforming or packing a filter, an element of its plane;
-constexpr double kFilterCost = 1.7 * kLane, kTurnedFilterCost = 2.7 * kLane;
+constexpr double kFilterCost = 1.7 * kLane, kTurnedFilterCost = 2.0 * kLane;
+constexpr double kPackCost = 3.6 * kLane;  // the same for sums in order
 // the rows of a vector of tiles, in and out, a channel; and the columns, with 4 x 4 and 2 x 2 tiles;
 constexpr double kRowCost[] = {344 * kLane, 200 * kLane};
 constexpr double kColumnCost[] = {119 * kLane, 56 * kLane};
@@ -63,8 +64,11 @@ double direct_cost(ConvPass pass, const Geometry& g) {
   const int64_t* out = pass == ConvPass::kInput ? g.in : g.out;
   const bool image_lanes = g.N >= kLanes<float>;
   const double lanes = static_cast<double>(g.N * out[1] * (image_lanes ? out[2] : out[2] + 1));
-  const double share = image_lanes ? 0.85 : pass == ConvPass::kWeight ? 0.7 : 0.8;  // of the peak
-  return 9 * static_cast<double>(g.C) * static_cast<double>(g.K) * (lanes / share + kFilterCost);
+  const bool weight = pass == ConvPass::kWeight;
+  // Of the peak: short rows cost more.
+  const double share = image_lanes ? 0.85 : weight ? 0.7 : out[2] <= 8 ? 0.55 : 0.8;
+  return 9 * static_cast<double>(g.C) * static_cast<double>(g.K) *
+         (lanes / share + (weight ? kFilterCost : kPackCost));
 }
 
 // The special kernels, asked only whether they take a case.

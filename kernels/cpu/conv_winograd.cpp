@@ -35,6 +35,7 @@ constexpr int kVectors = 3;
 constexpr int kGroup = L > kFilters ? L : kFilters;
 constexpr int kPackedChannels = 16;  // packed at once
 constexpr int kPrefetch = 1024;      // elements ahead in the filters
+constexpr int kAhead = 6;            // channels ahead of the one that is packed
 
 // kGroup filters from number `first` on, transformed, for channels [c, c + channels):
 // to[xi * plane + channel * kGroup + filter]. What is behind the last filter is of no account.
@@ -51,6 +52,9 @@ void transform_filters(const Problem& p, int64_t first, int64_t c, int64_t chann
       pack_panel(from + done * 9, p.row_stride, 1, n * 9, rows, kGroup, taps);
     } else {
       for (int64_t i = 0; i < n; ++i) {
+        // Channels are far apart, and none is long enough for the hardware's prefetch to learn.
+        const float* const ahead = from + (done + i + kAhead) * p.channel_stride;
+        for (int64_t j = 0; j < rows * 9; j += 16) __builtin_prefetch(ahead + j);
         pack_panel(from + (done + i) * p.channel_stride, p.row_stride, 1, 9, rows, kGroup,
                    taps + i * 9 * kGroup);
       }
