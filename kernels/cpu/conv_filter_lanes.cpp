@@ -120,6 +120,7 @@ struct Work {
   int64_t row_stride, channel_stride, group_stride;  // of weight
   Columns columns[kMostStride];
   int classes;
+  int64_t images;          // of a box; more than one only where it is a whole image
   int64_t box[kSpatial];   // positions
   int64_t hull[kSpatial];  // inputs that a box reads at most
   int64_t vectors, part;   // of channels written, of a group: all, and of a part
@@ -180,8 +181,10 @@ struct Work {
 
   int64_t boxes(int d) const { return ceil_div(out[d], box[d]); }
   int64_t parts() const { return ceil_div(vectors, part); }
-  int64_t blocks() const { return g.N * g.groups * boxes(0) * boxes(1) * boxes(2) * parts(); }
-  int64_t positions() const { return box[0] * box[1] * box[2]; }
+  int64_t blocks() const {
+    return ceil_div(g.N, images) * g.groups * boxes(0) * boxes(1) * boxes(2) * parts();
+  }
+  int64_t positions() const { return images * box[0] * box[1] * box[2]; }
 
   void cut(double work) {
     constexpr int L = kLanes<T>;
@@ -189,6 +192,7 @@ struct Work {
     part = even_part(vectors, max(2, kPartBytes / GS_VECTOR_BYTES));
     part += part % 2;
     const int64_t wanted = min(wanted_blocks(work, 64), 16);
+    images = 1;
     box[2] = even_part(out[2], kPositions);
     box[1] = even_part(out[1], max(1, kPositions / box[2]));
     box[0] = even_part(out[0], max(1, kPositions / (box[1] * box[2])));
@@ -200,6 +204,10 @@ struct Work {
     if (blocks() < wanted) {
       part = max(2, round_up(ceil_div(vectors, parts() * ceil_div(wanted, blocks())), 2));
     }
+    // Few positions are too little work for the filters that they take from L3.
+    if (boxes(0) * boxes(1) * boxes(2) == 1) {
+      images = even_part(g.N, clamp(min(kPositions / positions(), 2 * blocks() / wanted), 1, g.N));
+    }
     for (int d = 0; d < kSpatial; ++d) {
       hull[d] = 0;
       for (int64_t o = 0; o < out[d]; o += box[d]) {
@@ -208,7 +216,7 @@ struct Work {
         hull[d] = max(hull[d], d < 2 ? reach(d, o, end, &low) : reach_across(o, end, &low));
       }
     }
-    channel = round_up(hull[0] * hull[1] * hull[2] + 16, 16) + 16;
+    channel = round_up(images * hull[0] * hull[1] * hull[2] + 16, 16) + 16;
     const int64_t fit = kPlaneBytes / static_cast<int64_t>(sizeof(T)) / channel;
     block = even_part(depth, clamp(fit, 1, kDepth));
   }
@@ -241,26 +249,30 @@ void pack_pair(const Work<T>& w, int64_t group, int64_t pair, T* to) {
 
 // A box's rows of inputs.
 struct Hull {
+  int64_t images;
   int64_t first[kSpatial], size[kSpatial];
 };
 
 template <class T>
 void fill_inputs(const Work<T>& w, const Hull& hull, const T* from, int64_t channels, T* to) {
+  const int64_t slabs = hull.images * hull.size[0];
   constexpr int L = kLanes<T>;
   const int64_t width = hull.size[2], in_size = w.in[0] * w.in[1] * w.in[2];
   const int64_t low = clamp(-hull.first[2], 0, width);
   const int64_t high = clamp(w.in[2] - hull.first[2], low, width);
   for (int64_t c = 0; c < channels; ++c, from += in_size, to += w.channel) {
     T* row = to;
-    for (int64_t z = 0; z < hull.size[0]; ++z) {
+    for (int64_t i = 0; i < slabs; ++i) {
+      const int64_t image = i / hull.size[0], z = i % hull.size[0];
+      const T* const slab = from + image * w.read_channels * in_size;
       for (int64_t y = 0; y < hull.size[1]; ++y, row += width) {
         const T* const line =
-            from + ((hull.first[0] + z) * w.in[1] + hull.first[1] + y) * w.in[2] + hull.first[2];
+            slab + ((hull.first[0] + z) * w.in[1] + hull.first[1] + y) * w.in[2] + hull.first[2];
         if (c + 1 < channels) prefetch(line + in_size + low, high - low);
         // What is written beyond a row, the next one overwrites.
-        for (int64_t i = 0; i < low; i += L) store(row + i, Vec<T>{});
+        for (int64_t j = 0; j < low; j += L) store(row + j, Vec<T>{});
         copy_run(row + low, line + low, high - low);
-        for (int64_t i = high; i < width; ++i) row[i] = T{};
+        for (int64_t j = high; j < width; ++j) row[j] = T{};
       }
     }
   }
@@ -274,10 +286,12 @@ void multiply(const Work<T>& w, const int64_t* origin, const int64_t* size, cons
               int64_t end, const T* planes, T* cells) {
   constexpr int L = kLanes<T>;
   const Geometry& g = w.g;
-  const int64_t plane = size[0] * size[1] * size[2] * L, at_once = max(1, kChain / channels);
+  const int64_t lines = size[0] * size[1], plane = hull.images * lines * size[2] * L,
+                at_once = max(1, kChain / channels);
   Tap list[kMostTaps];
-  for (int64_t line = 0; line < size[0] * size[1]; ++line) {
-    const int64_t out_z = origin[0] + line / size[1], out_y = origin[1] + line % size[1];
+  for (int64_t line = 0; line < hull.images * lines; ++line) {
+    const int64_t image = line / lines, out_z = origin[0] + line % lines / size[1];
+    const int64_t out_y = origin[1] + line % size[1];
     for (int i = 0; i < w.classes; ++i) {
       const Columns& columns = w.columns[i];
       const int64_t t_end = columns.from(origin[2] + size[2]);
@@ -294,7 +308,8 @@ void multiply(const Work<T>& w, const int64_t* origin, const int64_t* size, cons
               const int64_t at = columns.index[k] + t * columns.reads;
               if (at + (n - 1) * columns.reads < 0 || at >= w.in[2]) continue;
               const int64_t tap = (z * g.kernel[1] + y) * g.kernel[2] + columns.kernel[k];
-              const int64_t row = (in_z - hull.first[0]) * hull.size[1] + in_y - hull.first[1];
+              const int64_t slab = image * hull.size[0] + in_z - hull.first[0];
+              const int64_t row = slab * hull.size[1] + in_y - hull.first[1];
               list[taps++] = {row * hull.size[2] + at - hull.first[2], tap * channels * L};
             }
           }
@@ -351,14 +366,15 @@ Status run(const Work<T>& w) {
         size[d] = min(w.box[d], w.out[d] - origin[d]);
         rest /= w.boxes(d);
       }
-      const int64_t group = rest % g.groups, image = rest / g.groups;
+      const int64_t group = rest % g.groups, image = rest / g.groups * w.images;
       Hull hull;
+      hull.images = min(w.images, g.N - image);
       for (int d = 0; d < 2; ++d) {
         hull.size[d] = w.reach(d, origin[d], origin[d] + size[d], &hull.first[d]);
       }
       hull.size[2] = w.reach_across(origin[2], origin[2] + size[2], &hull.first[2]);
 
-      const int64_t positions = size[0] * size[1] * size[2];
+      const int64_t positions = hull.images * size[0] * size[1] * size[2];
       for (int64_t v = begin; v < end; ++v) {
         Vec<T> start{};
         if (w.bias) {
@@ -375,16 +391,18 @@ Status run(const Work<T>& w) {
         multiply(w, origin, size, hull, group, c, channels, packed, begin, end, planes, cells);
       }
       const bool whole = size[2] == w.out[2];  // rows are side by side
-      const int64_t lines = whole ? size[0] : size[0] * size[1];
-      const int64_t length = positions / lines;
+      const int64_t lines = hull.images * (whole ? size[0] : size[0] * size[1]);
+      const int64_t length = positions / lines, of_image = lines / hull.images;
       for (int64_t v = begin; v < end; ++v) {
         T* const to =
             w.y + (image * w.written_channels + group * w.rows + v * L) * out_size + origin[2];
         for (int64_t i = 0; i < lines; ++i) {
-          const int64_t z = origin[0] + (whole ? i : i / size[1]);
-          const int64_t y = origin[1] + (whole ? 0 : i % size[1]);
-          scatter_cells(cells + ((v - begin) * positions + i * length) * L, length,
-                        min(L, w.rows - v * L), to + (z * w.out[1] + y) * w.out[2], out_size);
+          const int64_t line = i % of_image, z = origin[0] + (whole ? line : line / size[1]);
+          const int64_t y = origin[1] + (whole ? 0 : line % size[1]);
+          scatter_cells(
+              cells + ((v - begin) * positions + i * length) * L, length, min(L, w.rows - v * L),
+              to + i / of_image * w.written_channels * out_size + (z * w.out[1] + y) * w.out[2],
+              out_size);
         }
       }
     }
