@@ -22,6 +22,8 @@ SHAPES = {
     "one dim": (5, 24, 72, (56,), 3),
     "three dims": (2, 9, 100, (3, 17, 5), 1),
     "one position": (3, 16, 8, (1, 1), 1),
+    "one channel out": (2, 64, 1, (20, 20), 1),
+    "few channels": (2, 3, 40, (20, 20), 1),
     "many weights": (1, 1100, 264, (4, 12), 1),
 }
 

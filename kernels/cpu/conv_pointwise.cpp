@@ -315,10 +315,8 @@ Status run_pointwise(const Pointwise<T>& p) {
 
 // ---- which cases ----
 
-// Whether there are channels enough; a copy of joined images has to have some positions of each.
-bool channels_enough(const Geometry& g) {
-  return g.C / g.groups >= 8 && g.K / g.groups >= 8 && g.out_positions() >= 4;
-}
+// Whether the sums are long enough; a copy of joined images has to have some positions of each.
+bool pays(const Geometry& g, int64_t depth) { return depth >= 8 && g.out_positions() >= 4; }
 
 }  // namespace
 
@@ -327,7 +325,7 @@ bool pointwise_fwd(const ConvFwdArgs& args, Status* status) {
   const Status checked = make_geometry(args.x.shape, args.x.ndim, args.weight.shape,
                                        args.weight.ndim, args.out_shape.v, args.out_shape.n,
                                        args.stride, args.padding, args.dilation, args.groups, &g);
-  if (checked.code != Code::kOk || !is_pointwise(g) || !channels_enough(g)) return false;
+  if (checked.code != Code::kOk || !is_pointwise(g) || !pays(g, g.C / g.groups)) return false;
   const auto run = [&](auto zero) {
     using T = decltype(zero);
     const int64_t depth = g.C / g.groups, rows = g.K / g.groups;
@@ -357,7 +355,7 @@ bool pointwise_bwd_input(const ConvBwdInputArgs& args, Status* status) {
   const Status checked = make_geometry(args.x_shape.v, args.x_shape.n, args.weight.shape,
                                        args.weight.ndim, args.grad_y.shape, args.grad_y.ndim,
                                        args.stride, args.padding, args.dilation, args.groups, &g);
-  if (checked.code != Code::kOk || !is_pointwise(g) || !channels_enough(g)) return false;
+  if (checked.code != Code::kOk || !is_pointwise(g) || !pays(g, g.K / g.groups)) return false;
   const auto run = [&](auto zero) {
     using T = decltype(zero);
     const int64_t depth = g.K / g.groups, rows = g.C / g.groups;

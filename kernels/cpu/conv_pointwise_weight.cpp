@@ -269,7 +269,7 @@ bool pointwise_bwd_weight(const ConvBwdWeightArgs& args, Status* status) {
                                        args.weight_shape.n, args.grad_y.shape, args.grad_y.ndim,
                                        args.stride, args.padding, args.dilation, args.groups, &g);
   if (checked.code != Code::kOk || !is_pointwise(g)) return false;
-  if (g.C / g.groups < 8 || g.K / g.groups < 8) return false;
+  if (g.C / g.groups < 8 || g.K / g.groups < 2) return false;
   const bool single = args.grad_y.dtype == DType::kFloat32;
   if (status) *status = single ? run_weight<float>(args, g) : run_weight<double>(args, g);
   return true;
