@@ -577,7 +577,9 @@ def normalize(
     need_tensors("normalize", input=input)
     if not p > 0:
         raise ValueError(f"normalize: p must be > 0; got {p}")
-    return input / lengths(input, p, dim, eps)
+    size = lengths(input, p, dim, eps)
+    # Products are quicker; no length has a reciprocal out of range: its square was finite.
+    return input * size.reciprocal() if p == 2 and eps >= 1e-30 else input / size
 
 
 def lengths(input: Tensor, p: float, dim: Any, eps: float) -> Tensor:

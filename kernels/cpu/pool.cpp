@@ -66,14 +66,14 @@ GS_INLINE void max_pool_lanes(const Window& w, const T* x, Reach d, Reach h, int
   const int64_t step = stride ? stride : w.stride[2];
   const int64_t first = (d.first * w.in[1] + h.first) * w.in[2] + column;
   const IVec<T> lanes = lane_numbers<T>() * static_cast<IntOf<T>>(step);
-  Vec<T> best = load_lanes<T>(x + first, step, n);
+  Vec<T> best = load_outputs<T, stride>(x + first, step, n);
   IVec<T> at = lanes + static_cast<IntOf<T>>(first);
   for (int64_t i = d.first; i < d.end; i += w.dilation[0]) {
     for (int64_t j = h.first; j < h.end; j += w.dilation[1]) {
       const int64_t row = (i * w.in[1] + j) * w.in[2] + column;
       for (int64_t k = 0; k < w.kernel[2]; ++k) {
         const int64_t place = row + k * w.dilation[2];
-        const Vec<T> value = load_lanes<T>(x + place, step, n);
+        const Vec<T> value = load_outputs<T, stride>(x + place, step, n);
         const IVec<T> better = (value > best) | (value != value);
         best = better ? value : best;
         at = better ? lanes + static_cast<IntOf<T>>(place) : at;
@@ -120,6 +120,7 @@ void max_pool_typed(const MaxPoolArgs& args, const Window& w) {
   const Interior inside = interior(w);
   const auto plane = w.stride[2] == 1   ? max_pool_plane<T, 1>
                      : w.stride[2] == 2 ? max_pool_plane<T, 2>
+                     : w.stride[2] == 3 ? max_pool_plane<T, 3>
                                         : max_pool_plane<T, 0>;
   parallel_for(w.planes, planes_per_block(w), [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p) {

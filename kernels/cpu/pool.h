@@ -70,6 +70,21 @@ inline int64_t planes_per_block(const Window& w) {
   return max64(kBlock / max64(w.in_plane, w.out_plane), 1);
 }
 
+// As load_lanes; with stride 3 of whole vectors three loads, the last of which ends at the last element.
+template <class T, int stride>
+GS_INLINE Vec<T> load_outputs(const T* p, int64_t step, int64_t n) {
+  constexpr int kN = kLanes<T>;
+  if constexpr (stride == 3 && kN >= 8) {
+    if (n == kN) {
+      const IVec<T> lanes = lane_numbers<T>(), places = lanes * 3;
+      const IVec<T> late = places >= 2 * kN;
+      const Vec<T> early = shuffle<T>(load<T>(p), load<T>(p + kN), places & (2 * kN - 1));
+      return shuffle<T>(early, load<T>(p + 2 * kN - 2), late ? places - (kN - 2) : lanes);
+    }
+  }
+  return load_lanes<T>(p, stride ? stride : step, n);
+}
+
 // The first n lanes of two vectors.
 template <class T>
 GS_INLINE void store_pair(T* p, Vec<T> first, Vec<T> second, int64_t n) {

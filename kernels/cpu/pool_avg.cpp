@@ -105,7 +105,7 @@ GS_INLINE void avg_pool_lanes(const Window& w, const T* x, Reach d, Reach h, int
   for (int64_t i = d.first; i < d.end; ++i) {
     for (int64_t j = h.first; j < h.end; ++j) {
       const T* const row = x + (i * w.in[1] + j) * w.in[2] + column;
-      for (int64_t k = 0; k < w.kernel[2]; ++k) sum += load_lanes<T>(row + k, step, n);
+      for (int64_t k = 0; k < w.kernel[2]; ++k) sum += load_outputs<T, stride>(row + k, step, n);
     }
   }
   sum = sum / count;
@@ -298,6 +298,7 @@ void avg_pool_typed(const AvgPoolArgs& args, const Window& w) {
   const Interior inside = interior(w);
   const auto plane = w.stride[2] == 1   ? avg_pool_plane<T, 1>
                      : w.stride[2] == 2 ? avg_pool_plane<T, 2>
+                     : w.stride[2] == 3 ? avg_pool_plane<T, 3>
                                         : avg_pool_plane<T, 0>;
   parallel_for(w.planes, planes_per_block(w), [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p) {

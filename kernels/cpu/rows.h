@@ -26,12 +26,24 @@ GS_INLINE Vec<T> first_lanes(Vec<T> v, int64_t n, T other) {
   return n >= kLanes<T> ? v : Vec<T>(lane_mask<T>(n) ? v : splat<T>(other));
 }
 
-template <class T>
-GS_INLINE double sum_lanes(Vec<T> v) {
-  double sum = 0;
-#pragma GCC unroll 64
-  for (int i = 0; i < kLanes<T>; ++i) sum += v[i];
-  return sum;
+// The lanes of v folded half by half: the chain is 3 or 4 steps long, not 16, which is what a short row
+// waits for.
+template <class T, int kStep = kLanes<T> / 2, class F>
+GS_INLINE T fold_halves(Vec<T> v, const F& f) {
+  if constexpr (kStep == 0) {
+    return v[0];
+  } else {
+    return fold_halves<T, kStep / 2>(f(v, shuffle<T>(v, v, lane_numbers<T>() ^ kStep)), f);
+  }
+}
+
+GS_INLINE double sum_lanes(Vec<double> v) {
+  return fold_halves<double>(v, [](Vec<double> a, Vec<double> b) { return a + b; });
+}
+GS_INLINE double sum_lanes(Vec<float> v) {
+  HalfFloats half[2];
+  __builtin_memcpy(half, &v, sizeof(v));
+  return sum_lanes(widen(half[0]) + widen(half[1]));
 }
 
 // The maximum of n elements. A NaN may get lost: it comes back through the sum.
@@ -48,10 +60,7 @@ GS_INLINE T row_maximum(const T* x, int64_t n) {
     best = greater(first_lanes<T>(load_up_to<T>(x + i, n - i), n - i, low), best);
   }
   best = greater(best, other);
-  T maximum = best[0];
-#pragma GCC unroll 64
-  for (int k = 1; k < kLanes<T>; ++k) maximum = best[k] > maximum ? best[k] : maximum;
-  return maximum;
+  return fold_halves<T>(best, [](Vec<T> a, Vec<T> b) { return greater(a, b); });
 }
 
 // The sum of term(i) over the vectors of n elements. Lanes are summed in T for 64 vectors, then in
@@ -66,7 +75,7 @@ GS_INLINE double row_sum(int64_t n, const Term& term) {
     for (int64_t i = begin; i < end; i += kLanes<T>) {
       sum += first_lanes<T>(term(i, n - i), n - i, T(0));
     }
-    all += sum_lanes<T>(sum);
+    all += sum_lanes(sum);
   }
   return all;
 }

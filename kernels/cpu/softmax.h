@@ -28,13 +28,14 @@ void rows_forward(const T* x, T* y, int64_t rows, int64_t n) {
       const T* const row = x + (r + k) * n;
       T* const out = y + (r + k) * n;
       const T m = maximum[k] = row_maximum<T>(row, n);
-      sums[k] = static_cast<T>(row_sum<T>(n, [&](int64_t i, int64_t left) {
+      const auto total = static_cast<T>(row_sum<T>(n, [&](int64_t i, int64_t left) {
         const Vec<T> e = vexp<T>(load_up_to<T>(row + i, left) - m);
         if (!kLog) store_up_to<T>(out + i, e, left);
         return e;
       }));
+      sums[k] = total;
       if (!kLog) {
-        const Vec<T> factor = splat<T>(T(1) / sums[k]);
+        const Vec<T> factor = splat<T>(T(1) / total);
         for (int64_t i = 0; i < n; i += kLanes<T>) {
           store_up_to<T>(out + i, load_up_to<T>(out + i, n - i) * factor, n - i);
         }
