@@ -157,7 +157,8 @@ KERNELS: dict[str, tuple[str, str]] = {
     # sort: along the last dim; equal elements keep their order, NaN is the largest
     "sort_order": ("x descending", "indices"),
     "topk_order": ("x largest out_shape", "indices"),  # the first out_shape[-1] of them
-    # matmul: a (..., M, K), b (..., K, N), batch dims broadcast, any strides; bias (N,)
+    # matmul: a (..., M, K), b (..., K, N), batch dims broadcast, any strides; bias (N,); where
+    # neither has batch dims either may be a vector (K,), and out_shape lacks its dimension
     "matmul": ("a b bias? out_shape", "y"),
     # activation: 0 none, 1 relu, 2 gelu, 3 tanh, 4 sigmoid, 5 silu
     # residual: of y's shape, added before the activation

@@ -77,6 +77,10 @@ def test_integers_exact(dtype, samples):
         (40, 30, 5000),  # dot tiles in parts along K
         (4000, 10, 300),  # few columns
         (3, 4000, 300),  # few rows, read in place
+        (1, 3000, 700),  # a row: the matrix is read once, or along its rows
+        (2500, 1, 600),  # a column
+        (70, 1000, 700),  # few rows: the panels of b are packed by who uses them, or y is turned
+        (1100, 200, 10),  # nothing is packed
     ],
 )
 @pytest.mark.parametrize("layout", ["plain", "transposed"])
@@ -88,6 +92,31 @@ def test_integers_exact_large(m, n, k, layout):
     expected = reference(a, b, bias)
     for build in builds((2,)):
         assert_same(matmul(a, b, bias), expected, (build, m, n, k, layout))
+
+
+@pytest.mark.parametrize("dtype", [*FLOATS, np.int32, np.int64])
+def test_vectors(dtype):
+    """A vector is a row on the left and a column on the right, whose dimension y lacks."""
+    rng = np.random.default_rng(9)
+    for k in (1, 5, 40, 700):
+        a, b, matrix = (integers(rng, s, dtype) for s in (k, 2 * k, (k, 37)))
+        for build in builds((2,)):
+            assert_same(K.matmul(a, b[::2], None, ()), reference(a, b[::2]), (build, k))
+            assert_same(K.matmul(a, matrix, None, (37,)), reference(a, matrix), (build, k))
+            assert_same(K.matmul(matrix.T, a, None, (37,)), reference(matrix.T, a), (build, k))
+            with pytest.raises(_cpu.Fault, match="shape"):
+                K.matmul(a, matrix, None, (1, 37))
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+def test_whole_numbers_wrap_around(dtype):
+    rng = np.random.default_rng(10)
+    top = np.iinfo(dtype).max
+    for m, n, k in ((1, 1, 3), (9, 17, 5), (20, 33, 300), (70, 50, 40)):
+        a, b = (rng.integers(-top, top, s, dtype) for s in ((2, m, k), (k, n)))
+        for build in builds((2,)):
+            for right in (b, np.ascontiguousarray(b.T).T):
+                np.testing.assert_array_equal(matmul(a, right), np.matmul(a, right), build)
 
 
 def test_every_tail():
@@ -113,6 +142,9 @@ def test_every_tail():
         ((32, 400), (400, 1200)),
         ((20, 65, 70), (70, 33)),
         ((7, 900), (900, 9)),
+        ((1, 3000), (3000, 900)),
+        ((64, 1000), (1000, 700)),
+        ((1100, 10), (10, 300)),
     ],
 )
 def test_same_bits_on_any_number_of_threads(dtype, shape_a, shape_b):

@@ -39,11 +39,7 @@ def matmul_(k, a, b, bias=None, out_shape=None):
     if out_shape is not None:
         return k.matmul(a, b, bias, out_shape), (a, b)
     # From matmul and mm: matrices or vectors that fit, no bias.
-    if len(a.shape) == 2 and len(b.shape) == 2:
-        return k.matmul(a, b, None, (a.shape[0], b.shape[1])), (a, b)
-    left, right = _matrices(k, a, b)
-    y = k.matmul(left, right, None, (left.shape[0], right.shape[1]))
-    return k.reshape(y, (*a.shape[:-1], *b.shape[1:])), (a, b)
+    return k.matmul(a, b, None, (*a.shape[:-1], *b.shape[1:])), (a, b)
 
 
 @matmul_.gradient

@@ -3,13 +3,13 @@
 // matmul_epilogue: the same with a residual added and an activation of each element (epilogue.h), while
 //            its block is in the cache.
 //
-// Layout     a (..., M, K), b (..., K, N), any strides, batch dims broadcast (stride 0); bias (N,);
+// Layout     a (..., M, K) or (K,), b (..., K, N) or (K,), any strides, batches broadcast; bias (N,);
 //            y (..., M, N) contiguous. Transposes cost nothing extra: packing reads any strides.
 // Method     Goto and van de Geijn 2008: a row block of `a` is packed k-major for the register tile
 //            (gemm.h), kDepth of the reduction at a time; `b` is packed in column panels once for
 //            all row blocks, or read where it is when it has few rows to be used for. When both
-//            operands are contiguous along k and y is small in M or N, dot tiles need no packing. Small `b`,
-//            vectors (matmul_direct.h) and few rows (matmul_few_rows.h) have kernels of their own.
+//            operands are contiguous along k and y is small in M or N, dot tiles need no packing. Small
+//            `b`, vectors (matmul_direct.h), few rows (matmul_few_rows.h) have kernels of their own.
 // Split      row blocks (and column blocks when there are few) of one matrix, or whole matrices of a
 //            batch. Less than kSerialWork stays on the calling thread.
 // Cache      a block of `a`: kBlockRows * kDepth elements (131 KB in float32), in L2; a panel of `b`:
@@ -26,6 +26,7 @@
 #include "matmul_direct.h"
 #include "matmul_few_rows.h"
 #include "matmul_integers.h"
+#include "matmul_vectors.h"
 
 namespace gradsmith {
 namespace GS_ISA {
@@ -375,8 +376,6 @@ Status run_separate(const Product<T>& p, const Batches& batches) {
   return enough ? kDone : out_of_memory(static_cast<size_t>(scratch_elements) * sizeof(T));
 }
 
-// ---- special shapes ----
-
 // One row or one column: true if a kernel for vectors has taken it.
 template <class T>
 bool vector_product(const Product<T>& p, Status* status) {
@@ -559,6 +558,12 @@ Status check(const MatmulArgs& args) {
 }
 
 Status multiply(const MatmulArgs& args, int64_t activation, const Array* residual) {
+  if (args.a.ndim == 1 || args.b.ndim == 1) {
+    MatmulArgs matrices;
+    int64_t space[8];
+    const Status fit = as_matrices(args, &matrices, space);
+    return fit.code == Code::kOk ? multiply(matrices, activation, residual) : fit;
+  }
   const DType dtype = args.a.dtype;
   if (residual && residual->dtype != dtype) return kNoDType;
   if (args.b.dtype != dtype || (args.bias.data && args.bias.dtype != dtype)) return kNoDType;

@@ -161,6 +161,8 @@ def _multiply(
         t = CXX_NAME[a.dtype]
     else:
         t = check_floats(name, a=a, b=b, bias=bias, residual=residual)
+    if 1 in (a.ndim, b.ndim) and a.ndim in (1, 2) and b.ndim in (1, 2):
+        return _multiply_vectors(name, a, b, bias, residual, out_shape, activation)
     if a.ndim < 2 or b.ndim < 2:
         raise Fault(name, "shape", 0 if a.ndim < 2 else 1)
     *a_batch, M, K = a.shape
@@ -216,6 +218,27 @@ def _multiply(
     args = (a, b, contiguous(bias), contiguous(residual), y, shape, loop, np.int32(activation))
     launch(module, kernel, grid, (tile.threads,), smem, args)
     return y
+
+
+def _multiply_vectors(
+    name: str,
+    a: Any,
+    b: Any,
+    bias: Any,
+    residual: Any,
+    out_shape: tuple[int, ...],
+    activation: int,
+) -> Any:
+    """A vector on the left is a row, one on the right a column; out_shape lacks that dimension."""
+    shape = (*a.shape[:-1], *b.shape[1:])
+    if tuple(out_shape) != shape:
+        raise Fault(name, "shape", 3)
+    if a.ndim == 1:
+        a = memory.strided(a, (1, *a.shape), (0, *a.strides))
+    if b.ndim == 1:
+        b = memory.strided(b, (*b.shape, 1), (*b.strides, 0))
+    y = _multiply(name, a, b, bias, residual, (a.shape[0], b.shape[1]), activation)
+    return memory.strided(y, shape, (y.dtype.itemsize,) * len(shape))
 
 
 def _in_vectors(x: Any, batch_strides: tuple[int, ...], row: int, column: int) -> bool:
