@@ -15,6 +15,7 @@ T dot_product(const T* a, const T* b, int64_t K) {
   constexpr int64_t kSlice = 1 << 15, kMostSlices = 256;
   const int64_t slice = max(kSlice, round_up(ceil_div(K, kMostSlices), kSums * L));
   T sums[kMostSlices];
+  sums[0] = T{};
   const int64_t slices = ceil_div(K, slice);
   parallel_for(slices, 4, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
