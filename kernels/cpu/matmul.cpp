@@ -35,7 +35,7 @@ namespace {
 constexpr int64_t kDepth = 512;  // whole chains of gemm.h: the same bits on every way
 constexpr int64_t kBlockRows = 64;
 constexpr int64_t kDotDepth = 2048;
-constexpr double kSerialWork = 2e6;           // FLOPs: about 10 us of one core
+constexpr double kSerialWork = 1.5e6;         // FLOPs: about 7 us of one core
 constexpr double kBigMatrix = 1e8;            // FLOPs of a matrix that is split over all threads
 constexpr int64_t kTasks = 16;                // at least so many blocks where the work allows
 constexpr int64_t kPackedBytes = 16ll << 20;  // of `b` packed at a time
