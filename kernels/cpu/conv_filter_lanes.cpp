@@ -424,7 +424,7 @@ bool pays(const Work<T>& w) {
     }
   }
   if (!w.backward && g.stride[2] > 2) return false;
-  if (w.out[2] < 5 * (w.backward ? g.stride[2] : 1)) return false;
+  if (w.out[2] < 4 * (w.backward ? g.stride[2] : 1)) return false;
   // One vector of channels has as many loads as products.
   return w.depth >= 8 && w.rows > kLanes<T> && 4 * w.rows >= 3 * round_up(w.rows, kLanes<T>);
 }
