@@ -14,11 +14,11 @@ namespace gradsmith {
 namespace GS_ISA {
 namespace {
 
-constexpr int64_t kBlock = 32768;    // elements of x in a block
-constexpr int64_t kStrip = 4096;     // kept elements side by side: 32 KB of partial sums
-constexpr int64_t kAhead = 4096;     // bytes that are prefetched ahead of a row's lanes
+constexpr int64_t kBlock = 32768;   // elements of x in a block
+constexpr int64_t kStrip = 4096;    // kept elements side by side: 32 KB of partial sums
+constexpr int64_t kAhead = 4096;    // bytes that are prefetched ahead of a row's lanes
 constexpr int64_t kShortRow = 512;  // elements up to which rows are folded four at a time
-constexpr int64_t kBlocks = 64;      // columns are cut into no more blocks than this
+constexpr int64_t kBlocks = 64;     // columns are cut into no more blocks than this
 
 // ---- what is reduced: a type for partial results, vectors of them ----
 
