@@ -6,6 +6,7 @@
 // Split      planes (image, channel), on the pool.
 // Cost       bytes only: the rows of the input that are read, or all of them written, past the cache
 //            where they are beyond half of its last level.
+// Memory     a plane that is stored past the cache is put together first: kStreamedPlane elements.
 #include "conv_pointwise.h"
 
 namespace gradsmith {

@@ -3,11 +3,13 @@
 // multiply_direct  Register tiles (gemm.h) that read the left operand where it is, each element of it
 //                  broadcast from memory, and the last columns through a mask. Pays where packing is
 //                  no small part of the work: few multiplications an element of `a`, or everything in
-//                  L1 and L2. 2 M N K FLOPs, nothing written but y.
+//                  L1 and L2.
 // matrix_vector    Four rows at once, lanes along k; sixteen rows' sums are turned over together.
 // vector_matrix    Eight rows of b at once are added to the row of sums, which stays in L1: b is read
 //                  once, in the order of memory. Stretches of kChain rows are tasks with sums of their
 //                  own, added in order, so that the bits are those of one chain after the other.
+// Cost             2 M N K FLOPs; nothing written but y.
+// Memory           a row of sums a stretch (vector_matrix); nothing else.
 // Split            multiply_direct: none. The others: stretches of rows or columns, by the shape alone.
 // Accuracy         multiply_direct, vector_matrix: chains of kChain multiply-adds, their sums added in
 //                  order. matrix_vector: two chains a lane.

@@ -2,10 +2,11 @@
 //
 // multiply_few_rows  `b` is read once, in panels that a thread packs and at once multiplies: packing it
 //                    beforehand would write and read all of it once more, reading it where it is misses the
-//                    cache when rows are a large power of two apart. Work: 2 M N K FLOPs; M K + K N
-//                    elements are packed.
+//                    cache when rows are a large power of two apart.
 // multiply_turned    A layer's x W^T as W x^T, whose left operand needs no packing; x^T (K x M) is packed.
 //                    Sums of a block of columns are turned on the way out.
+// Cost               2 M N K FLOPs; M K + K N elements are packed.
+// Memory             a packed panel of b a thread, and all of a (or of x^T).
 // Split              blocks of columns of y, by the shape alone.
 // Accuracy           chains of kChain multiply-adds whose sums are added in order, as in matmul.cpp.
 #include "matmul_few_rows.h"

@@ -2,7 +2,9 @@
 //
 // Layout  a (..., M, K), b (..., K, N), any strides, batch dims broadcast; y (..., M, N) contiguous. Rows of
 //         `b` that are not contiguous, or end in part of a vector where there are no masks, are copied first.
-// Split   blocks of rows of one matrix. Cost: 2 M N K operations.
+// Split   blocks of rows of one matrix.
+// Cost    2 M N K operations.
+// Memory  the copies of a matrix of `b` and of its results, where they are needed.
 #include "matmul_integers.h"
 #include "gemm.h"
 #include "matmul_direct.h"
