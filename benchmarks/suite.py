@@ -87,7 +87,7 @@ class Suite:
 
     def __post_init__(self) -> None:
         groups = [g for g in self.plan.groups if g != "roofline"]
-        if self.plan.quick:  # the many last: they are what the budget may cut
+        if self.plan.budget:  # the many last: they are what it may cut
             groups.sort(key=lambda name: len(GROUPS[name]))
         self.cases = select(groups, self.plan.only, self.plan.quick)
         self._engines: dict[str, Engine] = {}

@@ -105,11 +105,8 @@ ACTIVATIONS: dict[type, str] = {}
 
 
 def _activated(layer: Any, activation: Any, input: Any, word: str) -> Any:
-    """activation(layer(input)), in one kernel where that pays."""
-    # gelu and silu would compute the layer again for their gradient.
-    if word in ("relu", "tanh", "sigmoid") or (
-        not mode.enabled and getattr(activation, "approximate", "none") == "none"
-    ):
+    """activation(layer(input)) in one kernel."""
+    if getattr(activation, "approximate", "none") == "none":
         try:
             return LAYERS[type(layer)](layer, input, word)
         except Exception:  # the layer words its own errors
@@ -120,8 +117,9 @@ def _activated(layer: Any, activation: Any, input: Any, word: str) -> Any:
 class Sequential(_Numbered):
     """Modules one after another: the output of each is the input of the next.
 
-    A Linear or Conv and the ReLU, Tanh or Sigmoid behind it (without gradients also GELU or SiLU)
-    are computed by one kernel, with the same result, unless a hook looks at one of them.
+    Without gradients (`no_grad`, `inference_mode`) a Linear or Conv and the ReLU, Tanh, Sigmoid,
+    GELU or SiLU behind it are computed by one kernel, with the same result, unless a hook looks at
+    one of them. With gradients each is an op of the graph.
 
     Args:
         args: the modules, or one OrderedDict of them by name.
@@ -139,6 +137,10 @@ class Sequential(_Numbered):
             self._appended(args)
 
     def forward(self, input: Any) -> Any:
+        if mode.enabled:
+            for module in self._modules.values():
+                input = module(input)
+            return input
         # A layer that waits for what follows it; nobody looks at it, or has changed what it does.
         layer: Any = None
         for module in self._modules.values():
