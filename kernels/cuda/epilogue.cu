@@ -20,8 +20,7 @@ template <class T>
 __global__ void __launch_bounds__(gs::kTeamThreads, 2)
     channel_slopes(const T* __restrict__ grad_y, const T* __restrict__ value,
                    T* __restrict__ grad_z, double* __restrict__ partials, int64 outer,
-                   int64 channels, int64 inner, int64 chunk, int activation, int lanes,
-                   int along) {
+                   int64 channels, int64 inner, int64 chunk, int activation, int lanes, int along) {
   GS_SHARED(double[gs::kTeamThreads], shared);
   const gs::Team team(lanes, along != 0);
   const int64 begin = blockIdx.y * chunk, end = min(begin + chunk, outer * inner);
