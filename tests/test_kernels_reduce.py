@@ -217,3 +217,22 @@ def test_scans_of_many_rows(name, isa):
             wanted = wanted[..., ::-1] if reverse else wanted
             got = getattr(K, name)(x, x.ndim - 1, reverse, exclusive)
             assert np.array_equal(got, wanted.astype(np.float32), equal_nan=True), shape
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_the_variance_of_equal_elements_is_0(dtype):
+    """Not what rounding makes of their mean: the gradient of std has no direction there."""
+    values = np.random.default_rng(0).standard_normal(40).astype(dtype) * 100
+    for n in (2, 3, 7, 131, 1000, 5003):
+        for dims, x in (
+            ((1,), np.repeat(values[:, None], n, 1)),
+            ((0,), np.repeat(values[None], n, 0)),
+            ((1,), np.broadcast_to(values[:, None], (40, n))),
+            ((0,), np.broadcast_to(values[::-2], (n, 20))),
+        ):
+            for root in (False, True):
+                assert not K.var(x, dims, 1.0, root, out_shape(x.shape, dims)).any()
+    assert np.isnan(K.var(np.empty((3, 0), dtype), (1,), 1.0, False, (3,))).all()
+    exact = np.array([[1e8, 1e8 + 1, 1e8 + 2]]).astype(dtype)
+    want = np.var(exact.astype(np.float64), ddof=1)
+    assert K.var(exact, (1,), 1.0, False, (1,)) == want

@@ -1,6 +1,7 @@
 // Reductions about a center: var sum_squares sum_exp.
 //
-// Formula: var = sum of (x - mean)^2 / max(n - correction, 0), or its root; sum of x^2; sum of e^(x - center).
+// Formula: var = sum of (x - mean)^2 / max(n - correction, 0), or its root, mean = first + sum of (x - first) / n;
+// sum of x^2; sum of e^(x - center).
 // Layout: as reduce.h.
 // Split: as reduce.h; var in two passes.
 // Working set: as reduce.h, and a float64 center for each result.
@@ -14,7 +15,31 @@ namespace GS_ISA {
 namespace {
 
 template <class T>
+struct Differences : Sum<T> {
+  static constexpr bool kCentered = true;
+  static GS_INLINE double enter(double x, double center) { return x - center; }
+  static GS_INLINE Vec<double> enter_v(Vec<double> x, double center) { return x - center; }
+};
+
+// The first element of each result's.
+template <class T>
+void first_elements(const Split& s, const char* x, double* to) {
+  const int64_t stride = s.kept.stride[0][s.kept.ndim - 1];
+  parallel_for(s.outputs, kBlock, [&](int64_t begin, int64_t end) {
+    for_rows<1>(s.kept, {x}, begin, end, [&](int64_t at, const char* const* p, int64_t n) {
+      for (int64_t i = 0; i < n; ++i) {
+        T first;
+        __builtin_memcpy(&first, p[0] + i * stride, sizeof(T));
+        to[at + i] = first;
+      }
+    });
+  });
+}
+
+template <class T>
 Status var_typed(const VarArgs& args) {
+  const Split s = split_dims(args.x, args.dims);
+  if (s.outputs != args.y.size) return {Code::kShape, {0, 0}};
   const auto bytes = static_cast<size_t>(args.y.size) * sizeof(double);
   double* const means = static_cast<double*>(allocate(bytes));
   if (!means) return {Code::kOutOfMemory, {static_cast<int64_t>(bytes), 0}};
@@ -22,8 +47,15 @@ Status var_typed(const VarArgs& args) {
   const double divisor = count > args.correction ? count - args.correction : 0;
   T* const out = reinterpret_cast<T*>(args.y.data);
   const bool root = args.root;
-  Status status = reduce_to<Sum<T>, T>(args.x, args.dims, args.y, nullptr,
-                                       [=](int64_t i, double sum) { means[i] = sum / count; });
+  // Sums of what is beyond the first element: where all are equal the variance is 0, not what rounding
+  // makes of the mean.
+  if (count > 0) {
+    first_elements<T>(s, args.x.data, means);
+  } else {
+    for (int64_t i = 0; i < args.y.size; ++i) means[i] = 0;
+  }
+  Status status = reduce_to<Differences<T>, T>(
+      args.x, args.dims, args.y, means, [=](int64_t i, double sum) { means[i] += sum / count; });
   if (status.code == Code::kOk) {
     status = reduce_to<Squares<T>, T>(args.x, args.dims, args.y, means, [=](int64_t i, double sum) {
       const double var = sum / divisor;
