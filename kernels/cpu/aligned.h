@@ -1,14 +1,14 @@
 // Strided arrays whose elements may lie across their natural borders.
 #pragma once
 
-#include "simd.h"
+#include "strided.h"
 
 namespace gradsmith {
 namespace GS_ISA {
 namespace {
 
 inline bool aligned(const Array& x) {
-  const int64_t size = x.dtype == DType::kFloat32 ? 4 : 8;
+  const int64_t size = item_size(x.dtype);
   if (reinterpret_cast<uintptr_t>(x.data) % static_cast<size_t>(size)) return false;
   for (int d = 0; d < x.ndim; ++d) {
     if (x.stride[d] % size) return false;
@@ -26,7 +26,7 @@ struct Aligned {
 
   explicit Aligned(const Array& x) : array(x) {
     if (aligned(x)) return;
-    const int64_t size = x.dtype == DType::kFloat32 ? 4 : 8;
+    const int64_t size = item_size(x.dtype);
     bytes = static_cast<size_t>(x.size * size);
     memory = allocate(bytes);
     array.data = static_cast<char*>(memory);
