@@ -121,7 +121,8 @@ def _weight(name: str, weight: Tensor, bias: Tensor | None) -> Any:
     return weight._data.shape, None if bias is None else bias._data.shape
 
 
-def _conv(
+def arguments(
+    name: str,
     n: int,
     input: Tensor,
     weight: Tensor,
@@ -130,8 +131,8 @@ def _conv(
     padding: Any,
     dilation: Any,
     groups: int,
-) -> Tensor:
-    name = f"conv{n}d"
+) -> tuple[Tensor, bool, tuple[Any, ...]]:
+    """The input with its batch dim, whether it had one, and the record's options, checked."""
     x, batched = _batched(name, input, n)
     w, b = _weight(name, weight, bias)
     stride = shapes.spatial(name, "stride", stride, n, 1)
@@ -140,8 +141,13 @@ def _conv(
     padding, end = shapes.conv_padding(name, padding, w[2:], stride, dilation)
     out_shape = shapes.conv(name, x._data.shape, w, b, stride, padding, dilation, groups, end)
     # The kernels read zeros outside of x; how far the output reaches says the padding at the end.
-    y = apply(conv, (x, weight, bias), (out_shape, stride, padding, dilation, groups))
-    return y if batched else y.reshape(out_shape[1:])
+    return x, batched, (out_shape, stride, padding, dilation, groups)
+
+
+def _conv(n: int, input: Tensor, weight: Tensor, bias: Tensor | None, *options: Any) -> Tensor:
+    x, batched, found = arguments(f"conv{n}d", n, input, weight, bias, *options)
+    y = apply(conv, (x, weight, bias), found)
+    return y if batched else y.reshape(found[0][1:])
 
 
 def conv1d(

@@ -10,7 +10,7 @@ from ..autograd.op import op
 from ..kernels import ACTIVATIONS as FUNCTIONS
 from ..tensor import Tensor
 from . import shapes
-from .conv import _batched, _weight
+from .conv import arguments
 from .operands import need_tensors
 from .reduce import sum_to_shape
 
@@ -248,18 +248,12 @@ def _conv_activation(
     code = ACTIVATIONS.get(activation)
     if code is None:
         raise _unknown(name, activation)
-    x, batched = _batched(name, input, n)
-    w, b = _weight(name, weight, bias)
-    stride = shapes.spatial(name, "stride", stride, n, 1)
-    dilation = shapes.spatial(name, "dilation", dilation, n, 1)
-    groups = shapes.groups(name, groups)
-    padding, end = shapes.conv_padding(name, padding, w[2:], stride, dilation)
-    out_shape = shapes.conv(name, x._data.shape, w, b, stride, padding, dilation, groups, end)
+    x, batched, options = arguments(name, n, input, weight, bias, stride, padding, dilation, groups)
+    out_shape = options[0]
     if residual is not None:
         _check_residual(name, residual, out_shape if batched else out_shape[1:])
         residual = residual if batched else residual.unsqueeze(0)
-    options = (out_shape, stride, padding, dilation, groups, code)
-    y = apply(conv_epilogue_, (x, weight, bias, residual), options)
+    y = apply(conv_epilogue_, (x, weight, bias, residual), (*options, code))
     return y if batched else y.reshape(out_shape[1:])
 
 
