@@ -12,6 +12,9 @@ from gradsmith import _cpu
 
 _T = TypeVar("_T")
 
+# As where the package is installed: its pytest plugin has the asserts of all its modules rewritten.
+pytest.register_assert_rewrite("gradsmith.testing")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="run the big grids whole, not sampled")

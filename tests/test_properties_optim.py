@@ -8,6 +8,7 @@ import gradsmith as gs
 import numpy as np
 import pytest
 from gradsmith import nn, optim
+from gradsmith.testing.comparing import same_bytes
 from gradsmith.testing.reference import optim as reference
 from hypothesis import given
 from hypothesis import strategies as st
@@ -151,7 +152,7 @@ def test_a_state_saved_and_loaded_goes_on(run: Any, before: int, after: int, see
             p.grad = gs.tensor(g)
             optimizer.step()
         found.append(p.detach().numpy())
-    assert found[0].tobytes() == found[1].tobytes()
+    assert same_bytes(found[0], found[1])
 
 
 @examples(50)

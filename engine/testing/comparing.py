@@ -25,6 +25,17 @@ def to_numpy(value: Any) -> Array:
     return np.asarray(value)
 
 
+def same_bytes(a: Array | bytes, b: Array | bytes) -> bool:
+    """Whether both hold the same bytes.
+
+    For asserts: where pytest rewrites them, it explains a failing `==` of two long byte strings
+    element by element, for minutes; of a call it shows the result.
+    """
+    return (a if isinstance(a, bytes) else a.tobytes()) == (
+        b if isinstance(b, bytes) else b.tobytes()
+    )
+
+
 def is_floating(dtype: Any) -> bool:
     """Whether the dtype is a floating-point one; ml_dtypes' bfloat16 is of no kind of NumPy's."""
     return dtype.kind == "f" or dtype.name == "bfloat16"

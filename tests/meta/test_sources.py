@@ -159,3 +159,20 @@ def test_no_paths_of_one_machine():
 def test_every_module_says_what_it_is(path):
     if path.stat().st_size:
         assert ast.get_docstring(tree(path)), "no docstring"
+
+
+def byte_comparisons(module):
+    """The lines of asserts that compare `.tobytes()` by an operator."""
+    for node in ast.walk(module):
+        if isinstance(node, ast.Assert):
+            for part in (n for n in ast.walk(node.test) if isinstance(n, ast.Compare)):
+                called = [p.func for p in (part.left, *part.comparators) if isinstance(p, ast.Call)]
+                if any(isinstance(f, ast.Attribute) and f.attr == "tobytes" for f in called):
+                    yield node.lineno
+
+
+@pytest.mark.parametrize("path", files("*.py", folders=("engine", "tests")), ids=relative)
+def test_asserts_compare_bytes_by_a_call(path):
+    """A failing one would be explained for minutes (gradsmith.testing.comparing.same_bytes)."""
+    assert list(byte_comparisons(tree(path))) == []
+    assert list(byte_comparisons(ast.parse("assert x.tobytes() == y"))) == [1]
