@@ -11,6 +11,8 @@ from .case import Case, Input
 __all__ = ["convolutions", "products"]
 
 STRIDE_1 = "conv 3x3 stride 1"
+SEVEN = "conv 3x3 at 7x7"
+ODD = "conv 3x3, odd sizes"
 POINTWISE = "conv 1x1"
 FIRST = "conv first layer"
 STRIDED = "conv strided, dilated, grouped"
@@ -109,19 +111,19 @@ def _conv(
     return Case(family, name, op, tuple(inputs), options=dict(options), quick=quick)
 
 
-def _family(ins: int, kernel: int, stride: int) -> str:
+def _family(ins: int, size: int, kernel: int, stride: int) -> str:
     if ins <= 3:
         return FIRST
     if stride > 1:
         return STRIDED
-    return {1: POINTWISE, 3: STRIDE_1}.get(kernel, "conv 5x5")
+    return {1: POINTWISE, 3: SEVEN if size == 7 else STRIDE_1}.get(kernel, "conv 5x5")
 
 
 def _layer(network: str, n: int, layer: tuple[int, ...], quick: bool = False) -> Case:
     ins, outs, size, kernel, stride, padding = layer
     name = f"{network} N{n} {ins}->{outs} {size}x{size} k{kernel} s{stride} p{padding}"
     return _conv(
-        _family(ins, kernel, stride), name, (n, ins, size, size), (outs, ins, kernel, kernel),
+        _family(ins, size, kernel, stride), name, (n, ins, size, size), (outs, ins, kernel, kernel),
         quick=quick, bias=network in ("LeNet", "AlexNet", "VGG-16"), first=ins <= 3,
         stride=stride, padding=padding,
     )  # fmt: skip
@@ -164,11 +166,11 @@ def convolutions() -> list[Case]:
 def _odd() -> list[Case]:
     """Primes, one channel, one pixel, one image."""
     return [
-        _conv(STRIDE_1, "primes N3 7->13 31x37", (3, 7, 31, 37), (13, 7, 3, 3), padding=1,
+        _conv(ODD, "primes N3 7->13 31x37", (3, 7, 31, 37), (13, 7, 3, 3), padding=1,
               quick=True),
-        _conv(STRIDE_1, "primes N5 29->31 17x19", (5, 29, 17, 19), (31, 29, 3, 3), padding=1),
-        _conv(STRIDE_1, "1 pixel N1 512->512", (1, 512, 1, 1), (512, 512, 3, 3), padding=1),
-        _conv(STRIDE_1, "1 channel out N8 64->1 56x56", (8, 64, 56, 56), (1, 64, 3, 3), padding=1),
+        _conv(ODD, "primes N5 29->31 17x19", (5, 29, 17, 19), (31, 29, 3, 3), padding=1),
+        _conv(ODD, "1 pixel N1 512->512", (1, 512, 1, 1), (512, 512, 3, 3), padding=1),
+        _conv(ODD, "1 channel out N8 64->1 56x56", (8, 64, 56, 56), (1, 64, 3, 3), padding=1),
         _conv(FIRST, "1 channel N1 1->1 512x512", (1, 1, 512, 512), (1, 1, 3, 3), padding=1),
         _conv(FIRST, "1 channel N32 1->32 28x28", (32, 1, 28, 28), (32, 1, 3, 3), padding=1),
         _conv(FIRST, "CIFAR N32 3->64 32x32", (32, 3, 32, 32), (64, 3, 3, 3), padding=1,
@@ -176,7 +178,7 @@ def _odd() -> list[Case]:
         _conv(POINTWISE, "primes N3 17->19 23x29", (3, 17, 23, 29), (19, 17, 1, 1)),
         _conv(POINTWISE, "1 pixel N8 512->128", (8, 512, 1, 1), (128, 512, 1, 1)),
         _conv(STRIDED, "primes s3 N3 11->23 37x41", (3, 11, 37, 41), (23, 11, 5, 5), stride=3),
-        _conv(STRIDE_1, "CIFAR N32 16->16 32x32", (32, 16, 32, 32), (16, 16, 3, 3), padding=1),
+        _conv(ODD, "CIFAR N32 16->16 32x32", (32, 16, 32, 32), (16, 16, 3, 3), padding=1),
         _conv(STRIDE_1, "CIFAR N128 64->64 8x8", (128, 64, 8, 8), (64, 64, 3, 3), padding=1),
     ]  # fmt: skip
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from math import exp, log
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from .harness import Timing
@@ -30,6 +31,7 @@ __all__ = [
     "from_dict",
     "geometric_mean",
     "load",
+    "merged",
     "to_dict",
 ]
 
@@ -181,6 +183,68 @@ def by_class(results: Iterable[Result]) -> dict[str, list[Result]]:
     for result in results:
         found.setdefault(result.family, []).append(result)
     return found
+
+
+def merged(reports: Sequence[Report]) -> Report:
+    """Several runs as one: of each case and engine the median of the runs' times.
+
+    A minute in which the machine does something else spoils cases of one run only. The ceilings are
+    the highest measured; failures of any run stay.
+    """
+    first, *others = reports
+    if not others:
+        return first
+    found: dict[tuple[str, str, str, str], list[Result]] = {}
+    for report in reports:
+        for result in report.results:
+            found.setdefault(result.key, []).append(result)
+    missing = [label for label in first.left_out if all(label in r.left_out for r in others)]
+    return replace(
+        first,
+        environment={**first.environment, "runs": len(reports)},
+        ceilings=_highest([r.ceilings for r in reports]),
+        results=tuple([_median_result(results) for results in found.values()]),
+        failures=tuple(dict.fromkeys(f for r in reports for f in r.failures)),
+        left_out=tuple(missing),
+    )
+
+
+def _median_result(results: Sequence[Result]) -> Result:
+    """The medians of one case's times; what else was measured is the first run's that has it."""
+    engines = {}
+    for name in dict.fromkeys(name for r in results for name in r.engines):
+        times = [r.engines[name] for r in results if name in r.engines]
+        engines[name] = Timing(
+            median(t.median for t in times),
+            median(t.low for t in times),
+            median(t.high for t in times),
+        )
+    error = next((r.error for r in results if r.error), {})
+    extra = {name: value for r in reversed(results) for name, value in r.extra.items()}
+    return replace(results[0], engines=engines, error=error, extra=extra)
+
+
+def _highest(every: Sequence[Ceilings]) -> Ceilings:
+    memory: dict[tuple[str, str, bool, int], Memory] = {}
+    for m in (m for ceilings in every for m in ceilings.memory):
+        key = (m.level, m.kind, m.huge_pages, m.threads)
+        memory[key] = max(m, memory.get(key, m), key=lambda found: found.gbs)
+
+    def peaks(tables: Sequence[dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
+        best: dict[str, dict[str, float]] = {}
+        for table in tables:
+            for isa, row in table.items():
+                for threads, value in row.items():
+                    known = best.setdefault(isa, {})
+                    known[threads] = max(value, known.get(threads, value))
+        return best
+
+    return Ceilings(
+        fma=peaks([c.fma for c in every]),
+        memory=tuple(memory.values()),
+        fma64=peaks([c.fma64 for c in every]),
+        sizes=every[0].sizes,
+    )
 
 
 def _finite(value: float | None) -> float | None:

@@ -30,6 +30,8 @@ TARGETS: dict[tuple[str, str], Target] = {
     ("linear", "training"): Target(2.0, 1.1),
     ("conv 3x3 stride 1", "forward"): Target(2.2, 2.2),
     ("conv 3x3 stride 1", "training"): Target(1.7, 1.7),
+    ("conv 3x3 at 7x7", "forward"): Target(1.4, 1.4),
+    ("conv 3x3 at 7x7", "training"): Target(1.3, 1.3),
     ("conv 1x1", "training"): Target(1.5, 1.0),
     ("conv first layer", "training"): Target(3.0, 1.1),
     ("conv strided, dilated, grouped", ""): Target(1.1, 0.95),

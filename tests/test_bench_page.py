@@ -8,7 +8,16 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from gradsmith.benchmarks.harness import Timing
-from gradsmith.benchmarks.results import ENGINES, Ceilings, Memory, Report, Result, dump, load
+from gradsmith.benchmarks.results import (
+    ENGINES,
+    Ceilings,
+    Memory,
+    Report,
+    Result,
+    dump,
+    load,
+    merged,
+)
 from gradsmith.benchmarks.roofline import disturbed
 from gradsmith.benchmarks.shares import level_of, share
 from gradsmith.cli import bench_charts, charts
@@ -325,6 +334,39 @@ def test_a_run_in_a_page_replaces_the_one_before(tmp_path):
     text = page.read_text(encoding="utf-8")
     assert text.startswith("# Mine\n\n<!--") and text.endswith("-->\n\nThe end\n")
     assert text.count("gradsmith bench: begin") == 1 and len(text) < len(alone)
+
+
+def test_several_runs_are_one_by_their_medians(tmp_path):
+    def run(factor, slow, **changes):
+        """All times `factor` longer, those of the first case `slow` besides."""
+        results = [
+            replace(r, engines={
+                name: Timing(*(v * factor * (slow if i == 0 else 1) for v in vars(t).values()))
+                for name, t in r.engines.items()
+            })
+            for i, r in enumerate(made_up().results)
+        ]  # fmt: skip
+        return made_up(results=tuple(results), **changes)
+
+    runs = [run(1.1, 1), run(1, 9, left_out=("a", "b")), run(0.9, 1, left_out=("b",))]
+    runs[2] = replace(runs[2], results=runs[2].results[:-1], failures=("one is wrong",))
+    both = merged(runs)
+    assert [r.key for r in both.results] == [r.key for r in runs[0].results]
+    for i, plain in enumerate(made_up().results[:-1]):
+        found = both.results[i]
+        for name, t in found.engines.items():
+            factor = 1.1 if i == 0 else 1  # of 1.1, 9 and 0.9
+            assert t.median == pytest.approx(factor * plain.engines[name].median)
+            assert t.low <= t.median <= t.high
+        assert found.extra == plain.extra
+    assert both.failures == ("one is wrong",) and both.left_out == ()
+    assert both.ceilings == made_up().ceilings and both.environment["runs"] == 3
+    assert merged(runs[:1]) is runs[0]
+    paths = [tmp_path / f"{i}.json" for i in range(3)]
+    for path, report in zip(paths, runs, strict=True):
+        dump(report, path)
+    assert bench("report", *paths, "--markdown", tmp_path / "page.md") == 0
+    assert "Medians of 3 runs." in (tmp_path / "page.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 what: op, net (training steps), overhead, optimizer, roofline (what the machine can do), all; or
 `compare OLD NEW`, which names cases of NEW that became slower by more than the spread; or
-`report FILE`, which makes the page (--html) and the pictures (--pictures) of a run's --json.
+`report FILE ...`, which makes the page (--html), the tables (--markdown) and the pictures
+(--pictures) of a run's --json; of several runs' the medians.
 
 Exit status: 0 all ran; 1 a case could not be run or is wrong, or `compare` found a regression; 2
 wrong arguments. How fast something is never decides it.
@@ -57,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         default=["all"],
         metavar="what",
-        help=f"some of {', '.join(GROUPS)}; all (default); or: compare OLD NEW; report FILE",
+        help=f"some of {', '.join(GROUPS)}; all (default); or: compare OLD NEW; report FILE ...",
     )
     add("--only", default="", metavar="REGEX", help="cases in whose name this is found")
     add("--engines", type=_words, metavar="ENGINE", help="one or several: a,b; default: all there")
@@ -228,15 +229,15 @@ def _load(command: str, path: str) -> Any:
 
 
 def _report(options: argparse.Namespace) -> int:
-    if len(options.what) != 2:
-        raise CommandError(
-            f"report: needs a file, of --json; got {len(options.what) - 1}", status=2
-        )
+    from ..benchmarks.results import merged
+
+    if len(options.what) < 2:
+        raise CommandError("report: needs a file, of --json; got 0", status=2)
     if options.html is None and options.pictures is None and options.markdown is None:
         raise CommandError(
             "report: needs --html FILE, --markdown FILE or --pictures FOLDER", status=2
         )
-    _write(options, _load("report", options.what[1]))
+    _write(options, merged([_load("report", path) for path in options.what[1:]]))
     return 0
 
 

@@ -63,6 +63,7 @@ def _where(report: Report) -> str:
         f"{here.get('cpu', 'unknown processor')}, ISA {here.get('isa', '?')}, "
         f"threads: {threads}; {libraries}; {report.when[:10]}.",
         f"{len(report.results)} measurements; {missing} cases were not reached.",
+        *([f"Medians of {here['runs']} runs."] if "runs" in here else []),
     ]
     peak = found.gflops(threads)
     copies = [
