@@ -82,6 +82,8 @@ def test_integers_exact(dtype, samples):
         (2500, 1, 600),  # a column
         (70, 1000, 700),  # few rows: the panels of b are packed by who uses them, or y is turned
         (1100, 200, 10),  # nothing is packed
+        (16, 17, 8200),  # slices of the reduction
+        (100, 33, 3000),
     ],
 )
 @pytest.mark.parametrize("layout", ["plain", "transposed"])
@@ -93,6 +95,20 @@ def test_integers_exact_large(m, n, k, layout):
     expected = reference(a, b, bias)
     for build in builds((2,)):
         assert_same(matmul(a, b, bias), expected, (build, m, n, k, layout))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_batches_of_tiny_products(dtype):
+    """A matrix in one vector or two, of every layout; more of them than one task takes."""
+    rng = np.random.default_rng(11)
+    shapes = ((1, 1, 1), (3, 3, 3), (4, 4, 4), (2, 5, 3), (5, 3, 1), (1, 16, 2), (5, 5, 5))
+    for m, n, k in shapes:
+        for layout_a, layout_b in zip(LAYOUTS, LAYOUTS[1:] + LAYOUTS[:1], strict=True):
+            a = operand(rng, (3, 1000, m, k), dtype, layout_a)[:, ::2]
+            b = operand(rng, (500, k, n), dtype, layout_b)
+            expected = reference(a, b)
+            for build in builds((2,)):
+                assert_same(matmul(a, b), expected, (build, m, n, k, layout_a, layout_b))
 
 
 @pytest.mark.parametrize("dtype", [*FLOATS, np.int32, np.int64])
@@ -146,6 +162,8 @@ def test_every_tail():
         ((1, 3000), (3000, 900)),
         ((64, 1000), (1000, 700)),
         ((1100, 10), (10, 300)),
+        ((16, 4096), (4096, 16)),
+        ((7000, 3, 3), (7000, 3, 3)),
     ],
 )
 def test_same_bits_on_any_number_of_threads(dtype, shape_a, shape_b):

@@ -9,7 +9,8 @@
 //            (gemm.h), kDepth of the reduction at a time; `b` is packed in column panels once for
 //            all row blocks, or read where it is when it has few rows to be used for. When both
 //            operands are contiguous along k and y is small in M or N, dot tiles need no packing. Small
-//            `b`, vectors (matmul_direct.h), few rows (matmul_few_rows.h) have kernels of their own.
+//            `b`, vectors (matmul_direct.h), few rows (matmul_few_rows.h), tiny and long products
+//            (matmul_small.h) have kernels of their own.
 // Split      row blocks (and column blocks when there are few) of one matrix, or whole matrices of a
 //            batch. Less than kSerialWork stays on the calling thread.
 // Cache      a block of `a`: kBlockRows * kDepth elements (131 KB in float32), in L2; a panel of `b`:
@@ -18,14 +19,13 @@
 // Accuracy   one chain of K multiply-adds an element (fused with v3 and v4): error at most
 //            K eps sum |a b|; the same bits for every number of threads.
 // Limits     float32, float64; int32, int64 (matmul_integers.h) without bias. K = 0 gives the bias, or zeros.
-#include "lists/matmul.h"
 #include "aligned.h"
 #include "dot_product.h"
-#include "epilogue.h"
-#include "gemm.h"
 #include "matmul_direct.h"
 #include "matmul_few_rows.h"
 #include "matmul_integers.h"
+#include "matmul_product.h"
+#include "matmul_small.h"
 #include "matmul_vectors.h"
 
 namespace gradsmith {
@@ -42,68 +42,11 @@ constexpr int64_t kPackedBytes = 16ll << 20;  // of `b` packed at a time
 constexpr int64_t kDirectRows = 64;           // up to so many rows `b` is not worth packing
 constexpr int64_t kDotRows = 48;
 constexpr int64_t kDotColumns = 16;
+constexpr int64_t kDotSteps =
+    8;  // of K a row from which on adding up lanes is less than turning `b`
 constexpr int64_t kVectorWork = 1 << 14;    // multiplications of a row by a matrix in L1
+constexpr int64_t kTinySteps = 1 << 13;     // of tiny products' K: about 10 us of one core
 constexpr int64_t kDirectBytes = 64 << 10;  // of `b`, read where it is for any number of rows
-
-Status out_of_memory(size_t bytes) {
-  return {Code::kOutOfMemory, {static_cast<int64_t>(bytes), 0}};
-}
-
-template <class T>
-struct Matrix {
-  const T* data;
-  int64_t row, column;  // strides in elements
-  const T* at(int64_t i, int64_t j) const { return data + i * row + j * column; }
-};
-
-template <class T>
-struct Product {
-  Matrix<T> a, b;
-  const T* bias;
-  T* y;
-  int64_t M, N, K;
-  int64_t activation = 0;
-  const T* residual = nullptr;  // laid out as y
-  double work() const {
-    return 2.0 * static_cast<double>(M) * static_cast<double>(N) * static_cast<double>(K);
-  }
-};
-
-// The batch dims that are left after folding, and the offsets of a batch in the operands.
-struct Batches {
-  int dims = 0;
-  int64_t count = 1;
-  int64_t shape[kMaxDims], a_stride[kMaxDims], b_stride[kMaxDims];
-
-  void offsets(int64_t batch, int64_t* a, int64_t* b) const {
-    *a = *b = 0;
-    for (int d = dims - 1; d >= 0; --d) {
-      const int64_t index = batch % shape[d];
-      batch /= shape[d];
-      *a += index * a_stride[d];
-      *b += index * b_stride[d];
-    }
-  }
-};
-
-// The epilogue of rows [m0, m1) and columns [n0, n1) of y.
-template <class T>
-void activate(const Product<T>& p, int64_t m0, int64_t m1, int64_t n0, int64_t n1) {
-  const int64_t at = m0 * p.N + n0;
-  const T* const residual = p.residual ? p.residual + at : nullptr;
-  finish_rows(p.activation, residual, p.y + at, p.N, m1 - m0, n1 - n0);
-}
-
-template <class T>
-void fill_bias(const Product<T>& p, int64_t m0, int64_t m1, int64_t n0, int64_t n1) {
-  for (int64_t m = m0; m < m1; ++m) {
-    if (p.bias) {
-      copy_run(p.y + m * p.N + n0, p.bias + n0, n1 - n0);
-    } else {
-      __builtin_memset(p.y + m * p.N + n0, 0, static_cast<size_t>(n1 - n0) * sizeof(T));
-    }
-  }
-}
 
 // ---- dot tiles ----
 
@@ -293,17 +236,29 @@ bool dots_are_less(const Product<T>& p) {
   return 2 * p.N <= L && p.K * (L - p.N) > 8 * L * p.N;
 }
 
+// Columns [n0, n1) of `b` as rows of whole vectors.
+template <class T>
+void pack_all(const Product<T>& p, int64_t n0, int64_t n1, T* to) {
+  const int64_t pitch = round_up(n1 - n0, kLanes<T>);
+  pack_panel(p.b.at(0, n0), p.b.column, p.b.row, p.K, static_cast<int>(n1 - n0),
+             static_cast<int>(pitch), to);
+}
+
 // Matrices or blocks of one matrix that one thread does from start to end.
 template <class T>
 Status run_separate(const Product<T>& p, const Batches& batches) {
   // Dot tiles: along k both operands are contiguous (`b` after a small copy when it is narrow).
-  const bool few_rows = p.M <= kDotRows && p.b.row == 1;
+  const bool few_rows =
+      p.M <= kDotRows && p.b.row == 1 && (p.K >= kDotSteps * p.M || !fits_near(p));
   const bool few_columns = p.N <= kDotColumns && p.M > p.N && (p.b.column != 1 || dots_are_less(p));
   const bool dots = p.a.column == 1 && p.K >= 2 * kLanes<T> && (few_rows || few_columns);
   const bool turn_b = dots && p.b.row != 1;
+  // The tiles that read `a` where it is; a small `b` that is not contiguous along its rows is copied.
+  const bool pack_b = !dots && p.M > 1 && p.b.column != 1 && direct_columns<T>(p.N) && fits_near(p);
   const bool direct =
-      !dots && p.b.column == 1 && direct_columns<T>(p.N) &&
-      (p.M <= TileShape::kRows || fits_near(p) || (fits_near(p, 4) && p.M <= 2 * kBlockRows));
+      pack_b ||
+      (!dots && p.b.column == 1 && direct_columns<T>(p.N) &&
+       (p.M <= TileShape::kRows || fits_near(p) || (fits_near(p, 4) && p.M <= 2 * kBlockRows)));
 
   // Blocks of about equal work; few enough that packing them separately does not matter.
   const double total = p.work() * static_cast<double>(batches.count);
@@ -328,8 +283,9 @@ Status run_separate(const Product<T>& p, const Batches& batches) {
   const int64_t grain =
       max(1, static_cast<int64_t>(static_cast<double>(tasks) * kSerialWork / (total + 1)));
   const int64_t scratch_elements =
-      turn_b ? round_up(p.N, kLanes<T>) * p.K
-             : (dots || direct ? 0 : block_scratch<T>(min(rows, p.M), min(kDepth, p.K), true));
+      turn_b || pack_b
+          ? round_up(p.N, kLanes<T>) * p.K + kLineGap<T>
+          : (dots || direct ? 0 : block_scratch<T>(min(rows, p.M), min(kDepth, p.K), true));
   bool enough = true;
   parallel_for(tasks, grain, [&](int64_t begin, int64_t end) {
     T* scratch = nullptr;
@@ -340,7 +296,7 @@ Status run_separate(const Product<T>& p, const Batches& batches) {
         return;
       }
     }
-    for (int64_t i = begin; i < end; ++i) {
+    for (int64_t i = begin, done = 1; i < end; i += done) {
       const int64_t batch = i / (down * across), part = i % (down * across);
       const int64_t m0 = part / across * rows, n0 = part % across * columns;
       const int64_t m1 = min(p.M, m0 + rows), n1 = min(p.N, n0 + columns);
@@ -352,10 +308,28 @@ Status run_separate(const Product<T>& p, const Batches& batches) {
       q.y += batch * p.M * p.N;
       if (q.residual) q.residual += batch * p.M * p.N;
       if (direct) {
-        multiply_direct(DirectProduct<T>{q.a.at(m0, 0), q.a.row, q.a.column, q.b.at(0, n0), q.b.row,
-                                         q.bias ? q.bias + n0 : nullptr, q.y + m0 * q.N + n0, q.N,
-                                         m1 - m0, n1 - n0, q.K});
-        activate(q, m0, m1, n0, n1);
+        DirectProduct<T> d{q.a.at(m0, 0),
+                           q.a.row,
+                           q.a.column,
+                           q.b.at(0, n0),
+                           q.b.row,
+                           q.bias ? q.bias + n0 : nullptr,
+                           q.y + m0 * q.N + n0,
+                           q.N,
+                           m1 - m0,
+                           n1 - n0,
+                           q.K};
+        if (pack_b) {
+          pack_all(q, n0, n1, scratch);
+          d.b = scratch;
+          d.b_row = round_up(n1 - n0, kLanes<T>);
+        } else if (down * across == 1) {  // as many matrices as lie at equal steps
+          done = min(end - i, batches.run(batch, &d.a_step, &d.b_step));
+          d.count = done;
+          d.y_step = q.M * q.N;
+        }
+        multiply_direct(d);
+        activate(q, m0, m0 + (m1 - m0) * done, n0, n1);
         continue;
       }
       if (!dots) {
@@ -395,6 +369,43 @@ bool vector_product(const Product<T>& p, Status* status) {
   return true;
 }
 
+// A batch of tiny products: true if the kernel for them has taken it.
+template <class T>
+bool tiny(const Product<T>& p, const Batches& batches) {
+  int64_t a_step, b_step;
+  batches.run(0, &a_step, &b_step);
+  TinyProducts<T> q{p.a.data,   p.a.row, p.a.column, a_step, p.b.data, p.b.row,
+                    p.b.column, b_step,  p.y,        p.M,    p.N,      p.K};
+  if (p.bias || !tiny_products(q)) return false;
+  parallel_for(batches.count, kTinySteps / p.K, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin, some; i < end; i += some) {
+      int64_t a, b;
+      batches.offsets(i, &a, &b);
+      some = min(end - i, batches.run(i, &a_step, &b_step));
+      TinyProducts<T> part = q;
+      part.a += a;
+      part.b += b;
+      part.y += i * p.M * p.N;
+      multiply_tiny(part, some);
+    }
+    activate(p, begin * p.M, end * p.M, 0, p.N);
+  });
+  return true;
+}
+
+// A long product: true if the kernel for them has taken it.
+template <class T>
+bool long_reduction(const Product<T>& p, Status* status) {
+  if (p.b.column != 1 || !direct_columns<T>(p.N) || !long_product(p.M, p.N, p.K, sizeof(T))) {
+    return false;
+  }
+  const size_t bytes = multiply_long(DirectProduct<T>{p.a.data, p.a.row, p.a.column, p.b.data,
+                                                      p.b.row, p.bias, p.y, p.N, p.M, p.N, p.K});
+  *status = bytes ? out_of_memory(bytes) : kDone;
+  activate(p, 0, p.M, 0, p.N);
+  return true;
+}
+
 // Few rows: true if a kernel for them has taken it.
 template <class T>
 bool few_rows(const Product<T>& p, Status* status) {
@@ -423,45 +434,6 @@ bool few_rows(const Product<T>& p, Status* status) {
 }
 
 // ---- arguments ----
-
-// Batch dims of y, right to left, with the operands' strides; merges what is contiguous. A batch of
-// `a` over one and the same `b` is one taller matrix.
-template <class T>
-Batches fold_batches(const Array& a, const Array& b, const Ints& out, Product<T>& p) {
-  Batches batches;
-  constexpr int64_t size = sizeof(T);
-  int64_t shape[kMaxDims], a_stride[kMaxDims], b_stride[kMaxDims];
-  int dims = 0;  // innermost first
-  for (int d = out.n - 3; d >= 0; --d) {
-    if (out.v[d] == 1) continue;
-    const int da = d - (out.n - a.ndim), db = d - (out.n - b.ndim);
-    const int64_t sa = da >= 0 && a.shape[da] != 1 ? a.stride[da] / size : 0;
-    const int64_t sb = db >= 0 && b.shape[db] != 1 ? b.stride[db] / size : 0;
-    if (dims > 0 && sa == a_stride[dims - 1] * shape[dims - 1] &&
-        sb == b_stride[dims - 1] * shape[dims - 1]) {
-      shape[dims - 1] *= out.v[d];
-    } else {
-      shape[dims] = out.v[d];
-      a_stride[dims] = sa;
-      b_stride[dims++] = sb;
-    }
-  }
-  int first = 0;
-  if (dims > 0 && b_stride[0] == 0 && (a_stride[0] == p.a.row * p.M || p.M == 1)) {
-    if (p.M == 1) p.a.row = a_stride[0];
-    p.M *= shape[0];
-    first = 1;
-  }
-  batches.dims = dims - first;
-  for (int d = first; d < dims; ++d) {
-    const int to = dims - 1 - d;
-    batches.shape[to] = shape[d];
-    batches.a_stride[to] = a_stride[d];
-    batches.b_stride[to] = b_stride[d];
-    batches.count *= shape[d];
-  }
-  return batches;
-}
 
 template <class T>
 Status run(const MatmulArgs& args, const Array& a, const Array& b, int64_t activation,
@@ -512,6 +484,8 @@ Status run(const MatmulArgs& args, const Array& a, const Array& b, int64_t activ
   }
   Status status;
   if (batches.count == 1 && (p.M == 1 || p.N == 1) && vector_product(p, &status)) return status;
+  if (batches.count > 1 && tiny(p, batches)) return kDone;
+  if (batches.count == 1 && p.M > 1 && long_reduction(p, &status)) return status;
   if (batches.count == 1 && p.M > TileShape::kRows && p.M <= 2 * kBlockRows &&
       few_rows(p, &status)) {
     return status;
@@ -530,29 +504,6 @@ Status run(const MatmulArgs& args, const Array& a, const Array& b, int64_t activ
     if (q.residual) q.residual += batch * p.M * p.N;
     status = run_shared(q);
     if (status.code != Code::kOk) return status;
-  }
-  return kDone;
-}
-
-Status check(const MatmulArgs& args) {
-  const Array &a = args.a, &b = args.b;
-  const Ints& out = args.out_shape;
-  const int dims = a.ndim > b.ndim ? a.ndim : b.ndim;
-  if (a.ndim < 2) return {Code::kShape, {0, a.ndim}};
-  if (b.ndim < 2 || b.shape[b.ndim - 2] != a.shape[a.ndim - 1]) return {Code::kShape, {1, b.ndim}};
-  if (args.bias.data && args.bias.size != b.shape[b.ndim - 1]) {
-    return {Code::kShape, {2, args.bias.size}};
-  }
-  if (out.n != dims || out.v[dims - 2] != a.shape[a.ndim - 2] ||
-      out.v[dims - 1] != b.shape[b.ndim - 1]) {
-    return {Code::kShape, {3, out.n}};
-  }
-  for (int d = 0; d < dims - 2; ++d) {
-    const int da = d - (dims - a.ndim), db = d - (dims - b.ndim);
-    if ((da >= 0 && a.shape[da] != 1 && a.shape[da] != out.v[d]) ||
-        (db >= 0 && b.shape[db] != 1 && b.shape[db] != out.v[d])) {
-      return {Code::kShape, {3, out.v[d]}};
-    }
   }
   return kDone;
 }

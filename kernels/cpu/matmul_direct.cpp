@@ -141,21 +141,33 @@ void multiply(const DirectProduct<T>& p) {
   // Rows of b that are used once come from afar: the processor fetches no columns by itself.
   const bool near = panels.count > 1 || p.K * p.N <= kNear;
   const Direct<T> d{p.K, p.a_row, p.a_column, p.b_row, p.y_row, near ? 0 : kAhead * p.b_row, p.add};
-  for (int64_t n = 0; n < p.N;) {
-    const int64_t vectors = even_part(ceil_div(p.N - n, L), min(panels.vectors(), kWidest<T>));
-    const int64_t columns = min(vectors * L, p.N - n), tail = columns - (vectors - 1) * L;
-    const auto run = [&](int64_t m, int rows) {
-      kDirect<T>.get(rows, vectors)(d, p.a + m * p.a_row, p.b + n, p.bias ? p.bias + n : nullptr,
-                                    p.y + m * p.y_row + n, tail);
-    };
-    if constexpr (std::is_integral_v<T>) {
-      int64_t m = 0;
-      for (; m + TileShape::kRows <= p.M; m += TileShape::kRows) run(m, TileShape::kRows);
-      for (; m < p.M; ++m) run(m, 1);
-    } else {
-      for (int64_t i = 0; i < panels.count; ++i) run(panels.begin(i), panels.rows(i));
+  const int64_t most = min(panels.vectors(), kWidest<T>);
+  const T *a = p.a, *b = p.b;
+  T* y = p.y;
+  for (int64_t i = 0; i < p.count; ++i, a += p.a_step, b += p.b_step, y += p.y_step) {
+    for (int64_t n = 0; n < p.N;) {
+      // Divisions would take as long as a tiny product.
+      const int64_t left = ceil_div(p.N - n, L),
+                    vectors = left <= most ? left : even_part(left, most);
+      const int64_t columns = min(vectors * L, p.N - n), tail = columns - (vectors - 1) * L;
+      const T* const bias = p.bias ? p.bias + n : nullptr;
+      if constexpr (std::is_integral_v<T>) {
+        int64_t m = 0;
+        while (m < p.M) {
+          const int rows = m + TileShape::kRows <= p.M ? TileShape::kRows : 1;
+          kDirect<T>.get(rows, vectors)(d, a + m * p.a_row, b + n, bias, y + m * p.y_row + n, tail);
+          m += rows;
+        }
+      } else {
+        int64_t m = 0;
+        for (int64_t r = 0; r < panels.count; ++r) {
+          const int rows = panels.rows(r);
+          kDirect<T>.get(rows, vectors)(d, a + m * p.a_row, b + n, bias, y + m * p.y_row + n, tail);
+          m += rows;
+        }
+      }
+      n += columns;
     }
-    n += columns;
   }
 }
 

@@ -17,6 +17,8 @@ struct DirectProduct {
   T* y;
   int64_t y_row, M, N, K;
   bool add = false;  // to what y holds; without a bias
+  // So many products, and the elements from one to the next.
+  int64_t count = 1, a_step = 0, b_step = 0, y_step = 0;
 };
 
 // Whether the last columns can be taken by a masked vector; without masks only whole vectors are.
