@@ -21,7 +21,7 @@ import numpy as np
 from .case import Case
 from .harness import Block
 from .programs import jax_program, numpy_program, program
-from .steps import SPECIAL
+from .steps import SPECIAL, optimizer_forms
 
 __all__ = ["Engine", "Local", "Remote", "Unsupported", "importable"]
 
@@ -133,7 +133,7 @@ class Local:
         if self.package != "torch" or not self.tuned:
             return ["default"]
         if case.op == "optimizer":
-            return ["foreach", "fused"]
+            return optimizer_forms(self.lib, case.options["kind"])
         layouts = ["contiguous"]
         if case.op == "net":
             images = len(case.options["image"]) == 3
@@ -141,7 +141,10 @@ class Local:
             images = any(len(i.shape) == 4 and not i.high for i in case.inputs[:1])
         if images and "attention" not in case.op:
             layouts.append("channels_last")
-        return [f"{x}, fused" for x in layouts] if case.op == "net" else layouts
+        if case.op != "net":
+            return layouts
+        best = optimizer_forms(self.lib, case.options["optimizer"])[-1]
+        return [f"{x}, {best}" for x in layouts]
 
     def prepare(self, case: Case, kind: str, seconds: float = 0.03) -> list[str]:
         self.close()

@@ -5,6 +5,7 @@ The networks are written once, of whichever library's layers: the same modules a
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from math import prod
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 
 from .case import Case
 
-__all__ = ["SPECIAL", "nets", "optimizers", "overheads"]
+__all__ = ["SPECIAL", "nets", "optimizer_forms", "optimizers", "overheads"]
 
 TRAINING = ("training",)
 Run = Callable[[], object]
@@ -140,6 +141,12 @@ def _optimizer(lib: Any, kind: str, parameters: Any, how: dict[str, Any]) -> Any
     return getattr(lib.optim, kind.split()[-1])(parameters, **options, **how)
 
 
+def optimizer_forms(lib: Any, kind: str) -> list[str]:
+    """The forms of PyTorch's step that this optimizer has, the quickest last: not all are fused."""
+    taken = inspect.signature(getattr(lib.optim, kind.split()[-1])).parameters
+    return [form for form in ("foreach", "fused") if form in taken]
+
+
 def _fill(lib: Any, parameters: Any, rng: np.random.Generator, scale: float | None = None) -> None:
     """The same values in every library."""
     with lib.no_grad():
@@ -151,14 +158,14 @@ def _fill(lib: Any, parameters: Any, rng: np.random.Generator, scale: float | No
 
 
 def _net_step(lib: Any, case: Case, variant: str) -> Run:
-    """The step; variants: contiguous or channels_last with a fused optimizer, as shipped."""
+    """The step; variants: contiguous or channels_last with a form of the optimizer, as shipped."""
     options, rng = case.options, np.random.default_rng(0)
     x = rng.standard_normal((options["n"], *options["image"]), dtype=np.float32)
     y = rng.integers(0, 10, options["n"])
     model = NETS[options["net"]](lib.nn)
     weights = [p for p in model.parameters() if len(p.shape) > 1]
     _fill(lib, weights, rng)
-    how = {"fused": True} if "fused" in variant else {}
+    how = {form: True for form in ("foreach", "fused") if form in variant}
     optimizer = _optimizer(lib, options["optimizer"], model.parameters(), how)
     images, labels = lib.from_numpy(x), lib.from_numpy(y)
     if "channels_last" in variant:

@@ -33,6 +33,7 @@ from gradsmith.benchmarks.results import (
     load,
     to_dict,
 )
+from gradsmith.benchmarks.steps import optimizer_forms
 from gradsmith.benchmarks.targets import TARGETS, verdicts
 from gradsmith.cli.bench_text import PlainBench
 from gradsmith.cli.main import main
@@ -141,6 +142,27 @@ def test_an_engine_computes_the_case() -> None:
     np.testing.assert_allclose(gb, seed.sum(0), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(gw, seed.T @ x, rtol=1e-4, atol=1e-4)
     assert gx.shape == x.shape
+
+
+def test_the_tuned_engine_takes_the_forms_that_an_optimizer_has() -> None:
+    class Fused:
+        def __init__(self, params: Any, foreach: bool = False, fused: bool = False) -> None: ...
+
+    class Foreach:
+        def __init__(self, params: Any, foreach: bool = False) -> None: ...
+
+    lib = SimpleNamespace(optim=SimpleNamespace(SGD=Fused, RMSprop=Foreach))
+    assert optimizer_forms(lib, "plain SGD") == ["foreach", "fused"]
+    assert optimizer_forms(lib, "RMSprop") == ["foreach"]
+
+
+def test_every_optimizer_is_timed_in_the_forms_that_torch_has() -> None:
+    pytest.importorskip("torch")
+    engine = engines.Local(TORCH_TUNED, gs.get_num_threads())
+    for case in GROUPS["optimizer"]:
+        small = replace(case, options={**case.options, "shapes": "LeNet-5"})
+        variants = engine.prepare(small, "training", 0.0)
+        assert variants[0] == "foreach" and all(engine.block(v)[0] > 0 for v in variants)
 
 
 def test_an_engine_in_a_process_of_its_own() -> None:

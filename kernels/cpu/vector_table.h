@@ -1,34 +1,45 @@
-// Functions of float32 by table: a polynomial of degree 6 on each of 16 pieces, whose coefficients lie
-// in seven vectors. Permutations look them up: 22 instructions for what e^x and two series do in 45.
+// Functions of float32 by table: a polynomial on each of as many pieces as a vector has lanes, whose
+// coefficients lie in a vector a degree. Permutations look them up: 22 to 29 instructions for what e^x and
+// two series do in 45.
 //
-// Only where a vector is 16 floats (AVX-512); GS_HAS_TABLES says so. Coefficients: interpolation at the
-// Chebyshev nodes of each piece in 40 digits. Largest error, absolute: 2.1e-8 of either function.
+// AVX-512: 16 pieces of degree 6; AVX2: 8 of degree 9 (degree 8 would leave 2200 ULP at -6, 16 pieces need
+// two permutations and a blend a coefficient). GS_HAS_TABLES: there are any. Coefficients: interpolation at
+// the Chebyshev nodes of each piece in 40 digits. Largest error, absolute: 3.0e-8 of either function.
 #pragma once
 
 #include "vector_math.h"
 
-#if defined(__AVX512F__)
+#if defined(__AVX2__)
 #define GS_HAS_TABLES 1
 
 namespace gradsmith {
 namespace GS_ISA {
 
+#if defined(__AVX512F__)
 constexpr int kTableDegree = 6;
-using FloatTable = float[kTableDegree + 1][16];
-constexpr float kPiece = 0.4375f;            // piece k is the one around k * kPiece
-constexpr float kTableEnd = 15.5f * kPiece;  // 6.78: what lies beyond is below 3e-10
+constexpr float kPiece = 0.4375f;  // piece k is the one around k * kPiece, exactly a float
+#else
+constexpr int kTableDegree = 9;
+constexpr float kPiece = 0.90625f;
+#endif
+using FloatTable = float[kTableDegree + 1][kLanes<float>];
+constexpr float kTableEnd = (kLanes<float> - 0.5f) * kPiece;  // 6.8: beyond, less than 3e-10
 
 // The value at t >= 0, 0 from kTableEnd on; a NaN stays.
 GS_INLINE Vec<float> look_up(const FloatTable& table, Vec<float> t) {
   const Vec<float> shifted = t * (1.0f / kPiece) + MathConstants<float>::kRound;
-  const __m512i piece = bit_cast<__m512i>(shifted);  // its low four bits count
+  const IVec<float> piece = bit_cast<IVec<float>>(shifted);  // a permutation takes its low bits
   const Vec<float> d = t - (shifted - MathConstants<float>::kRound) * kPiece;
   const auto coefficient = [&](int degree) {
-    const __m512 row = _mm512_load_ps(table[kTableDegree - degree]);
-    return (Vec<float>)_mm512_maskz_permutexvar_ps(0xffff, piece, row);
+    const float* row = table[kTableDegree - degree];
+#if defined(__AVX512F__)
+    return (Vec<float>)_mm512_maskz_permutexvar_ps(0xffff, (__m512i)piece, _mm512_load_ps(row));
+#else
+    return (Vec<float>)_mm256_permutevar8x32_ps(_mm256_load_ps(row), (__m256i)piece);
+#endif
   };
   Vec<float> y = coefficient(kTableDegree);
-#pragma GCC unroll 6
+#pragma GCC unroll 9
   for (int degree = kTableDegree - 1; degree >= 0; --degree) y = y * d + coefficient(degree);
   return t >= kTableEnd ? Vec<float>{} : y;
 }
@@ -36,6 +47,7 @@ GS_INLINE Vec<float> look_up(const FloatTable& table, Vec<float> t) {
 // P(X <= -t) for a normal X, and its sum with -t times the density at t: gelu(x) / x and gelu'(x) for
 // x = -t. Rows: the coefficients of one degree, the highest first.
 // clang-format off
+#if defined(__AVX512F__)
 alignas(64) constexpr float kNormalTail[7][16] = {
     {-1.46926564e-39f, 0.00286269281f, 0.00260384311f, 0.000236223554f, -0.00129472779f, -0.00109828834f, -0.000301616819f, 0.000139786614f, 0.00017971691f, 9.43830455e-05f, 3.24365101e-05f, 8.10386064e-06f, 1.53758833e-06f, 2.26760363e-07f, 2.63649724e-08f, 2.4395943e-09f},
     {-0.00987470523f, -0.00566286454f, 0.00223446218f, 0.00607288582f, 0.00429541618f, 0.000874921505f, -0.00094986608f, -0.00105470966f, -0.000580368796f, -0.000217164081f, -6.01315005e-05f, -1.27849862e-05f, -2.12966643e-06f, -2.813957e-07f, -2.97384712e-08f, -2.52852095e-09f},
@@ -54,6 +66,32 @@ alignas(64) constexpr float kGeluSlope[7][16] = {
     {-0.797884464f, -0.655673623f, -0.335817963f, -0.0467583276f, 0.0916696638f, 0.101549149f, 0.0622292124f, 0.0270581655f, 0.00894499198f, 0.0023160011f, 0.000477093039f, 7.89344776e-05f, 1.0553531e-05f, 1.14509737e-06f, 1.01143343e-07f, 7.28928251e-09f},
     {0.5f, 0.172266498f, -0.047261171f, -0.126602814f, -0.110926151f, -0.0654050484f, -0.0290685277f, -0.0101325894f, -0.00282176025f, -0.000634137832f, -0.000115702278f, -1.7206894e-05f, -2.09139762e-06f, -2.08153111e-07f, -1.69887997e-08f, -1.13828102e-09f},
 };
+#else
+alignas(32) constexpr float kNormalTail[10][8] = {
+    {-0.00011069882f, 7.88603211e-05f, -2.26622196e-05f, -4.62881962e-06f, 4.43902218e-06f, -5.64776997e-07f, -9.20906515e-08f, -2.47865617e-09f},
+    {0.0f, -0.000187624653f, 0.000163787001f, -4.55945847e-05f, -4.7595031e-06f, 2.89337754e-06f, 2.29472704e-07f, 4.6161972e-09f},
+    {0.00118648377f, -0.000649992202f, -9.83883147e-05f, 0.000192815613f, -2.83176851e-05f, -8.93040033e-06f, -4.21881907e-07f, -6.12424778e-09f},
+    {0.0f, 0.00248407316f, -0.00137072091f, -0.000160576863f, 0.000158494207f, 2.02002902e-05f, 6.76704531e-07f, 7.79985676e-09f},
+    {-0.00997349527f, 0.00276316772f, 0.0038071f, -0.00109664258f, -0.000451126427f, -3.48595349e-05f, -8.83988378e-07f, -8.38311998e-09f},
+    {0.0f, -0.0217672978f, 0.00166218216f, 0.00492751924f, 0.000856282364f, 4.59449329e-05f, 9.12562029e-07f, 7.17574089e-09f},
+    {0.066490382f, 0.00788078271f, -0.0293976162f, -0.0105512189f, -0.00113122608f, -4.51850028e-05f, -7.21689105e-07f, -4.76237538e-09f},
+    {0.0f, 0.119891234f, 0.0699512511f, 0.0134642888f, 0.00101329922f, 3.14471836e-05f, 4.12107369e-07f, 2.30938713e-09f},
+    {-0.398942292f, -0.264587551f, -0.0771875829f, -0.00990476552f, -0.000559061533f, -1.38801361e-05f, -1.51581617e-07f, -7.28145599e-10f},
+    {0.5f, 0.182401776f, 0.0349544883f, 0.00327645568f, 0.000144480728f, 2.93178482e-06f, 2.70166964e-08f, 1.12120119e-10f},
+};
+alignas(32) constexpr float kGeluSlope[10][8] = {
+    {-0.001097737f, 0.000867496186f, -0.000412202586f, 9.70081601e-05f, 1.46880905e-06f, -5.65814025e-06f, 6.83848384e-07f, 4.83842868e-08f},
+    {0.0f, -0.00104235148f, 0.00110032188f, -0.000520772359f, 0.000100881443f, 3.220488e-06f, -2.45035676e-06f, -1.01764691e-07f},
+    {0.00948854443f, -0.00659299968f, 0.00166422315f, 0.000491922838f, -0.00034692476f, 3.34443066e-05f, 5.94792527e-06f, 1.55257908e-07f},
+    {0.0f, 0.0132640237f, -0.0108418819f, 0.00254446384f, 0.000391295616f, -0.000141935452f, -1.13177375e-05f, -2.16711328e-07f},
+    {-0.0598406047f, 0.0300906394f, 0.00792567618f, -0.00919131283f, 0.000738110219f, 0.000340038125f, 1.68623792e-05f, 2.50623629e-07f},
+    {0.0f, -0.0963157639f, 0.0428125933f, 0.00973022357f, -0.00389529858f, -0.000560053217f, -1.94709773e-05f, -2.30094216e-07f},
+    {0.265961498f, -0.0473835468f, -0.105539136f, 0.0113815069f, 0.00789130665f, 0.000652011891f, 1.69571231e-05f, 1.62837708e-07f},
+    {0.0f, 0.381099582f, 0.0500042215f, -0.0456655137f, -0.00926218461f, -0.000519892375f, -1.05362187e-05f, -8.37033696e-08f},
+    {-0.797884583f, -0.311872244f, 0.099198103f, 0.0534025468f, 0.00622829469f, 0.000257229811f, 4.17856018e-06f, 2.78465819e-08f},
+    {0.5f, -0.0573806986f, -0.104948007f, -0.0236521251f, -0.00188211736f, -5.99625782e-05f, -7.97208429e-07f, -4.50706583e-09f},
+};
+#endif
 // clang-format on
 
 }  // namespace GS_ISA
