@@ -66,6 +66,7 @@ FLOPS: dict[str, Callable[..., int]] = {
     "conv_fwd": _conv_flops,
     "conv_bwd_input": _conv_input_flops,
     "conv_bwd_weight": _conv_weight_flops,
+    "conv_bwd_weight_bias": _conv_weight_flops,
 }
 
 

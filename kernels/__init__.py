@@ -168,6 +168,11 @@ KERNELS: dict[str, tuple[str, str]] = {
     # also the transposed convolution, whose bias it then adds
     "conv_bwd_input": ("grad_y weight bias? x_shape stride padding dilation groups", "grad_x"),
     "conv_bwd_weight": ("grad_y x weight_shape stride padding dilation groups", "grad_weight"),
+    # and grad_y's sums over all dims but the channels, of shape bias_shape = (C_out,)
+    "conv_bwd_weight_bias": (
+        "grad_y x weight_shape bias_shape stride padding dilation groups",
+        "grad_weight grad_bias",
+    ),
     "conv_epilogue": (
         "x weight bias? residual? out_shape stride padding dilation groups activation",
         "y",

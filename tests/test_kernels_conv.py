@@ -76,6 +76,7 @@ def check(x, weight, grad_y, stride, padding, dilation, groups, threads, bias=Tr
         y, grad_x = y + bias_y.reshape(column), grad_x + bias_x.reshape(column)
     shapes = (x.shape, weight.shape, grad_y.shape, *options, x.dtype.name)
     finished = np.maximum(y + grad_y, 0)  # grad_y is the residual, too
+    sums = grad_y.sum((0, *range(2, grad_y.ndim)))
     for build in builds(threads):
         got = K.conv_fwd(x, weight, bias_y, grad_y.shape, *options)
         assert_same(got, y, ("conv_fwd", build, *shapes))
@@ -89,6 +90,9 @@ def check(x, weight, grad_y, stride, padding, dilation, groups, threads, bias=Tr
             inner = reference(x, weight, grad_y, *options, inside=True)[2]
             expected = np.where(np.isnan(got), grad_weight, inner)
         assert_same(got, expected, ("conv_bwd_weight", build, *shapes))
+        both = K.conv_bwd_weight_bias(grad_y, x, weight.shape, weight.shape[:1], *options)
+        assert_same(both[0], got, ("conv_bwd_weight_bias", build, *shapes))
+        assert_same(both[1], sums, ("conv_bwd_weight_bias", build, *shapes))
 
 
 def make(rng, n, groups, cg, kg, inner, kernel, out, dtype):

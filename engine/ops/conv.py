@@ -1,7 +1,8 @@
 """Convolution and its transpose: one N-D op behind conv1d, conv2d, conv3d.
 
 conv_fwd, conv_bwd_input and conv_bwd_weight are linear in each operand, and each one's gradients
-are the other two: they close over one another, to any order.
+are the other two: they close over one another, to any order. conv_bwd_weight_bias is the last and
+the bias's gradient in one pass over grad_y.
 """
 
 from __future__ import annotations
@@ -47,10 +48,18 @@ def conv(k, x, weight, bias, out_shape, stride, padding, dilation, groups):
 def _(k, saved, grad_y, need, out_shape, stride, padding, dilation, groups):
     x, weight = saved
     options = (stride, padding, dilation, groups)
+    grad_weight = grad_bias = None
+    shape = tuple(weight.shape)
+    if need[1] and need[2]:
+        grad_weight, grad_bias = k.conv_bwd_weight_bias(grad_y, x, shape, shape[:1], *options)
+    elif need[1]:
+        grad_weight = k.conv_bwd_weight(grad_y, x, shape, *options)
+    elif need[2]:
+        grad_bias = _bias_gradient(k, grad_y)
     return (
         k.conv_bwd_input(grad_y, weight, None, tuple(x.shape), *options) if need[0] else None,
-        k.conv_bwd_weight(grad_y, x, tuple(weight.shape), *options) if need[1] else None,
-        _bias_gradient(k, grad_y) if need[2] else None,
+        grad_weight,
+        grad_bias,
     )
 
 
@@ -95,6 +104,31 @@ def _(k, saved, grad, need, weight_shape, stride, padding, dilation, groups):
     return (
         k.conv_fwd(x, grad, None, tuple(grad_y.shape), *options) if need[0] else None,
         k.conv_bwd_input(grad_y, grad, None, tuple(x.shape), *options) if need[1] else None,
+    )
+
+
+@op(
+    inputs="grad_y x",
+    kernel="conv_bwd_weight_bias",
+    outputs=2,
+    differentiable=2,
+    formula="conv's gradients for weight and bias: conv_bwd_weight, and the sums of grad_y over all"
+    " dims but the channels",
+    source=_SOURCE,
+)
+def conv_bwd_weight_bias(k, grad_y, x, weight_shape, bias_shape, stride, padding, dilation, groups):
+    options = (weight_shape, bias_shape, stride, padding, dilation, groups)
+    return k.conv_bwd_weight_bias(grad_y, x, *options), (grad_y, x)
+
+
+@conv_bwd_weight_bias.gradient
+def _(k, saved, grads, need, weight_shape, bias_shape, stride, padding, dilation, groups):
+    grad_y, x = saved
+    of_weight, of_bias = grads
+    options = (stride, padding, dilation, groups)
+    return (
+        k.conv_fwd(x, of_weight, of_bias, tuple(grad_y.shape), *options) if need[0] else None,
+        k.conv_bwd_input(grad_y, of_weight, None, tuple(x.shape), *options) if need[1] else None,
     )
 
 

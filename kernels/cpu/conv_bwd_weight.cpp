@@ -1,12 +1,15 @@
 // conv_bwd_weight: grad_weight[k, c, r] = sum_{n, o} grad_y[n, k, o] *
 //                  x[n, c, o * stride - padding + r * dilation]
+// conv_bwd_weight_bias: and grad_bias[k] = sum_{n, o} grad_y[n, k, o]
 //
 // Layout     as conv.cpp.
 // Method     dot tiles (gemm.h) over planes (conv.h, or conv_image_lanes.h): x is copied into planes
 //            as for conv_fwd, and grad_y into rows on the same lanes with zeros between the rows of
 //            the box, so that the reduction over positions is a dot product of contiguous stretches;
 //            nothing is transposed. Zeros times what lies between the rows are zero unless that is
-//            infinite or NaN: where x is not finite, its useful lanes are copied out first.
+//            infinite or NaN: where x is not finite, its useful lanes are copied out first. grad_bias
+//            is one more column of the tiles, the gradient of a weight that meets nothing but ones;
+//            where another algorithm took the weight's gradient, a sum after it.
 // Split      blocks of output channels times blocks of input channels; where these are few, also
 //            the reduction, in slices fixed by the shape. Each slice sums its boxes in order into
 //            its own copy of grad_weight, and the copies are added in order.
@@ -25,6 +28,7 @@
 #include "conv_pointwise.h"
 #include "conv_weight_lanes.h"
 #include "conv_winograd.h"
+#include "lists/reduce.h"
 
 namespace gradsmith {
 namespace GS_ISA {
@@ -136,14 +140,16 @@ void copy_useful(const WeightGradient<T>& w, const Box& box, const Stretches& st
            });
 }
 
-// All products of one box: into[row * row_stride + entry] += or, if first, =.
+// All products of one box: into[row * row_stride + entry] += or, if first, =; and the same with
+// into_bias[row], where there is one, for an entry of ones after the others.
 template <class T>
 void multiply_box(const WeightGradient<T>& w, const Box& box, const Stretches& stretches,
                   bool finite, const T* planes, const T* rows_of_y, T* useful, int64_t rows,
-                  int64_t entries, bool first, T* into, int64_t row_stride) {
+                  int64_t entries, bool first, T* into, int64_t row_stride, T* into_bias) {
   constexpr int MI = TileShape::kDotRows, NJ = TileShape::kDotColumns;
   alignas(GS_VECTOR_BYTES) T c[kDotSums<T>];
-  const int64_t across = ceil_div(entries, NJ), down = ceil_div(rows, MI);
+  const int64_t columns = entries + (into_bias ? 1 : 0);
+  const int64_t across = ceil_div(columns, NJ), down = ceil_div(rows, MI);
   // So many stretches at a time that a tile's rows of grad_y stay in L1.
   const int64_t most = max(1, kLaneBytes / static_cast<int64_t>(sizeof(T)) / stretches.length);
   const int64_t step = finite ? balanced(stretches.count, most, 1) : stretches.count;
@@ -155,8 +161,8 @@ void multiply_box(const WeightGradient<T>& w, const Box& box, const Stretches& s
       const int height = static_cast<int>(rows * (i + 1) / down - row);
       const T* left = rows_of_y + row * w.row_pitch + begin * stretches.length;
       for (int64_t j = 0; j < across; ++j) {
-        const int64_t entry = entries * j / across;
-        const int width = static_cast<int>(entries * (j + 1) / across - entry);
+        const int64_t entry = columns * j / across;
+        const int width = static_cast<int>(columns * (j + 1) / across - entry);
         const auto run = kDots<T>.get(height, width);
         if (finite || w.image_lanes) {
           run(count, stretches.length, left, w.row_pitch, planes, w.offset + entry,
@@ -170,7 +176,15 @@ void multiply_box(const WeightGradient<T>& w, const Box& box, const Stretches& s
           const int64_t start = 0;
           run(1, count * stretches.length, left, w.row_pitch, useful, offset, &start, c);
         }
-        put_sums(c, height, width, set, into + row * row_stride + entry, row_stride);
+        T* const to = into + row * row_stride + entry;
+        if (entry + width <= entries) {
+          put_sums(c, height, width, set, to, row_stride);
+          continue;
+        }
+        for (int h = 0; h < height; ++h) {  // the last one is the bias's
+          put_sums(c + h * width, 1, width - 1, set, to + h * row_stride, row_stride);
+          put_sums(c + h * width + width - 1, 1, 1, set, into_bias + row + h, 1);
+        }
       }
     }
   }
@@ -197,10 +211,25 @@ bool choose_image_lanes(WeightGradient<T>& w, int64_t wanted_boxes) {
   return true;
 }
 
-// The gradient over the positions and taps of three axes: grad_weight (K, C / groups, their taps).
+// to[i] = the sum over s < slices of from[s * step + i], in order.
 template <class T>
-Status run_axes(const ConvBwdWeightArgs& args, const Geometry& g, const Axis* axes,
-                T* grad_weight) {
+void add_slices(const T* from, int64_t slices, int64_t step, int64_t n, T* to) {
+  constexpr int L = kLanes<T>;
+  parallel_for(n, 1 << 14, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i += L) {
+      const int64_t count = min(L, end - i);
+      Vec<T> sum{};
+      for (int64_t s = 0; s < slices; ++s) sum += load_n(from + s * step + i, count);
+      store_n(to + i, sum, count);
+    }
+  });
+}
+
+// The gradient over the positions and taps of three axes: grad_weight (K, C / groups, their taps); and
+// the bias's, unless that is null.
+template <class T>
+Status run_axes(const ConvBwdWeightArgs& args, const Geometry& g, const Axis* axes, T* grad_weight,
+                T* grad_bias) {
   constexpr int L = kLanes<T>;
   constexpr int64_t size = sizeof(T);
   WeightGradient<T> w;
@@ -216,6 +245,7 @@ Status run_axes(const ConvBwdWeightArgs& args, const Geometry& g, const Axis* ax
   const int64_t weight_size = g.K * w.depth * p.taps();
   if (g.N == 0 || p.positions() == 0) {
     __builtin_memset(grad_weight, 0, static_cast<size_t>(weight_size) * sizeof(T));
+    if (grad_bias) __builtin_memset(grad_bias, 0, static_cast<size_t>(g.K) * sizeof(T));
     return kDone;
   }
   const int64_t taps = p.taps();
@@ -244,7 +274,8 @@ Status run_axes(const ConvBwdWeightArgs& args, const Geometry& g, const Axis* ax
   const int64_t boxes = p.image_blocks(images) * p.boxes();
   const int64_t channel_blocks = ceil_div(w.depth, p.channels);
   const int64_t tiles = parts * channel_blocks;
-  const int64_t weight_bytes = weight_size * size;
+  const int64_t bias_size = grad_bias ? g.K : 0;
+  const int64_t slice_size = weight_size + bias_size, weight_bytes = slice_size * size;
   const int64_t slices = clamp(
       min(ceil_div(min(wanted, kMaxSlices), tiles), kSliceBytes / max(1, weight_bytes)), 1, boxes);
   // At least the lanes of any box; an odd number of vectors.
@@ -253,8 +284,8 @@ Status run_axes(const ConvBwdWeightArgs& args, const Geometry& g, const Axis* ax
   w.row_pitch = (round_up(lanes, 2 * L)) + L;
   const int64_t stretches = w.image_lanes ? p.images * p.axis[0].size * p.axis[1].size : p.images;
 
-  const int64_t entries = p.channels * taps;
-  const int64_t table = round_up(entries + stretches, 8);
+  const int64_t entries = p.channels * taps, ones = round_up(p.channels * p.channel * w.cell, 16);
+  const int64_t table = round_up(entries + 1 + stretches, 8);
   const size_t bytes = static_cast<size_t>(table) * sizeof(int64_t) +
                        (slices > 1 ? static_cast<size_t>(slices * weight_bytes) : 0);
   char* memory = static_cast<char*>(allocate(bytes));
@@ -263,11 +294,13 @@ Status run_axes(const ConvBwdWeightArgs& args, const Geometry& g, const Axis* ax
   T* sums = slices > 1 ? reinterpret_cast<T*>(memory + static_cast<size_t>(table) * sizeof(int64_t))
                        : grad_weight;
   w.offset = offset;
-  w.stretch = offset + entries;
-  for (int64_t i = 0; i < stretches; ++i) offset[entries + i] = Stretches::start(w, i);
-  fill_offsets(p, w.cell, offset);
+  w.stretch = offset + entries + 1;
+  for (int64_t i = 0; i < stretches; ++i) offset[entries + 1 + i] = Stretches::start(w, i);
+  *fill_offsets(p, w.cell, offset) = ones;
 
-  const int64_t plane_size = round_up(p.channels * p.channel * w.cell + 2 * L, 16);
+  // As many ones after the planes as a tile reads from the start of one.
+  const int64_t ones_size = grad_bias ? offset[entries + stretches] + w.row_pitch : 0;
+  const int64_t plane_size = round_up(ones + ones_size + 2 * L, 16);
   const int64_t rows_size = row_block * w.row_pitch;
   const int64_t extra =  // the cells of a channel, or useful lanes
       w.image_lanes ? g.in_positions() * L : TileShape::kDotColumns * w.row_pitch;
@@ -281,6 +314,7 @@ Status run_axes(const ConvBwdWeightArgs& args, const Geometry& g, const Axis* ax
       return;
     }
     T *rows_of_y = scratch + plane_size, *more = rows_of_y + rows_size;
+    for (int64_t i = 0; i < ones_size; i += L) store(scratch + ones + i, splat(T{1}));
     const int64_t in_size = g.in_positions();
     for (int64_t i = begin; i < end; ++i) {
       const int64_t slice = i / tiles, tile = i % tiles;
@@ -288,7 +322,12 @@ Status run_axes(const ConvBwdWeightArgs& args, const Geometry& g, const Axis* ax
       const int64_t row = tile / channel_blocks % row_blocks * row_block;
       const int64_t group = tile / (channel_blocks * row_blocks);
       const int64_t channels = min(p.channels, w.depth - c), rows = min(row_block, w.rows - row);
-      T* into = sums + slice * weight_size + ((group * w.rows + row) * w.depth + c) * taps;
+      T* into = sums + slice * slice_size + ((group * w.rows + row) * w.depth + c) * taps;
+      T* into_bias = nullptr;
+      if (grad_bias && c == 0) {
+        into_bias = slices > 1 ? sums + slice * slice_size + weight_size : grad_bias;
+        into_bias += group * w.rows + row;
+      }
       const int64_t first_box = boxes * slice / slices, last_box = boxes * (slice + 1) / slices;
       for (int64_t b = first_box; b < last_box; ++b) {
         const Box box(p, images, b);
@@ -300,27 +339,13 @@ Status run_axes(const ConvBwdWeightArgs& args, const Geometry& g, const Axis* ax
                 : fill_planes(p, box, x, g.C * in_size, in_size, channels, scratch);
         fill_rows(w, box, stretches, group * w.rows + row, rows, rows_of_y);
         multiply_box(w, box, stretches, finite, scratch, rows_of_y, more, rows, channels * taps,
-                     b == first_box, into, w.depth * taps);
+                     b == first_box, into, w.depth * taps, into_bias);
       }
     }
   });
   if (slices > 1 && enough) {
-    const int64_t n = weight_size;
-    parallel_for(n, 1 << 14, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; i += L) {
-        const int64_t count = min(L, end - i);
-        Vec<T> sum{};
-        for (int64_t s = 0; s < slices; ++s) {
-          const T* from = sums + s * n + i;
-          sum += count == L ? load(from) : load_n(from, count);
-        }
-        if (count == L) {
-          store(grad_weight + i, sum);
-        } else {
-          store_n(grad_weight + i, sum, count);
-        }
-      }
-    });
+    add_slices(sums, slices, slice_size, weight_size, grad_weight);
+    add_slices(sums + weight_size, slices, slice_size, bias_size, grad_bias);
   }
   release(memory, bytes);
   if (!enough) return {Code::kOutOfMemory, {scratch_elements * size, 0}};
@@ -328,9 +353,10 @@ Status run_axes(const ConvBwdWeightArgs& args, const Geometry& g, const Axis* ax
 }
 
 // The same by parts of the positions that read the same taps, where a large dilation makes many products
-// with the padding's zeros: each part's gradient is added to its taps.
+// with the padding's zeros: each part's gradient is added to its taps. Sets *with_bias where the bias's
+// gradient is done too.
 template <class T>
-Status run(const ConvBwdWeightArgs& args, const Geometry& g) {
+Status run(const ConvBwdWeightArgs& args, const Geometry& g, bool* with_bias) {
   constexpr int64_t kLeastPositions = 512;
   constexpr double kLeast = 0.15;
   T* const grad_weight = reinterpret_cast<T*>(args.grad_weight.data);
@@ -338,7 +364,8 @@ Status run(const ConvBwdWeightArgs& args, const Geometry& g) {
   forward_axes(g, axes);
   int down = split_axis(axes[1], kLeast, rows), across = split_axis(axes[2], kLeast, columns);
   if (down * across == 1 || down * across * kLeastPositions > g.N * g.out_positions()) {
-    return run_axes(args, g, axes, grad_weight);
+    *with_bias = args.grad_bias != nullptr;
+    return run_axes(args, g, axes, grad_weight, reinterpret_cast<T*>(args.grad_bias));
   }
   const auto bytes = static_cast<size_t>(args.grad_weight.size) * sizeof(T);
   T* const part = static_cast<T*>(allocate(bytes));
@@ -348,7 +375,7 @@ Status run(const ConvBwdWeightArgs& args, const Geometry& g) {
   for (int i = 0; i < down * across && status.code == Code::kOk; ++i) {
     axes[1] = rows[i / across];
     axes[2] = columns[i % across];
-    status = run_axes(args, g, axes, part);
+    status = run_axes<T>(args, g, axes, part, nullptr);
     const int64_t height = axes[1].taps, width = axes[2].taps;
     const int64_t first = axes[1].kernel_first * g.kernel[2] + axes[2].kernel_first;
     // Rows of the kernels' slices in z.
@@ -366,9 +393,8 @@ Status run(const ConvBwdWeightArgs& args, const Geometry& g) {
   return status;
 }
 
-}  // namespace
-
-Status conv_bwd_weight(const ConvBwdWeightArgs& args) {
+// The weight's gradient; sets *with_bias where args.grad_bias is done too.
+Status weight_gradient(const ConvBwdWeightArgs& args, bool* with_bias) {
   const DType dtype = args.grad_y.dtype;
   if (args.x.dtype != dtype) return kNoDType;
   if (dtype != DType::kFloat32 && dtype != DType::kFloat64) return kNoDType;
@@ -394,7 +420,36 @@ Status conv_bwd_weight(const ConvBwdWeightArgs& args) {
     default: break;
   }
   if (lanes_bwd_weight(args, &answer)) return answer;
-  return dtype == DType::kFloat32 ? run<float>(args, geometry) : run<double>(args, geometry);
+  return dtype == DType::kFloat32 ? run<float>(args, geometry, with_bias)
+                                  : run<double>(args, geometry, with_bias);
+}
+
+}  // namespace
+
+Status sum(const ReduceArgs& args);
+
+Status conv_bwd_weight(const ConvBwdWeightArgs& args) {
+  bool with_bias = false;
+  return weight_gradient(args, &with_bias);
+}
+
+Status conv_bwd_weight_bias(const ConvBwdWeightBiasArgs& args) {
+  const Array& grad_y = args.grad_y;
+  const int64_t channels = grad_y.ndim > 1 ? grad_y.shape[1] : 0;
+  if (args.bias_shape.n != 1 || args.bias_shape.v[0] != channels) {
+    return {Code::kShape, {3, args.grad_bias.size}};
+  }
+  bool with_bias = false;
+  const Status status =
+      weight_gradient({grad_y, args.x, args.weight_shape, args.stride, args.padding, args.dilation,
+                       args.groups, args.grad_weight, args.grad_bias.data},
+                      &with_bias);
+  if (status.code != Code::kOk || with_bias) return status;
+  Ints dims{};
+  for (int64_t d = 0; d < grad_y.ndim; ++d) {
+    if (d != 1) dims.v[dims.n++] = d;
+  }
+  return sum({grad_y, dims, args.bias_shape, args.grad_bias});
 }
 
 }  // namespace GS_ISA

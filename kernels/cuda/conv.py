@@ -1,4 +1,4 @@
-"""Launchers of conv.cu: conv_fwd, conv_epilogue, conv_bwd_input, conv_bwd_weight; 1 to 3 dims."""
+"""Launchers of conv.cu: forward, with an epilogue, and the gradients; 1 to 3 dims."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import memory
+from . import memory, reduce
 from .arguments import (
     Fault,
     check_floats,
@@ -305,6 +305,25 @@ def conv_bwd_weight(
     return grad_weight
 
 
+def conv_bwd_weight_bias(
+    grad_y: Any,
+    x: Any,
+    weight_shape: Ints,
+    bias_shape: Ints,
+    stride: Ints,
+    padding: Ints,
+    dilation: Ints,
+    groups: int,
+) -> tuple[Any, Any]:
+    """The gradients of conv_fwd for weight and bias."""
+    if tuple(bias_shape) != grad_y.shape[1:2]:
+        raise Fault("conv_bwd_weight_bias", "shape", 3)
+    options = (stride, padding, dilation, groups)
+    grad_weight = conv_bwd_weight(grad_y, x, weight_shape, *options)
+    dims = (0, *range(2, grad_y.ndim))
+    return grad_weight, reduce.sum(grad_y, dims, tuple(bias_shape))
+
+
 def _launch_tiles(
     kernel: str, tile: Tile, rows: int, columns: int, repeats: int, args: tuple[Any, ...]
 ) -> None:
@@ -317,4 +336,5 @@ ENTRIES = {
     "conv_epilogue": conv_epilogue,
     "conv_bwd_input": conv_bwd_input,
     "conv_bwd_weight": conv_bwd_weight,
+    "conv_bwd_weight_bias": conv_bwd_weight_bias,
 }

@@ -230,6 +230,8 @@ def _record_samples(kernel: str) -> list[Sample]:
             else:
                 inputs = (grad_y, Arr(x_shape, "normal", layout))
                 options = {"weight_shape": w_shape, **window}
+                if kernel == "conv_bwd_weight_bias":
+                    options = {"weight_shape": w_shape, "bias_shape": (8,), **window}
             samples.append(Sample(inputs, options, _tags() if layout == "c" else _tags("strided")))
     return samples
 
@@ -372,6 +374,7 @@ def infos() -> list[OpInfo]:
         ("conv", _record_reference, _terms),
         ("conv_transpose", reference.conv_bwd_input, _transpose_terms),
         ("conv_bwd_weight", reference.conv_bwd_weight, _weight_terms),
+        ("conv_bwd_weight_bias", reference.conv_bwd_weight_bias, _weight_terms),
     ):
 
         def records(name: str = name) -> list[Sample]:

@@ -12,7 +12,13 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["conv", "conv_bwd_input", "conv_bwd_weight", "conv_transpose"]
+__all__ = [
+    "conv",
+    "conv_bwd_input",
+    "conv_bwd_weight",
+    "conv_bwd_weight_bias",
+    "conv_transpose",
+]
 
 
 def _tuple(value: Any, n: int) -> tuple[int, ...]:
@@ -134,6 +140,13 @@ def conv_bwd_weight(
                 b = seen_x[:, g * c : g * c + c].reshape(len(seen_x), c, -1)
                 grad_w[(slice(g * o, g * o + o), slice(None), *r)] = np.einsum("nop,ncp->oc", a, b)
     return grad_w
+
+
+def conv_bwd_weight_bias(grad_y: Any, x: Any, *, bias_shape: Any, **options: Any) -> Any:
+    """The same, and the sums of grad_y over all dims but the channels."""
+    with np.errstate(all="ignore"):
+        grad_bias = grad_y.sum((0, *range(2, grad_y.ndim)), dtype=np.float64)
+    return conv_bwd_weight(grad_y, x, **options), grad_bias.reshape(bias_shape)
 
 
 def conv_transpose(

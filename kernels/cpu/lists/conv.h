@@ -58,6 +58,7 @@ struct ConvBwdWeightArgs {
   Ints weight_shape, stride, padding, dilation;
   int64_t groups;
   Array grad_weight;
+  char* grad_bias = nullptr;  // no argument: conv_bwd_weight_bias() sets it
   static FieldList fields() {
     static constexpr Field list[] = {
         GS_FIELD(ConvBwdWeightArgs, grad_y, kContiguous),
@@ -73,10 +74,33 @@ struct ConvBwdWeightArgs {
   }
 };
 
+struct ConvBwdWeightBiasArgs {
+  Array grad_y, x;
+  Ints weight_shape, bias_shape, stride, padding, dilation;
+  int64_t groups;
+  Array grad_weight, grad_bias;
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(ConvBwdWeightBiasArgs, grad_y, kContiguous),
+        GS_FIELD(ConvBwdWeightBiasArgs, x, kContiguous),
+        GS_FIELD(ConvBwdWeightBiasArgs, weight_shape, kInts),
+        GS_FIELD(ConvBwdWeightBiasArgs, bias_shape, kInts),
+        GS_FIELD(ConvBwdWeightBiasArgs, stride, kInts),
+        GS_FIELD(ConvBwdWeightBiasArgs, padding, kInts),
+        GS_FIELD(ConvBwdWeightBiasArgs, dilation, kInts),
+        GS_FIELD(ConvBwdWeightBiasArgs, groups, kInt),
+        GS_OUT(ConvBwdWeightBiasArgs, grad_weight, "weight_shape", "grad_y"),
+        GS_OUT(ConvBwdWeightBiasArgs, grad_bias, "bias_shape", "grad_y"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
+};
+
 #define GS_CONV_KERNELS(X) \
   X(conv_fwd, ConvFwdArgs) \
   X(conv_bwd_input, ConvBwdInputArgs) \
-  X(conv_bwd_weight, ConvBwdWeightArgs)
+  X(conv_bwd_weight, ConvBwdWeightArgs) \
+  X(conv_bwd_weight_bias, ConvBwdWeightBiasArgs)
 // clang-format on
 
 }  // namespace gradsmith
