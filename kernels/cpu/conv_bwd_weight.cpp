@@ -219,8 +219,15 @@ void add_slices(const T* from, int64_t slices, int64_t step, int64_t n, T* to) {
     for (int64_t i = begin; i < end; i += L) {
       const int64_t count = min(L, end - i);
       Vec<T> sum{};
-      for (int64_t s = 0; s < slices; ++s) sum += load_n(from + s * step + i, count);
-      store_n(to + i, sum, count);
+      for (int64_t s = 0; s < slices; ++s) {
+        const T* more = from + s * step + i;
+        sum += count == L ? load(more) : load_n(more, count);
+      }
+      if (count == L) {
+        store(to + i, sum);
+      } else {
+        store_n(to + i, sum, count);
+      }
     }
   });
 }
@@ -284,7 +291,8 @@ Status run_axes(const ConvBwdWeightArgs& args, const Geometry& g, const Axis* ax
   w.row_pitch = (round_up(lanes, 2 * L)) + L;
   const int64_t stretches = w.image_lanes ? p.images * p.axis[0].size * p.axis[1].size : p.images;
 
-  const int64_t entries = p.channels * taps, ones = round_up(p.channels * p.channel * w.cell, 16);
+  const int64_t entries = p.channels * taps,
+                ones = round_up(p.channels * p.channel * w.cell + 2 * L, 16);
   const int64_t table = round_up(entries + 1 + stretches, 8);
   const size_t bytes = static_cast<size_t>(table) * sizeof(int64_t) +
                        (slices > 1 ? static_cast<size_t>(slices * weight_bytes) : 0);
@@ -300,7 +308,7 @@ Status run_axes(const ConvBwdWeightArgs& args, const Geometry& g, const Axis* ax
 
   // As many ones after the planes as a tile reads from the start of one.
   const int64_t ones_size = grad_bias ? offset[entries + stretches] + w.row_pitch : 0;
-  const int64_t plane_size = round_up(ones + ones_size + 2 * L, 16);
+  const int64_t plane_size = round_up(ones + ones_size, 16);
   const int64_t rows_size = row_block * w.row_pitch;
   const int64_t extra =  // the cells of a channel, or useful lanes
       w.image_lanes ? g.in_positions() * L : TileShape::kDotColumns * w.row_pitch;
@@ -429,8 +437,10 @@ Status weight_gradient(const ConvBwdWeightArgs& args, bool* with_bias) {
 Status sum(const ReduceArgs& args);
 
 Status conv_bwd_weight(const ConvBwdWeightArgs& args) {
+  ConvBwdWeightArgs plain = args;
+  plain.grad_bias = nullptr;
   bool with_bias = false;
-  return weight_gradient(args, &with_bias);
+  return weight_gradient(plain, &with_bias);
 }
 
 Status conv_bwd_weight_bias(const ConvBwdWeightBiasArgs& args) {

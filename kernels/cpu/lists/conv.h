@@ -58,7 +58,7 @@ struct ConvBwdWeightArgs {
   Ints weight_shape, stride, padding, dilation;
   int64_t groups;
   Array grad_weight;
-  char* grad_bias = nullptr;  // no argument: conv_bwd_weight_bias() sets it
+  char* grad_bias = nullptr;  // no argument: the kernels set it
   static FieldList fields() {
     static constexpr Field list[] = {
         GS_FIELD(ConvBwdWeightArgs, grad_y, kContiguous),
