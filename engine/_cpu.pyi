@@ -267,6 +267,17 @@ def conv_bwd_weight(
     groups: int,
     /,
 ) -> Array: ...
+def conv_bwd_weight_bias(
+    grad_y: Array,
+    x: Array,
+    weight_shape: tuple[int, ...],
+    bias_shape: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilation: tuple[int, ...],
+    groups: int,
+    /,
+) -> tuple[Array, Array]: ...
 def conv_epilogue(
     x: Array,
     weight: Array,
