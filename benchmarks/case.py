@@ -31,6 +31,7 @@ class Input:
         positive: absolute values, away from 0. unit: in (0, 1).
         scale: what the floats are multiplied by.
         places: 0, places, 2 places ..: where bags of that size begin.
+        distinct: no number twice, so that there is one order of them: even steps, shuffled.
     """
 
     shape: tuple[int, ...]
@@ -40,6 +41,7 @@ class Input:
     unit: bool = False
     scale: float = 1.0
     places: int = 0
+    distinct: bool = False
 
     @property
     def differentiable(self) -> bool:
@@ -52,6 +54,9 @@ class Input:
             return np.arange(self.shape[0]) * self.places
         if self.high:
             return rng.integers(0, self.high, self.shape)
+        if self.distinct:
+            n = prod(self.shape)
+            return ((rng.permutation(n) - n / 2) / n * 4).reshape(self.shape).astype(dtype)
         if self.unit:
             return (rng.random(self.shape) * 0.98 + 0.01).astype(dtype)
         x = rng.standard_normal(self.shape, dtype=np.float32) * np.float32(self.scale)

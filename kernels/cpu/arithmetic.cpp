@@ -98,18 +98,17 @@ GS_INLINE IVec<T> sign_of(Vec<T> x) {
   return bit_cast<IVec<T>>(x) & (IntOf<T>(1) << (8 * sizeof(T) - 1));
 }
 
-// a - trunc(a / b) b, exact. Below a quotient of 2^27 float64 holds the quotient of two float32, cut
-// off, their product and the difference; below 2^52 the rounded quotient of two float64, cut off, is
-// right or 1 too large, and the difference fits float64 either way, so that one multiply-add gives it.
+// a - trunc(a / b) b, exact. Below 2^52 (float32: 2^23) the rounded quotient, cut off, is right or 1 too
+// large, and the difference fits the type either way, so that one multiply-add gives it. Below a
+// quotient of 2^27 float64 holds that of two float32, cut off, their product and the difference.
 GS_INLINE HalfVec fmod_half(HalfVec a, HalfVec b, HalfVec& quotient) {
-  const Vec<double> x = __builtin_convertvector(a, Vec<double>);
-  const Vec<double> y = __builtin_convertvector(b, Vec<double>);
+  const Vec<double> x = widen(a), y = widen(b);
   const Vec<double> q = vtrunc(x / y);
   quotient = __builtin_convertvector(q, HalfVec);
   return __builtin_convertvector(x - q * y, HalfVec);
 }
 
-GS_INLINE Vec<float> vfmod(Vec<float> a, Vec<float> b) {
+GS_INLINE Vec<float> fmod_wide(Vec<float> a, Vec<float> b) {
   const Halves x = bit_cast<Halves>(a), y = bit_cast<Halves>(b);
   Halves rest, quotient;
   rest.low = fmod_half(x.low, y.low, quotient.low);
@@ -121,42 +120,59 @@ GS_INLINE Vec<float> vfmod(Vec<float> a, Vec<float> b) {
       bit_cast<IVec<float>>(vabs<float>(bit_cast<Vec<float>>(rest))) | sign_of<float>(a));
   return with_unusual<float>(a, b, r, usual);
 }
-
-GS_INLINE Vec<double> vfmod(Vec<double> a, Vec<double> b) {
-#if defined(__AVX512F__) || defined(__FMA__)
-  const Vec<double> x = vabs<double>(a), y = vabs<double>(b);
-  const Vec<double> quotient = x / y;
-  const Vec<double> q = vtrunc(quotient);
-#if defined(__AVX512F__)
-  Vec<double> rest = (Vec<double>)_mm512_fnmadd_pd((__m512d)q, (__m512d)y, (__m512d)x);
-#else
-  Vec<double> rest = (Vec<double>)_mm256_fnmadd_pd((__m256d)q, (__m256d)y, (__m256d)x);
-#endif
-  rest = rest < 0.0 ? rest + y : rest;
-  const IVec<double> usual = (quotient < 4503599627370496.0) & (y < __builtin_inf());
-  const Vec<double> r =
-      bit_cast<Vec<double>>(bit_cast<IVec<double>>(vabs<double>(rest)) | sign_of<double>(a));
-  return with_unusual<double>(a, b, r, usual);
-#else
+GS_INLINE Vec<double> fmod_wide(Vec<double> a, Vec<double> b) {
   return with_unusual<double>(a, b, a, IVec<double>{});
+}
+
+#if defined(__AVX512F__) || defined(__FMA__)
+// x - q y, rounded once.
+GS_INLINE Vec<float> less_product(Vec<float> x, Vec<float> q, Vec<float> y) {
+#if defined(__AVX512F__)
+  return (Vec<float>)_mm512_fnmadd_ps((__m512)q, (__m512)y, (__m512)x);
+#else
+  return (Vec<float>)_mm256_fnmadd_ps((__m256)q, (__m256)y, (__m256)x);
+#endif
+}
+GS_INLINE Vec<double> less_product(Vec<double> x, Vec<double> q, Vec<double> y) {
+#if defined(__AVX512F__)
+  return (Vec<double>)_mm512_fnmadd_pd((__m512d)q, (__m512d)y, (__m512d)x);
+#else
+  return (Vec<double>)_mm256_fnmadd_pd((__m256d)q, (__m256d)y, (__m256d)x);
+#endif
+}
+#endif
+
+template <class T>
+GS_INLINE Vec<T> vfmod(Vec<T> a, Vec<T> b) {
+#if defined(__AVX512F__) || defined(__FMA__)
+  constexpr T kMost = sizeof(T) == 4 ? T(8388608.0) : T(4503599627370496.0);
+  const Vec<T> x = vabs<T>(a), y = vabs<T>(b);
+  const Vec<T> quotient = x / y;
+  Vec<T> rest = less_product(x, vtrunc(quotient), y);
+  rest = rest < T(0) ? rest + y : rest;
+  const IVec<T> usual = (quotient < kMost) & (y < T(__builtin_inf()));
+  const Vec<T> r = bit_cast<Vec<T>>(bit_cast<IVec<T>>(vabs<T>(rest)) | sign_of<T>(a));
+  return any_lane<T>(~usual) ? select<T>(usual, r, fmod_wide(a, b)) : r;
+#else
+  return fmod_wide(a, b);
 #endif
 }
 
 template <class T>
 struct FloatFmod {
-  GS_INLINE Vec<T> operator()(Vec<T> a, Vec<T> b) const { return vfmod(a, b); }
+  GS_INLINE Vec<T> operator()(Vec<T> a, Vec<T> b) const { return vfmod<T>(a, b); }
 };
 template <class T>
 struct FloatRemainder {
   GS_INLINE Vec<T> operator()(Vec<T> a, Vec<T> b) const {
-    const Vec<T> rest = vfmod(a, b);
+    const Vec<T> rest = vfmod<T>(a, b);
     return (rest != T(0)) & ((rest < T(0)) != (b < T(0))) ? rest + b : rest;
   }
 };
 template <class T>
 struct FloatFloorDivide {
   GS_INLINE Vec<T> operator()(Vec<T> a, Vec<T> b) const {
-    const Vec<T> rest = vfmod(a, b), whole = a / b, zero{};
+    const Vec<T> rest = vfmod<T>(a, b), whole = a / b, zero{};
     Vec<T> quotient = (a - rest) / b;
     quotient = (rest != zero) & ((rest < zero) != (b < zero)) ? quotient - T(1) : quotient;
     const Vec<T> down = vfloor(quotient);

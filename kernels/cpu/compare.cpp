@@ -161,13 +161,20 @@ struct RightShift {
   }
 };
 
+// y, but a where that is NaN. (Where b is, no comparison holds: y is b.)
+template <class T>
+GS_INLINE Vec<T> nan_first(Vec<T> a, Vec<T> y) {
+  if constexpr (std::is_floating_point_v<T>) return a != a ? a : y;
+  return y;
+}
+
 template <class T>
 struct Maximum {
-  GS_INLINE Vec<T> operator()(Vec<T> a, Vec<T> b) const { return (a > b) | (a != a) ? a : b; }
+  GS_INLINE Vec<T> operator()(Vec<T> a, Vec<T> b) const { return nan_first<T>(a, a > b ? a : b); }
 };
 template <class T>
 struct Minimum {
-  GS_INLINE Vec<T> operator()(Vec<T> a, Vec<T> b) const { return (a < b) | (a != a) ? a : b; }
+  GS_INLINE Vec<T> operator()(Vec<T> a, Vec<T> b) const { return nan_first<T>(a, a < b ? a : b); }
 };
 
 // grad_y where a > b (and where either is NaN), half of it in a tie.

@@ -1,11 +1,12 @@
 // The thread pool.
 //
 // Workers spin briefly for the next region, then sleep: back-to-back kernels of a training step meet
-// warm workers (~0.5 us), an idle process costs nothing. Blocks are handed out by one atomic
-// counter. A region closes when its blocks have been handed out: a worker that is still waking up
-// then stays outside, and the caller waits only for those inside (waking takes 50 to 100 us in a
-// virtual machine). After a fork the child has no workers; it starts new ones when it first needs
-// them.
+// warm workers (~0.5 us), an idle process costs nothing. Each thread has a run of neighbouring blocks,
+// the same one in every region of that many blocks, so that it meets in its own cache what it wrote
+// there a kernel ago; who is done takes blocks of the others' runs. A region closes when its blocks
+// have been handed out: a worker that is still waking up then stays outside, and the caller waits only
+// for those inside (waking takes 50 to 100 us in a virtual machine). After a fork the child has no
+// workers; it starts new ones when it first needs them.
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -27,7 +28,13 @@ constexpr int kSpins = 12000;  // 100 to 250 us of pause instructions before a w
 struct Region {
   Task task;
   void* context;
-  int64_t blocks;
+  int shares;
+};
+
+// The blocks of a run that nobody has taken yet. A cache line each: its owner alone writes it, mostly.
+struct alignas(64) Share {
+  std::atomic<int64_t> next{0};
+  int64_t end = 0;
 };
 
 struct Pool {
@@ -38,7 +45,7 @@ struct Pool {
   // is closed); how many workers are inside. In one word, so that nobody enters a closed region, and
   // the others never read `region`, which may change under them.
   std::atomic<uint64_t> gate{0};
-  std::atomic<int64_t> next{0};  // the next block
+  Share share[kMaxThreads];      // the caller's, then the workers'
   std::atomic<int> starting{0};  // 1 until a new worker has seen the gate
   std::atomic<int> sleepers{0};
   std::atomic<bool> busy{false};
@@ -73,12 +80,15 @@ inline void pause() {
 #endif
 }
 
-void work(const Region& region) {
+void work(const Region& region, int own) {
   inside_region = true;
-  for (;;) {
-    const int64_t block = pool.next.fetch_add(1, std::memory_order_relaxed);
-    if (block >= region.blocks) break;
-    region.task(region.context, block);
+  for (int k = 0; k < region.shares; ++k) {
+    Share& share = pool.share[(own + k) % region.shares];
+    while (share.next.load(std::memory_order_relaxed) < share.end) {
+      const int64_t block = share.next.fetch_add(1, std::memory_order_relaxed);
+      if (block >= share.end) break;
+      region.task(region.context, block);
+    }
   }
   inside_region = false;
 }
@@ -115,7 +125,7 @@ void* worker_main(void* argument) {
     // The number before entering: if a region comes between, it is entered once, and looked at again.
     seen = number_of(pool.gate.load(std::memory_order_acquire));
     if (enter(index)) {
-      work(pool.region);
+      work(pool.region, static_cast<int>(index) + 1);
       pool.gate.fetch_sub(1, std::memory_order_release);
     }
   }
@@ -225,8 +235,12 @@ void run_blocks(int64_t blocks, Task task, void* context) {
   if (blocks - 1 < helpers) helpers = static_cast<int>(blocks - 1);
   const int ready = ensure_workers(helpers);
   if (ready < helpers) helpers = ready;
-  pool.region = Region{task, context, blocks};
-  pool.next.store(0, std::memory_order_relaxed);
+  const int shares = helpers + 1;
+  pool.region = Region{task, context, shares};
+  for (int i = 0; i < shares; ++i) {
+    pool.share[i].next.store(blocks * i / shares, std::memory_order_relaxed);
+    pool.share[i].end = blocks * (i + 1) / shares;
+  }
   // A worker that goes to sleep adds itself to `sleepers` and then looks at the gate once more; the
   // order here is the other way round, so one of the two sees the other (both sequential).
   const uint64_t number = number_of(pool.gate.load(std::memory_order_relaxed)) + 1;
@@ -236,7 +250,7 @@ void run_blocks(int64_t blocks, Task task, void* context) {
     pthread_cond_broadcast(&pool.wake);
     pthread_mutex_unlock(&pool.mutex);
   }
-  work(pool.region);
+  work(pool.region, 0);
   pool.gate.fetch_and(~kHelpers, std::memory_order_acquire);
   int spins = 0;
   while (pool.gate.load(std::memory_order_acquire) & kInside) {

@@ -22,13 +22,9 @@ constexpr double kHalfPi1 = 0x1.921fb544p+0, kHalfPi2 = 0x1.0b4611a6p-34,
                  kHalfPi3 = 0x1.3198a2e037073p-69, kHalfPi2All = 0x1.0b4611a626331p-34;
 
 typedef float HalfVec __attribute__((vector_size(GS_VECTOR_BYTES / 2)));
-typedef int32_t HalfInts __attribute__((vector_size(GS_VECTOR_BYTES / 2)));
 
 struct Halves {
   HalfVec low, high;
-};
-struct IntHalves {
-  HalfInts low, high;
 };
 
 // The nearest multiple of pi/2: q as a number, and in the low bits of an integer.
@@ -45,20 +41,6 @@ GS_INLINE Vec<double> reduce_half(HalfVec half, IVec<double>& q) {
   return (x - n * kHalfPi1) - n * kHalfPi2All;
 }
 
-GS_INLINE void reduce(Vec<float> x, Vec<float>& r, Vec<float>& r_low, IVec<float>& q) {
-  const Halves halves = bit_cast<Halves>(x);
-  IVec<double> q_low, q_high;
-  const Vec<double> low = reduce_half(halves.low, q_low), high = reduce_half(halves.high, q_high);
-  const Halves rounded{__builtin_convertvector(low, HalfVec),
-                       __builtin_convertvector(high, HalfVec)};
-  r = bit_cast<Vec<float>>(rounded);
-  r_low =
-      bit_cast<Vec<float>>(Halves{__builtin_convertvector(low - widen(rounded.low), HalfVec),
-                                  __builtin_convertvector(high - widen(rounded.high), HalfVec)});
-  q = bit_cast<IVec<float>>(IntHalves{__builtin_convertvector(q_low, HalfInts),
-                                      __builtin_convertvector(q_high, HalfInts)});
-}
-
 GS_INLINE void reduce(Vec<double> x, Vec<double>& r, Vec<double>& r_low, IVec<double>& q) {
   const Vec<double> n = quadrant(x, q);
   const Vec<double> first = x - n * kHalfPi1;  // exact
@@ -69,16 +51,7 @@ GS_INLINE void reduce(Vec<double> x, Vec<double>& r, Vec<double>& r_low, IVec<do
   r_low = (second - r) - rest;
 }
 
-// (sin r - r) / r^3 + 1/6, divided by r^2; and (cos r - 1 + r^2 / 2) / r^4, in z = r^2.
-// Coefficients: float32 Chebyshev interpolation to 3e-11, float64 the Taylor series.
-GS_INLINE Vec<float> sin_series(Vec<float> z) {
-  return (z * 2.724962007511e-6f - 1.984008437637e-4f) * z + 8.333331870341e-3f;
-}
-GS_INLINE Vec<float> cos_series(Vec<float> z) {
-  Vec<float> p = z * -2.730070403394e-7f + 2.480059840831e-5f;
-  p = p * z - 1.388888766837e-3f;
-  return p * z + 4.166666666431e-2f;
-}
+// (sin r - r) / r^3 + 1/6, divided by r^2; and (cos r - 1 + r^2 / 2) / r^4, in z = r^2: Taylor's.
 GS_INLINE Vec<double> sin_series(Vec<double> z) {
   Vec<double> p = z * (1.0 / 355687428096000.0) - 1.0 / 1307674368000.0;
   p = p * z + 1.0 / 6227020800.0;
@@ -149,23 +122,55 @@ static inline double libm_sin(double x) { return __builtin_sin(x); }
 static inline double libm_cos(double x) { return __builtin_cos(x); }
 static inline double libm_tan(double x) { return __builtin_tan(x); }
 
-template <class T>
-GS_INLINE Vec<T> vsin(Vec<T> x) {
-  Vec<T> r, r_low;
-  IVec<T> q;
+GS_INLINE Vec<double> vsin(Vec<double> x) {
+  Vec<double> r, r_low;
+  IVec<double> q;
   reduce(x, r, r_low, q);
-  Vec<T> y = (q & 1) != 0 ? cos_pair<T>(r, r_low).high : sin_pair<T>(r, r_low).high;
+  Vec<double> y = (q & 1) != 0 ? cos_pair<double>(r, r_low).high : sin_pair<double>(r, r_low).high;
   y = (q & 2) != 0 ? -y : y;
-  return with_large<T>(x, x == T(0) ? x : y, libm_sin);
+  return with_large<double>(x, x == 0.0 ? x : y, libm_sin);
 }
 
-template <class T>
-GS_INLINE Vec<T> vcos(Vec<T> x) {
-  Vec<T> r, r_low;
-  IVec<T> q;
+GS_INLINE Vec<double> vcos(Vec<double> x) {
+  Vec<double> r, r_low;
+  IVec<double> q;
   reduce(x, r, r_low, q);
-  const Vec<T> y = (q & 1) != 0 ? sin_pair<T>(r, r_low).high : cos_pair<T>(r, r_low).high;
-  return with_large<T>(x, ((q + 1) & 2) != 0 ? -y : y, libm_cos);
+  const Vec<double> y =
+      (q & 1) != 0 ? sin_pair<double>(r, r_low).high : cos_pair<double>(r, r_low).high;
+  return with_large<double>(x, ((q + 1) & 2) != 0 ? -y : y, libm_cos);
+}
+
+// Half a float32 vector's sin (kShift 0) or cos (1), in float64. x = (n + kShift / 2) pi + r with
+// |r| <= pi / 2: one polynomial and a sign, where quadrants took two and a choice.
+template <int kShift>
+GS_INLINE HalfVec sin_half(HalfVec half) {
+  constexpr double kRound = MathConstants<double>::kRound;
+  const Vec<double> x = widen(half);
+  const Vec<double> shifted = (x * (0.5 * kTwoOverPi) - 0.5 * kShift) + kRound;
+  const Vec<double> n = (shifted - kRound) + 0.5 * kShift;
+  const Vec<double> r = (x - n * (2 * kHalfPi1)) - n * (2 * kHalfPi2All);
+  const Vec<double> z = r * r;
+  // sin r / r: Chebyshev interpolation to 1.1e-10.
+  Vec<double> p = z * -2.4080113573677718e-08 + 2.7536460242295187e-06;
+  p = p * z - 1.9841086517564176e-04;
+  p = p * z + 8.3333327685728379e-03;
+  p = p * z - 1.666666666388012e-01;
+  p = p * z + 1.0;
+  const Vec<double> y = r * p;
+  const IVec<double> sign = (bit_cast<IVec<double>>(shifted) + kShift) << 63;
+  return __builtin_convertvector(bit_cast<Vec<double>>(bit_cast<IVec<double>>(y) ^ sign), HalfVec);
+}
+
+GS_INLINE Vec<float> vsin(Vec<float> x) {
+  const Halves halves = bit_cast<Halves>(x);
+  const Halves y{sin_half<0>(halves.low), sin_half<0>(halves.high)};
+  return with_large<float>(x, bit_cast<Vec<float>>(y), libm_sin);
+}
+
+GS_INLINE Vec<float> vcos(Vec<float> x) {
+  const Halves halves = bit_cast<Halves>(x);
+  const Halves y{sin_half<1>(halves.low), sin_half<1>(halves.high)};
+  return with_large<float>(x, bit_cast<Vec<float>>(y), libm_cos);
 }
 
 // sin / cos, corrected to first order for what both lost.
