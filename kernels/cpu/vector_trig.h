@@ -5,8 +5,8 @@
 //
 // Maximum error in ULP found by sampling (tests/test_vector_math.py asserts 2):
 //   function   float32   float64
-//   sin        0.78      0.77
-//   cos        0.78      0.76
+//   sin        0.51      0.77
+//   cos        0.51      0.76
 //   tan        0.51      1.34
 #pragma once
 
