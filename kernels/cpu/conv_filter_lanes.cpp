@@ -3,15 +3,17 @@
 //
 // Layout     as conv.cpp's.
 // Method     a register tile is up to kTile positions of a row times one or two vectors of channels: for
-//            each tap and channel read, the values at the positions times the filters' vectors. Inputs
-//            are copied into rows with the padding's zeros, once for all strides; there are no lanes
-//            between rows. Taps that a tile's row or columns read from the padding alone are left out. A
-//            strided input gradient takes a row's columns by their remainder, each with its taps, and
-//            writes them side by side. Finished cells, a vector of channels a position, are transposed.
+//            each tap and channel read, the values at the positions times the filters' vectors. Taps
+//            that a tile's row or columns read from the padding alone are left out; a row is cut where
+//            these change if that pays (Work::cut_row), and then inputs are read where they are. Else
+//            they are copied into rows with the padding's zeros, once for all strides; there are no
+//            lanes between rows. A strided input gradient takes a row's columns by their remainder, each
+//            with its taps, and writes them side by side. Finished cells, a vector of channels a
+//            position, are transposed.
 // Split      images, boxes of rows, groups, parts of the channels written.
 // Cache      rows of a box and block of channels, kPlaneBytes, and its cells, kCellBytes, in L2.
 // Cost       2 N K out (C / groups) taps FLOPs, the channels written rounded up to whole vectors; x is
-//            copied once for each part of the channels written, weight once.
+//            copied, if at all, once for each part of the channels written, weight once.
 // Accuracy   chains of about kChain products, added in order: the same bits for every number of threads.
 // Limits     float32, float64; `pays` says which shapes.
 #include "conv_filter_lanes.h"
@@ -31,6 +33,11 @@ constexpr int kTile = 6;
 constexpr int kMostTaps = 128, kMostAcross = 16, kMostStride = 4;
 constexpr int64_t kPlaneBytes = 192 << 10, kCellBytes = 192 << 10;
 constexpr int64_t kPositions = 384, kLeastPositions = 96, kPartBytes = 512, kDepth = 64;
+constexpr int64_t kNearFilterBytes = 2 << 20;
+
+// Filters are fetched so far ahead of their products, in elements.
+template <class T>
+constexpr int64_t kAhead = 4096 / static_cast<int64_t>(sizeof(T));
 
 // A tap of a tile: where its first value is, and its filters for one vector, in elements.
 struct Tap {
@@ -57,7 +64,10 @@ __attribute__((noinline)) void tile(const Tap* tap, int64_t taps, int64_t depth,
     for (int64_t c = 0; c < depth; ++c) {
       Vec<T> right[NV];
 #pragma GCC unroll 2
-      for (int j = 0; j < NV; ++j) right[j] = load(filter + j * L);
+      for (int j = 0; j < NV; ++j) {
+        right[j] = load(filter + j * L);
+        __builtin_prefetch(filter + kAhead<T> + j * L);
+      }
 #pragma GCC unroll 16
       for (int i = 0; i < MR; ++i) {
         const Vec<T> left = splat(value[i * STEP]);
@@ -107,6 +117,16 @@ struct Columns {
   int64_t from(int64_t column) const { return max(0, ceil_div_signed(column - first, step)); }
 };
 
+// Tiles of a row: columns t, .. of a class.
+struct Piece {
+  int64_t t, n;
+};
+constexpr int64_t kMostPieces = kPositions;
+struct Pieces {
+  int64_t count = 0;
+  Piece piece[kMostPieces];
+};
+
 // What is computed, and how it is cut.
 template <class T>
 struct Work {
@@ -125,6 +145,7 @@ struct Work {
   int64_t hull[kSpatial];  // inputs that a box reads at most
   int64_t vectors, part;   // of channels written, of a group: all, and of a part
   int64_t block, channel;  // channels read at a time; from one to the next, in elements
+  bool in_place;           // no tile reads the padding: x is read where it is
 
   // The input that output `o` reads by tap k; -1: none.
   int64_t read(int d, int64_t o, int64_t k) const {
@@ -179,6 +200,46 @@ struct Work {
     }
   }
 
+  // Cuts columns [begin, end) evenly.
+  static void cut_evenly(int64_t begin, int64_t end, Pieces* to) {
+    const int64_t n = even_part(max(1, end - begin), kTile);
+    for (int64_t t = begin; t < end; t += n) to->piece[to->count++] = {t, min(n, end - t)};
+  }
+  // Products of tiles, with the padding's zeros; a tile's loads take as long as one or some.
+  int64_t cost(const Columns& c, const Pieces& pieces) const {
+    int64_t sum = 0;
+    for (int64_t i = 0; i < pieces.count; ++i) {
+      const Piece& p = pieces.piece[i];
+      for (int k = 0; k < c.taps; ++k) {
+        const int64_t at = c.index[k] + p.t * c.reads;
+        if (at + (p.n - 1) * c.reads >= 0 && at < in[2]) sum += max(2 * p.n + 1, 9);
+      }
+    }
+    return sum;
+  }
+  // Cuts a row of a box where the taps that read inside of it change, if that is cheaper than to multiply
+  // with the padding's zeros. True if no tile does.
+  bool cut_row(const Columns& c, int64_t first, int64_t size, Pieces* pieces) const {
+    const int64_t begin = c.from(first), end = c.from(first + size);
+    Pieces even;
+    cut_evenly(begin, end, &even);
+    pieces->count = 0;
+    int64_t from = begin;
+    for (int64_t t = begin + 1; t <= end; ++t) {
+      bool same = t != end;
+      for (int k = 0; k < c.taps && same; ++k) {
+        const int64_t at = c.index[k] + t * c.reads, before = at - c.reads;
+        same = (at >= 0 && at < in[2]) == (before >= 0 && before < in[2]);
+      }
+      if (same) continue;
+      cut_evenly(from, t, pieces);
+      from = t;
+    }
+    if (20 * cost(c, *pieces) < 19 * cost(c, even) || pieces->count == even.count) return true;
+    *pieces = even;
+    return false;
+  }
+
   int64_t boxes(int d) const { return ceil_div(out[d], box[d]); }
   int64_t parts() const { return ceil_div(vectors, part); }
   int64_t blocks() const {
@@ -188,16 +249,20 @@ struct Work {
 
   void cut(double work) {
     constexpr int L = kLanes<T>;
+    constexpr int64_t size_of = sizeof(T);
     vectors = ceil_div(rows, L);
     part = even_part(vectors, max(2, kPartBytes / GS_VECTOR_BYTES));
     part += part % 2;
     const int64_t wanted = min(wanted_blocks(work, 64), 16);
+    // Filters beyond L2 are read again for each box.
+    const int64_t filter_bytes = vectors * L * depth * g.taps() * size_of;
+    const int64_t fewest = filter_bytes > kNearFilterBytes ? kPositions : kLeastPositions;
     images = 1;
     box[2] = even_part(out[2], kPositions);
     box[1] = even_part(out[1], max(1, kPositions / box[2]));
     box[0] = even_part(out[0], max(1, kPositions / (box[1] * box[2])));
     for (int d = 0; d < 2 && blocks() < wanted; ++d) {
-      const int64_t least = min(box[d], max(1, kLeastPositions * box[d] / positions()));
+      const int64_t least = min(box[d], max(1, fewest * box[d] / positions()));
       const int64_t cuts = boxes(d) * ceil_div(wanted, blocks());
       box[d] = even_part(out[d], max(least, ceil_div(out[d], min(out[d], cuts))));
     }
@@ -216,8 +281,17 @@ struct Work {
         hull[d] = max(hull[d], d < 2 ? reach(d, o, end, &low) : reach_across(o, end, &low));
       }
     }
-    channel = round_up(images * hull[0] * hull[1] * hull[2] + 16, 16) + 16;
-    const int64_t fit = kPlaneBytes / static_cast<int64_t>(sizeof(T)) / channel;
+    channel = in[0] * in[1] * in[2];
+    in_place = images == 1 && channel * size_of % 512 != 0;  // channels in cache sets of their own
+    Pieces pieces;
+    for (int i = 0; i < classes && in_place; ++i) {
+      for (int64_t o = 0; o < out[2]; o += box[2]) {
+        in_place &= cut_row(columns[i], o, min(box[2], out[2] - o), &pieces);
+      }
+    }
+    const int64_t read = hull[0] * hull[1] * (in_place ? in[2] : images * hull[2]);
+    if (!in_place) channel = round_up(read + 16, 16) + 16;
+    const int64_t fit = kPlaneBytes / size_of / max(1, in_place ? read : channel);
     block = even_part(depth, clamp(fit, 1, kDepth));
   }
   // Where the filters' vectors of a pair and a block of channels start.
@@ -289,16 +363,15 @@ void multiply(const Work<T>& w, const int64_t* origin, const int64_t* size, cons
   const int64_t lines = size[0] * size[1], plane = hull.images * lines * size[2] * L,
                 at_once = max(1, kChain / channels);
   Tap list[kMostTaps];
+  Pieces pieces[kMostStride];
+  for (int i = 0; i < w.classes; ++i) w.cut_row(w.columns[i], origin[2], size[2], &pieces[i]);
   for (int64_t line = 0; line < hull.images * lines; ++line) {
     const int64_t image = line / lines, out_z = origin[0] + line % lines / size[1];
     const int64_t out_y = origin[1] + line % size[1];
     for (int i = 0; i < w.classes; ++i) {
       const Columns& columns = w.columns[i];
-      const int64_t t_end = columns.from(origin[2] + size[2]);
-      int64_t t = columns.from(origin[2]);
-      const int64_t across = even_part(max(1, t_end - t), kTile);
-      for (int64_t n; t < t_end; t += n) {
-        n = min(across, t_end - t);
+      for (int64_t piece = 0; piece < pieces[i].count; ++piece) {
+        const int64_t t = pieces[i].piece[piece].t, n = pieces[i].piece[piece].n;
         int64_t taps = 0;
         for (int64_t z = 0; z < g.kernel[0]; ++z) {
           const int64_t in_z = w.read(0, out_z, z);
@@ -345,7 +418,7 @@ Status run(const Work<T>& w) {
                    pack_pair(w, i / pairs, i % pairs, packed + w.pair_at(i / pairs, i % pairs));
                  }
                });
-  const int64_t plane_size = round_up(w.block * w.channel + L, 16);
+  const int64_t plane_size = w.in_place ? 0 : round_up(w.block * w.channel + L, 16);
   const auto scratch_bytes =
       static_cast<size_t>(plane_size + w.part * w.positions() * L) * sizeof(T);
   bool enough = true;
@@ -373,7 +446,10 @@ Status run(const Work<T>& w) {
         hull.size[d] = w.reach(d, origin[d], origin[d] + size[d], &hull.first[d]);
       }
       hull.size[2] = w.reach_across(origin[2], origin[2] + size[2], &hull.first[2]);
-
+      for (int d = 0; d < kSpatial && w.in_place; ++d) {
+        hull.first[d] = 0;
+        hull.size[d] = w.in[d];
+      }
       const int64_t positions = hull.images * size[0] * size[1] * size[2];
       for (int64_t v = begin; v < end; ++v) {
         Vec<T> start{};
@@ -386,9 +462,12 @@ Status run(const Work<T>& w) {
       }
       for (int64_t c = 0; c < w.depth; c += w.block) {
         const int64_t channels = min(w.block, w.depth - c);
-        fill_inputs(w, hull, w.x + (image * w.read_channels + group * w.depth + c) * in_size,
-                    channels, planes);
-        multiply(w, origin, size, hull, group, c, channels, packed, begin, end, planes, cells);
+        const T* x = w.x + (image * w.read_channels + group * w.depth + c) * in_size;
+        if (!w.in_place) {
+          fill_inputs(w, hull, x, channels, planes);
+          x = planes;
+        }
+        multiply(w, origin, size, hull, group, c, channels, packed, begin, end, x, cells);
       }
       const bool whole = size[2] == w.out[2];  // rows are side by side
       const int64_t lines = hull.images * (whole ? size[0] : size[0] * size[1]);
@@ -418,10 +497,8 @@ bool pays(const Work<T>& w) {
   const Geometry& g = w.g;
   if (g.taps() < 2 || g.taps() > kMostTaps || g.kernel[2] > kMostAcross || g.N == 0) return false;
   for (int d = 0; d < kSpatial; ++d) {
-    if (w.out[d] < 1 || w.in[d] < 1 || g.stride[d] > kMostStride || g.padding[d] < 0 ||
-        g.padding[d] > 4096 || g.dilation[d] > 4096) {
-      return false;
-    }
+    const bool near = g.padding[d] >= 0 && g.padding[d] <= 4096 && g.dilation[d] <= 4096;
+    if (w.out[d] < 1 || w.in[d] < 1 || g.stride[d] > kMostStride || !near) return false;
   }
   if (!w.backward && g.stride[2] > 2) return false;
   if (w.out[2] < 4 * (w.backward ? g.stride[2] : 1)) return false;
@@ -448,7 +525,7 @@ bool run_if_it_pays(Work<T>& w, Status* status) {
   w.cut(2.0 * static_cast<double>(w.g.N * w.g.out_positions()) * static_cast<double>(w.g.K) *
         static_cast<double>(w.g.C / w.g.groups * w.g.taps()));
   constexpr int64_t kMost = 4 * kPlaneBytes / static_cast<int64_t>(sizeof(T));
-  if (w.channel * min(w.depth, 8) > kMost) return false;
+  if (!w.in_place && w.channel * min(w.depth, 8) > kMost) return false;
   *status = run(w);
   return true;
 }
