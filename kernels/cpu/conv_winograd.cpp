@@ -81,67 +81,65 @@ void transform_filters(const Problem& p, int64_t first, int64_t c, int64_t chann
 // from[xi * block.products + (k - k_first) * pitch + tile].
 template <class W>
 void transform_products(const Problem& p, const Block& block, int64_t pitch, int64_t begin,
-                        int64_t end, int64_t k, int64_t k_end, const float* from, float* edge) {
+                        int64_t end, int64_t k, int64_t k_end, const float* from) {
   constexpr int T = W::T, M = W::M;
-  for (; k < k_end; ++k, from += pitch) {
-    const V bias = splat(p.bias ? p.bias[k] : 0.0f);
-    for (int64_t t = 0; t < end - begin; t += L) {
-      V rows[M][T];
+  Stage<W, M> stage;
+  Line lines[kChunk];
+  for (int64_t chunk = begin; chunk < end; chunk += kChunk, from += kChunk) {
+    const int64_t tiles = min(kChunk, end - chunk);
+    const int count = find_lines(p, chunk, chunk + tiles, lines);
+    const float* get = from;
+    for (int64_t filter = k; filter < k_end; ++filter, get += pitch) {
+      const V bias = splat(p.bias ? p.bias[filter] : 0.0f);
+      for (int64_t t = 0; t < tiles; t += L) {
+        V rows[M][T];
 #pragma GCC unroll 8
-      for (int j = 0; j < T; ++j) {
-        V m[T], column[M];
+        for (int j = 0; j < T; ++j) {
+          V m[T], column[M];
 #pragma GCC unroll 8
-        for (int i = 0; i < T; ++i) m[i] = load(from + (i * T + j) * block.products + t);
-        W::output(m, column);
+          for (int i = 0; i < T; ++i) m[i] = load(get + (i * T + j) * block.products + t);
+          W::output(m, column);
 #pragma GCC unroll 8
-        for (int i = 0; i < M; ++i) rows[i][j] = column[i];
+          for (int i = 0; i < M; ++i) rows[i][j] = column[i];
+        }
+#pragma GCC unroll 8
+        for (int i = 0; i < M; ++i) {
+          V done[M], z[M];
+          W::output(rows[i], done);
+#pragma GCC unroll 8
+          for (int j = 0; j < M; ++j) done[j] += bias;
+          if constexpr (M == 4) {
+            V even[2], odd[2];
+            interleave<float>(done[0], done[2], even[0], even[1]);
+            interleave<float>(done[1], done[3], odd[0], odd[1]);
+            interleave<float>(even[0], odd[0], z[0], z[1]);
+            interleave<float>(even[1], odd[1], z[2], z[3]);
+          } else {
+            interleave<float>(done[0], done[1], z[0], z[1]);
+          }
+#pragma GCC unroll 4
+          for (int u = 0; u < M; ++u) store(stage.row[i] + t * M + u * L, z[u]);
+        }
       }
-#pragma GCC unroll 8
-      for (int i = 0; i < M; ++i) {
-        V done[M];
-        W::output(rows[i], done);
-#pragma GCC unroll 8
-        for (int j = 0; j < M; ++j) store(edge + (i * M + j) * block.edge + t, done[j] + bias);
+      for (const Line* line = lines; line < lines + count; ++line) {
+        const int64_t y = line->line * M, x = line->first * M;
+        float* const plane = p.y + (line->image * p.K + filter) * p.out[0] * p.out[1];
+        const int64_t rows = min(M, p.out[0] - y), n = min(line->last * M, p.out[1]) - x;
+        for (int64_t i = 0; i < rows; ++i) {
+          float* const row = plane + (y + i) * p.out[1] + x;
+          const float* const done = stage.row[i] + line->local * M;
+          if (filter + 1 < k_end) {
+            for (int64_t j = 0; j < n; j += 16) {
+              __builtin_prefetch(row + p.out[0] * p.out[1] + j, 1);
+            }
+          }
+          int64_t j = 0;
+          for (; j + L <= n; j += L) store(row + j, load(done + j));
+          if (j < n) store_n(row + j, load(done + j), n - j);
+          finish(p.epilogue, row, n);
+        }
       }
     }
-    for_lines(p, begin, end,
-              [&](int64_t local, int64_t image, int64_t line, int64_t first, int64_t last) {
-                float* plane = p.y + (image * p.K + k) * p.out[0] * p.out[1];
-                const int64_t rows = min(M, p.out[0] - line * M);
-                const int64_t stop = min(last * M, p.out[1]);
-                for (int64_t i = 0; i < rows; ++i) {
-                  float* row = plane + (line * M + i) * p.out[1];
-                  const float* get = edge + i * M * block.edge + local;
-                  if (k + 1 < k_end) {
-                    for (int64_t x = first * M; x < stop; x += 16) {
-                      __builtin_prefetch(row + p.out[0] * p.out[1] + x, 1);
-                    }
-                  }
-                  for (int64_t x = first * M; x < stop; x += M * L, get += L) {
-                    V z[M];
-                    if constexpr (M == 4) {
-                      V even[2], odd[2];
-                      interleave<float>(load(get), load(get + 2 * block.edge), even[0], even[1]);
-                      interleave<float>(load(get + block.edge), load(get + 3 * block.edge), odd[0],
-                                        odd[1]);
-                      interleave<float>(even[0], odd[0], z[0], z[1]);
-                      interleave<float>(even[1], odd[1], z[2], z[3]);
-                    } else {
-                      interleave<float>(load(get), load(get + block.edge), z[0], z[1]);
-                    }
-#pragma GCC unroll 4
-                    for (int u = 0; u < M; ++u) {
-                      const int64_t rest = stop - x - u * L;
-                      if (rest >= L) {
-                        store(row + x + u * L, z[u]);
-                      } else if (rest > 0) {
-                        store_n(row + x + u * L, z[u], rest);
-                      }
-                    }
-                  }
-                  finish(p.epilogue, row + first * M, stop - first * M);
-                }
-              });
   }
 }
 
@@ -211,7 +209,6 @@ Status by_tiles(const Problem& p, int64_t block_tiles, int64_t filters_at_once) 
   block.tiles = block_tiles;
   block.patches = p.C * block_tiles + kGap;
   block.products = at_once * block_tiles + kGap;
-  block.edge = block_tiles + 2 * L;
   const Buffer weights(plane * kPlanes + kPrefetch);
   if (!weights.data) return weights.missing();
   parallel_for(groups, 1, [&](int64_t begin, int64_t end) {
@@ -219,14 +216,13 @@ Status by_tiles(const Problem& p, int64_t block_tiles, int64_t filters_at_once) 
       transform_filters<W>(p, g * kGroup, 0, p.C, plane, weights.data + g * group_stride);
     }
   });
-  const int64_t elements = kPlanes * (block.patches + block.products + block.edge);
+  const int64_t elements = kPlanes * (block.patches + block.products);
   int64_t missing = 0;
   parallel_for(p.tiles, block_tiles, [&](int64_t begin, int64_t end) {
     float* const patches = scratch_or_fail(elements, &missing);
     if (!patches) return;
     float* const products = patches + kPlanes * block.patches;
-    float* const edge = products + kPlanes * block.products;
-    transform_patches<W>(p, block, block_tiles, begin, end, 0, p.C, edge, patches);
+    transform_patches<W>(p, block, block_tiles, begin, end, 0, p.C, patches);
     for (int64_t k = 0; k < p.K; k += at_once) {
       const int64_t n = min(at_once, filters - k);
       for (int xi = 0; xi < kPlanes; ++xi) {
@@ -234,7 +230,7 @@ Status by_tiles(const Problem& p, int64_t block_tiles, int64_t filters_at_once) 
                  group_stride, patches + xi * block.patches, products + xi * block.products,
                  block_tiles, false);
       }
-      transform_products<W>(p, block, block_tiles, begin, end, k, min(p.K, k + n), products, edge);
+      transform_products<W>(p, block, block_tiles, begin, end, k, min(p.K, k + n), products);
     }
   });
   return missing ? Status{Code::kOutOfMemory, {missing, 0}} : kDone;
@@ -251,39 +247,31 @@ Status by_filters(const Problem& p, int64_t filters_at_once, int64_t channels_at
   block.tiles = pitch;
   block.patches = p.C * pitch + kGap;
   block.products = at_once * pitch + kGap;
-  block.edge = pitch + 2 * L;
   const Buffer patches(block.patches * kPlanes);
   if (!patches.data) return patches.missing();
   int64_t missing = 0;
-  const int64_t edge_size = kPlanes * block.edge;
   parallel_for(p.C, max(4, ceil_div(p.C, 32)), [&](int64_t begin, int64_t end) {
-    float* const edge = scratch_or_fail(edge_size, &missing);
-    if (!edge) return;
-    transform_patches<W>(p, block, pitch, 0, p.tiles, begin, end, edge,
-                         patches.data + begin * pitch);
+    transform_patches<W>(p, block, pitch, 0, p.tiles, begin, end, patches.data + begin * pitch);
   });
-  const int64_t elements = kPlanes * (plane + block.products + block.edge) + kPrefetch;
-  if (!missing) {
-    parallel_for(p.K, at_once, [&](int64_t begin, int64_t end) {
-      float* const products = scratch_or_fail(elements, &missing);
-      if (!products) return;
-      float* const edge = products + kPlanes * block.products;
-      float* const weights = edge + edge_size;
-      for (int64_t c = 0; c < p.C; c += channels_at_once) {
-        const int64_t channels = min(channels_at_once, p.C - c);
-        for (int64_t k = begin; k < end; k += kGroup) {
-          transform_filters<W>(p, k, c, channels, plane,
-                               weights + (k - begin) / kGroup * group_stride);
-        }
-        for (int xi = 0; xi < kPlanes; ++xi) {
-          multiply(round_up(end - begin, kFilters), channels, p.tiles, weights + xi * plane,
-                   group_stride, patches.data + xi * block.patches + c * pitch,
-                   products + xi * block.products, pitch, c > 0);
-        }
+  const int64_t elements = kPlanes * (plane + block.products) + kPrefetch;
+  parallel_for(p.K, at_once, [&](int64_t begin, int64_t end) {
+    float* const products = scratch_or_fail(elements, &missing);
+    if (!products) return;
+    float* const weights = products + kPlanes * block.products;
+    for (int64_t c = 0; c < p.C; c += channels_at_once) {
+      const int64_t channels = min(channels_at_once, p.C - c);
+      for (int64_t k = begin; k < end; k += kGroup) {
+        transform_filters<W>(p, k, c, channels, plane,
+                             weights + (k - begin) / kGroup * group_stride);
       }
-      transform_products<W>(p, block, pitch, 0, p.tiles, begin, end, products, edge);
-    });
-  }
+      for (int xi = 0; xi < kPlanes; ++xi) {
+        multiply(round_up(end - begin, kFilters), channels, p.tiles, weights + xi * plane,
+                 group_stride, patches.data + xi * block.patches + c * pitch,
+                 products + xi * block.products, pitch, c > 0);
+      }
+    }
+    transform_products<W>(p, block, pitch, 0, p.tiles, begin, end, products);
+  });
   return missing ? Status{Code::kOutOfMemory, {missing, 0}} : kDone;
 }
 

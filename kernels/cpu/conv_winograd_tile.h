@@ -87,19 +87,156 @@ struct Block {
   int64_t tiles;     // multiple of L
   int64_t patches;   // from one of T * T planes [channels][tiles] to the next
   int64_t products;  // the same for [filters][tiles]
-  int64_t edge;      // from one plane of a channel's unfinished tiles to the next
 };
 
 // ---- transforms ----
+
+constexpr int64_t kChunk = 4 * L;  // tiles whose lines are staged at once
+constexpr int64_t kNarrow = 10;    // lines of so many tiles at most are staged side by side
+
+// Tiles [first, last) of a line of an image: they are tiles `local` on of a chunk.
+struct Line {
+  int64_t local, image, line, first, last;
+};
+
+// The lines of tiles [begin, end), at most kChunk of them; returns how many.
+inline int find_lines(const Problem& p, int64_t begin, int64_t end, Line* lines) {
+  int count = 0;
+  for (int64_t tile = begin; tile < end;) {
+    const int64_t line = tile / p.columns, first = tile % p.columns;
+    const int64_t last = min(p.columns, first + end - tile);
+    lines[count++] = {tile - begin, line / p.lines, line % p.lines, first, last};
+    tile += last - first;
+  }
+  return count;
+}
+
+// Rows of a chunk's lines, side by side: M elements a tile.
+template <class W, int Rows>
+struct Stage {
+  static constexpr int64_t kRow = kChunk * W::M + L;  // a line's last vector may reach beyond
+  alignas(GS_VECTOR_BYTES) float row[Rows][kRow];
+};
+
+// Planes of a chunk's tiles.
+template <class W>
+struct Edge {
+  static constexpr int64_t kRow = kChunk + 2 * L;
+  alignas(GS_VECTOR_BYTES) float row[W::T * W::T][kRow];
+};
 
 template <int First, int... I>
 GS_INLINE V every_second(V a, V b, std::integer_sequence<int, I...>) {
   return shuffle<float, (First + 2 * I)...>(a, b);
 }
 
+// Elements 0, 4, 8 .. of a and b, then 1, 5, 9 ..
+template <int... I>
+GS_INLINE V first_two(V a, V b, std::integer_sequence<int, I...>) {
+  return shuffle<float, (I < L / 2 ? 4 * I : 4 * (I - L / 2) + 1)...>(a, b);
+}
+
+template <int Of, int... I>
+GS_INLINE V half_of(V a, V b, std::integer_sequence<int, I...>) {
+  return shuffle<float, (Of * (L / 2) + (I < L / 2 ? I : L / 2 + I))...>(a, b);
+}
+
+// a without its first N lanes, and the first N of b.
+template <int N, int... I>
+GS_INLINE V shift_in(V a, V b, std::integer_sequence<int, I...>) {
+  return shuffle<float, (I + N)...>(a, b);
+}
+
+// e[j] lane i: element i * M + j of M vectors.
+template <class W>
+GS_INLINE void split(const float* from, V* e) {
+  constexpr auto lanes = std::make_integer_sequence<int, L>{};
+  const V a = load(from), b = load(from + L);
+  if constexpr (W::M == 4) {
+    const V c = load(from + 2 * L), d = load(from + 3 * L);
+    const V even = every_second<0>(a, b, lanes), odd = every_second<1>(a, b, lanes);
+    const V more_even = every_second<0>(c, d, lanes), more_odd = every_second<1>(c, d, lanes);
+    e[0] = every_second<0>(even, more_even, lanes);
+    e[1] = every_second<0>(odd, more_odd, lanes);
+    e[2] = every_second<1>(even, more_even, lanes);
+    e[3] = every_second<1>(odd, more_odd, lanes);
+  } else {
+    e[0] = every_second<0>(a, b, lanes);
+    e[1] = every_second<1>(a, b, lanes);
+  }
+}
+
+// e[0] and e[1] of the same.
+template <class W>
+GS_INLINE void split_first(const float* from, V* e) {
+  if constexpr (W::M == 4) {
+    constexpr auto lanes = std::make_integer_sequence<int, L>{};
+    const V low = first_two(load(from), load(from + L), lanes);
+    const V high = first_two(load(from + 2 * L), load(from + 3 * L), lanes);
+    e[0] = half_of<0>(low, high, lanes);
+    e[1] = half_of<1>(low, high, lanes);
+  } else {
+    split<W>(from, e);
+  }
+}
+
+// One line of a channel's tiles, transformed down the columns: stage[r] gets the elements of row r of
+// each tile, further[r] those M elements on, of which the next tile's, or the image's, two first count.
+template <class W>
+GS_INLINE void stage_patches(const Problem& p, const Line& line, const float* plane, bool ahead,
+                             Stage<W, W::T>& stage, Stage<W, W::T>& further) {
+  constexpr int T = W::T, M = W::M;
+  constexpr auto lanes = std::make_integer_sequence<int, L>{};
+  const int64_t in = p.in[1], y = line.line * M - p.padding[0];
+  const int64_t begin = clamp(-y, 0, T), end = clamp(p.in[0] - y, 0, T);  // rows inside
+  const int64_t index = line.first * M - p.padding[1], n = (line.last - line.first) * M;
+  const float* const rows = plane + y * in;
+  // A channel's lines are too few for the hardware's prefetch to learn.
+  if (ahead) {
+    const int64_t from = max(0, index);
+    for (int64_t i = begin; i < end; ++i) {
+      prefetch(rows + (i + p.in[0]) * in + from, min(in - from, n + 2));
+    }
+  }
+  const auto columns = [&](int64_t x, V* to) {
+    const int64_t low = clamp(-x, 0, L), high = clamp(in - x, 0, L);
+    V d[T];
+    if (high - low == L) {
+#pragma GCC unroll 8
+      for (int i = 0; i < T; ++i) d[i] = i >= begin && i < end ? load(rows + i * in + x) : V{};
+    } else if (low < high) {
+#pragma GCC unroll 8
+      for (int i = 0; i < T; ++i) {
+        d[i] = i >= begin && i < end ? load_lanes(rows + i * in + x, low, high) : V{};
+      }
+    } else {
+#pragma GCC unroll 8
+      for (int i = 0; i < T; ++i) to[i] = V{};
+      return;
+    }
+    W::patch(d, to);
+  };
+  float* put = stage.row[0] + line.local * M;
+  float* put_further = further.row[0] + line.local * M;
+  constexpr int64_t kRow = Stage<W, T>::kRow;
+  V now[T], next[T] = {};
+  columns(index, now);
+  const int64_t most = index + L >= in ? 0 : n;  // where the image ends with the first vector
+  for (int64_t x = 0;;) {
+    if (x < most) columns(index + x + L, next);
+#pragma GCC unroll 8
+    for (int i = 0; i < T; ++i) {
+      store(put + i * kRow + x, now[i]);
+      store(put_further + i * kRow + x, shift_in<M>(now[i], next[i], lanes));
+      now[i] = next[i];
+    }
+    if ((x += L) >= n) break;
+  }
+}
+
 // a without its lane 0, and lane `Of` of b at the end.
 template <int Of, int... I>
-GS_INLINE V shift_in(V a, V b, std::integer_sequence<int, I...>) {
+GS_INLINE V push_lane(V a, V b, std::integer_sequence<int, I...>) {
   return shuffle<float, (I + 1 < L ? I + 1 : L + Of)...>(a, b);
 }
 
@@ -121,63 +258,84 @@ GS_INLINE void split_row(const float* row, int64_t index, int64_t in, V* e) {
     e[1] = every_second<1>(a, b, lanes);
   }
   const V next = load_inside(row, index + W::M * L, in);
-  e[W::M] = shift_in<0>(e[0], next, lanes);
-  e[W::M + 1] = shift_in<1>(e[1], next, lanes);
+  e[W::M] = push_lane<0>(e[0], next, lanes);
+  e[W::M + 1] = push_lane<1>(e[1], next, lanes);
 }
 
-// Calls body(local, image, line, first, last) for the stretches of tiles [begin, end) that lie in one
-// line: tiles first to last of it are those from `local` on.
-template <class Body>
-GS_INLINE void for_lines(const Problem& p, int64_t begin, int64_t end, const Body& body) {
-  for (int64_t tile = begin; tile < end;) {
-    const int64_t line = tile / p.columns, first = tile % p.columns;
-    const int64_t last = min(p.columns, first + end - tile);
-    body(tile - begin, line / p.lines, line % p.lines, first, last);
-    tile += last - first;
+// One long line of a channel's tiles, transformed along the rows: edge.row[i * T + j] gets element j of
+// row i of each tile. Nothing is stored twice, but a line's last vector is partly empty.
+template <class W>
+GS_INLINE void edge_patches(const Problem& p, const Line& line, const float* plane, bool ahead,
+                            Edge<W>& edge) {
+  constexpr int T = W::T, M = W::M;
+  for (int i = 0; i < T; ++i) {
+    const int64_t y = line.line * M + i - p.padding[0];
+    const bool inside = y >= 0 && y < p.in[0];
+    const float* row = plane + y * p.in[1];
+    float* put = edge.row[i * T] + line.local;
+    if (inside && ahead) {
+      const int64_t from = max(0, line.first * M - p.padding[1]);
+      prefetch(row + p.in[0] * p.in[1] + from,
+               min(p.in[1] - from, (line.last - line.first) * M + 2));
+    }
+    for (int64_t t = line.first; t < line.last; t += L, put += L) {
+      V e[T], line_of[T] = {};
+      if (inside) {
+        split_row<W>(row, t * M - p.padding[1], p.in[1], e);
+        W::patch(e, line_of);
+      }
+#pragma GCC unroll 8
+      for (int j = 0; j < T; ++j) store(put + j * Edge<W>::kRow, line_of[j]);
+    }
   }
 }
 
 // The patches of tiles [begin, end) in channels [c, c_end), transformed: to[xi * block.patches + (c -
-// c_first) * pitch + tile]. `edge` holds one channel's, transformed along the rows.
+// c_first) * pitch + tile].
 template <class W>
 void transform_patches(const Problem& p, const Block& block, int64_t pitch, int64_t begin,
-                       int64_t end, int64_t c, int64_t c_end, float* edge, float* to) {
+                       int64_t end, int64_t c, int64_t c_end, float* to) {
   constexpr int T = W::T, M = W::M;
-  for (; c < c_end; ++c, to += pitch) {
-    for_lines(p, begin, end,
-              [&](int64_t local, int64_t image, int64_t line, int64_t first, int64_t last) {
-                const float* plane = p.x + (image * p.C + c) * p.in[0] * p.in[1];
-                for (int i = 0; i < T; ++i) {
-                  const int64_t y = line * M + i - p.padding[0];
-                  const bool inside = y >= 0 && y < p.in[0];
-                  const float* row = plane + y * p.in[1];
-                  float* put = edge + i * T * block.edge + local;
-                  // A channel's lines are too few for the hardware's prefetch to learn.
-                  if (inside && c + 1 < c_end) {
-                    const int64_t from = max(0, first * M - p.padding[1]);
-                    prefetch(row + p.in[0] * p.in[1] + from,
-                             min(p.in[1] - from, (last - first) * M + 2));
-                  }
-                  for (int64_t t = first; t < last; t += L, put += L) {
-                    V e[T], line_of[T] = {};
-                    if (inside) {
-                      split_row<W>(row, t * M - p.padding[1], p.in[1], e);
-                      W::patch(e, line_of);
-                    }
-#pragma GCC unroll 8
-                    for (int j = 0; j < T; ++j) store(put + j * block.edge, line_of[j]);
-                  }
-                }
-              });
-    for (int64_t t = 0; t < end - begin; t += L) {
+  const bool narrow = p.columns <= kNarrow;
+  union {
+    Edge<W> edge;
+    struct {
+      Stage<W, T> stage, further;
+    } of;
+  };
+  Line lines[kChunk];
+  for (int64_t chunk = begin; chunk < end; chunk += kChunk, to += kChunk) {
+    const int64_t tiles = min(kChunk, end - chunk);
+    const int count = find_lines(p, chunk, chunk + tiles, lines);
+    float* put = to;
+    for (int64_t i = c; i < c_end; ++i, put += pitch) {
+      const bool ahead = i + 1 < c_end;
+      for (const Line* line = lines; line < lines + count; ++line) {
+        const float* plane = p.x + (line->image * p.C + i) * p.in[0] * p.in[1];
+        if (narrow) {
+          stage_patches<W>(p, *line, plane, ahead, of.stage, of.further);
+        } else {
+          edge_patches<W>(p, *line, plane, ahead, edge);
+        }
+      }
+      for (int64_t t = 0; t < tiles; t += L) {
 #pragma GCC unroll 1
-      for (int j = 0; j < T; ++j) {
-        V column[T], done[T];
+        for (int r = 0; r < T; ++r) {
+          V e[T], done[T];
+          if (narrow) {
+            split<W>(of.stage.row[r] + t * M, e);
+            split_first<W>(of.further.row[r] + t * M, e + M);
+          } else {
 #pragma GCC unroll 8
-        for (int i = 0; i < T; ++i) column[i] = load(edge + (i * T + j) * block.edge + t);
-        W::patch(column, done);
+            for (int j = 0; j < T; ++j) e[j] = load(edge.row[j * T + r] + t);
+          }
+          W::patch(e, done);
+          // A row r of all columns, or a column r of all rows.
+          float* const first = put + t + r * (narrow ? T : 1) * block.patches;
+          const int64_t step = (narrow ? 1 : T) * block.patches;
 #pragma GCC unroll 8
-        for (int i = 0; i < T; ++i) store(to + (i * T + j) * block.patches + t, done[i]);
+          for (int j = 0; j < T; ++j) store(first + j * step, done[j]);
+        }
       }
     }
   }

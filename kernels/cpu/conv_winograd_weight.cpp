@@ -49,42 +49,44 @@ GS_INLINE void gather(const V* u, V* to) {
 
 // Tiles [begin, end) of grad_y's channels [k, k_end), transformed: to[xi * plane + (k - k_first) * pitch
 // + tile].
-void transform_gradients(const Problem& p, const Block& block, int64_t pitch, int64_t plane,
-                         int64_t begin, int64_t end, int64_t k, int64_t k_end, float* edge,
-                         float* to) {
-  for (; k < k_end; ++k, to += pitch) {
-    for_lines(p, begin, end,
-              [&](int64_t local, int64_t image, int64_t line, int64_t first, int64_t last) {
-                const float* from = p.y + (image * p.K + k) * p.out[0] * p.out[1];
-                for (int i = 0; i < M; ++i) {
-                  const int64_t y = line * M + i;
-                  const bool inside = y < p.out[0];
-                  const float* row = from + y * p.out[1];
-                  float* put = edge + i * T * block.edge + local;
-                  if (inside && k + 1 < k_end) {
-                    prefetch(row + p.out[0] * p.out[1] + first * M,
-                             min(p.out[1], last * M) - first * M);
-                  }
-                  for (int64_t t = first; t < last; t += L, put += L) {
-                    V e[T], line_of[T] = {};
-                    if (inside) {
-                      split_row<W>(row, t * M, p.out[1], e);
-                      spread(e, line_of);
-                    }
+void transform_gradients(const Problem& p, int64_t pitch, int64_t plane, int64_t begin, int64_t end,
+                         int64_t k, int64_t k_end, float* to) {
+  Stage<W, T> stage;
+  Line lines[kChunk];
+  for (int64_t chunk = begin; chunk < end; chunk += kChunk, to += kChunk) {
+    const int64_t tiles = min(kChunk, end - chunk);
+    const int count = find_lines(p, chunk, chunk + tiles, lines);
+    float* put = to;
+    for (int64_t filter = k; filter < k_end; ++filter, put += pitch) {
+      for (const Line* line = lines; line < lines + count; ++line) {
+        const int64_t y = line->line * M, x = line->first * M, wide = p.out[1];
+        const int64_t rows = min(M, p.out[0] - y), n = (line->last - line->first) * M;
+        const float* from = p.y + ((line->image * p.K + filter) * p.out[0] + y) * wide;
+        if (filter + 1 < k_end) {
+          for (int64_t i = 0; i < rows; ++i) {
+            prefetch(from + (p.out[0] + i) * wide + x, min(n, wide - x));
+          }
+        }
+        for (int64_t j = 0; j < n; j += L) {
+          V column[M], done[T];
 #pragma GCC unroll 8
-                    for (int j = 0; j < T; ++j) store(put + j * block.edge, line_of[j]);
-                  }
-                }
-              });
-    for (int64_t t = 0; t < end - begin; t += L) {
+          for (int i = 0; i < M; ++i) {
+            column[i] = i < rows ? load_inside(from + i * wide, x + j, wide) : V{};
+          }
+          spread(column, done);
+#pragma GCC unroll 8
+          for (int i = 0; i < T; ++i) store(stage.row[i] + line->local * M + j, done[i]);
+        }
+      }
+      for (int64_t t = 0; t < tiles; t += L) {
 #pragma GCC unroll 1
-      for (int j = 0; j < T; ++j) {
-        V column[M], done[T];
+        for (int r = 0; r < T; ++r) {
+          V e[M], done[T];
+          split<W>(stage.row[r] + t * M, e);
+          spread(e, done);
 #pragma GCC unroll 8
-        for (int i = 0; i < M; ++i) column[i] = load(edge + (i * T + j) * block.edge + t);
-        spread(column, done);
-#pragma GCC unroll 8
-        for (int i = 0; i < T; ++i) store(to + (i * T + j) * plane + t, done[i]);
+          for (int j = 0; j < T; ++j) store(put + (r * T + j) * plane + t, done[j]);
+        }
       }
     }
   }
@@ -214,9 +216,8 @@ Status winograd_bwd_weight(const ConvBwdWeightArgs& args) {
   Block block;
   block.tiles = kBlockTiles;
   block.patches = block.products = kChannels * kBlockTiles + kGap;
-  block.edge = kBlockTiles + 2 * L;
   const int64_t x_groups = ceil_div(p.C, kChannels), y_groups = ceil_div(p.K, kChannels);
-  const int64_t group_size = kPlanes * (block.patches + block.edge);
+  const int64_t group_size = kPlanes * block.patches;
   int64_t missing = 0;
   for (int64_t first = 0; first < p.tiles && !missing; first += stretch) {
     const int64_t last = min(p.tiles, first + stretch);
@@ -224,18 +225,16 @@ Status winograd_bwd_weight(const ConvBwdWeightArgs& args) {
     parallel_for((x_groups + y_groups) * parts, 1, [&](int64_t begin, int64_t end) {
       float* const group = scratch_or_fail(group_size, &missing);
       if (!group) return;
-      float* const edge = group + kPlanes * block.patches;
       for (int64_t i = begin; i < end; ++i) {
         const int64_t from = first + i % parts * kBlockTiles, to = min(last, from + kBlockTiles);
         const int64_t c = i / parts * kChannels, k = c - x_groups * kChannels;
         if (k < 0) {
-          transform_patches<W>(p, block, kBlockTiles, from, to, c, min(p.C, c + kChannels), edge,
-                               group);
+          transform_patches<W>(p, block, kBlockTiles, from, to, c, min(p.C, c + kChannels), group);
           transpose_blocks(group, block.patches, kBlockTiles, to - from,
                            right + (from - first) * x_pitch + c, x_plane, x_pitch);
         } else {
-          transform_gradients(p, block, kBlockTiles, block.patches, from, to, k,
-                              min(p.K, k + kChannels), edge, group);
+          transform_gradients(p, kBlockTiles, block.patches, from, to, k, min(p.K, k + kChannels),
+                              group);
           transpose_blocks(group, block.patches, kBlockTiles, to - from,
                            left + (from - first) * y_pitch + k, y_plane, y_pitch);
         }
