@@ -7,7 +7,8 @@
 // Method     Winograd 1980, Lavin & Gray 2015: an M x M tile of outputs reads a patch of T x T inputs,
 //            T = M + 2. Patches become B^T d B, filters G g G^T, the T * T products of [filters x
 //            channels] with [channels x tiles] are summed over channels, and A^T m A gives the tile.
-//            Lanes are tiles, through all images and rows alike. F(4x4) interpolates at 0, 1, -1, 1/2,
+//            Lanes are tiles, through all images and rows alike; lines of few tiles are transformed down
+//            the columns first and laid side by side, so that no lanes are empty. F(4x4) interpolates at 0, 1, -1, 1/2,
 //            -2 and infinity: the reciprocal pair errs less than 2 and -2 at the same cost.
 // Split      many tiles: all filters are transformed first, then a thread takes blocks of tiles
 //            through all steps. Few tiles: all patches first, then a thread takes groups of filters.
