@@ -336,8 +336,16 @@ def _run(
             if hooked and hooks_of(node) is not None:
                 grads = _after(node, grads, grad_y, create_graph)
             for i, g in enumerate(grads):
-                if g is not None and edges[i] is not None:
-                    send(edges[i], g, grad_y if type(node.op) is Op else g)
+                edge = edges[i]
+                if g is None or edge is None:
+                    continue
+                if type(edge) is Node and edge not in pending:  # as send does it, without a call
+                    pending[edge] = g
+                    number = edge.number
+                    by_number[number] = edge
+                    heappush(heap, -number)
+                else:
+                    send(edge, g, grad_y if type(node.op) is Op else g)
         for leaf, g in waiting.values():
             _finish_leaf(leaf, g, targets, create_graph)
     finally:
@@ -415,7 +423,7 @@ def _accumulate(leaf: Tensor, g: Any, shared: Any, create_graph: bool) -> None:
     """leaf.grad += g. The first g is taken over, or copied where others may hold its memory."""
     with _accumulating:
         grad = leaf._grad
-        if grad is not None and grad.shape != leaf.shape:
+        if grad is not None and grad._data.shape != leaf._data.shape:  # a Size is made anew
             raise RuntimeError(
                 f"backward: .grad must have its tensor's shape {tuple(leaf.shape)}; got "
                 f"{tuple(grad.shape)} (set it to None)"

@@ -28,11 +28,6 @@ __all__ = [
 ]
 
 
-def _shape(x: Any) -> tuple[int, ...]:
-    """The shape of an array or tensor; a Python number has none."""
-    return getattr(x, "shape", ())
-
-
 @op(inputs="a| b|", kernel="add", formula="y = a + b")
 def add_(k, a, b):
     return k.add(a, b), (getattr(a, "shape", ()), getattr(b, "shape", ()))
@@ -70,8 +65,8 @@ def mul_(k, a, b):
 def _(k, saved, grad_y, need):
     a, b = saved
     return (
-        sum_to_shape(k, k.mul(grad_y, b), _shape(a)) if need[0] else None,
-        sum_to_shape(k, k.mul(grad_y, a), _shape(b)) if need[1] else None,
+        sum_to_shape(k, k.mul(grad_y, b), a.shape) if need[0] else None,
+        sum_to_shape(k, k.mul(grad_y, a), b.shape) if need[1] else None,
     )
 
 
@@ -85,9 +80,9 @@ def _(k, saved, grad_y, need):
     a, b = saved
     grad_a = k.div(grad_y, b)
     return (
-        sum_to_shape(k, grad_a, _shape(a)) if need[0] else None,
+        sum_to_shape(k, grad_a, a.shape) if need[0] else None,
         # -grad_y * a / b^2
-        k.neg(sum_to_shape(k, k.mul(grad_a, k.div(a, b)), _shape(b))) if need[1] else None,
+        k.neg(sum_to_shape(k, k.mul(grad_a, k.div(a, b)), b.shape)) if need[1] else None,
     )
 
 

@@ -21,9 +21,10 @@ __all__ = [
 
 def sum_to_shape(k: Any, x: Any, shape: tuple[int, ...]) -> Any:
     """x summed over the dimensions along which `shape` was broadcast to x's shape."""
-    if x.shape == shape:
+    wide = x.shape  # made anew each time
+    if wide == shape:
         return x
-    return k.sum(x, _broadcast_dims(x.shape, shape), shape)
+    return k.sum(x, _broadcast_dims(wide, shape), shape)
 
 
 @lru_cache(maxsize=4096)
