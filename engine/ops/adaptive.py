@@ -83,6 +83,10 @@ def _plan(name: str, n: int, input: Tensor, output_size: Any) -> tuple[Tensor, b
 
 
 def _average(n: int, input: Tensor, output_size: Any) -> Tensor:
+    if type(output_size) is int and output_size == 1 and isinstance(input, Tensor):
+        shape = input._data.shape
+        if len(shape) == n + 2 and 0 not in shape[2:]:  # the global average, and nothing to plan
+            return mean(input, tuple(range(2, n + 2)), True)
     x, batched, out_shape, window = _plan(f"adaptive_avg_pool{n}d", n, input, output_size)
     if all([m == 1 for m in out_shape[2:]]):  # global: a reduction
         y = mean(x, tuple(range(2, n + 2)), True)

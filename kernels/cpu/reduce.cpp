@@ -5,7 +5,7 @@
 //   is one strip of one chunk, whose partial results combine in the chunks' order. The borders
 //   follow from the shape alone. Lanes run along the reduced dimensions where those are contiguous,
 //   along the kept ones where those are, and over gathered elements otherwise.
-// Working set: one chunk of x (64 K elements) or a strip of kStrip float64 accumulators (32 KB).
+// Working set: one chunk of x (32 K elements) or a strip of kStrip float64 accumulators (32 KB).
 // Cost: reads x once.
 // Accuracy: sums accumulate in float64, over kLanes lanes and chunks: float32 results are within
 //   0.5 ULP + n * 2^-53 relative to the sum of magnitudes; float64 within (n / lanes) * 2^-53.
@@ -21,8 +21,9 @@ namespace {
 template <class R, class T>
 Status fold_into(const ReduceArgs& args) {
   T* const out = reinterpret_cast<T*>(args.y.data);
-  return reduce_to<R, T>(args.x, args.dims, args.y, nullptr,
-                         [=](int64_t i, auto value) { out[i] = static_cast<T>(value); });
+  return reduce_to<R, T>(
+      args.x, args.dims, args.y, nullptr,
+      [=](int64_t i, const auto* values, int64_t n) { put_values<T>(out + i, values, n); });
 }
 
 template <class T>
@@ -30,7 +31,10 @@ Status mean_typed(const ReduceArgs& args) {
   const double count = static_cast<double>(reduced_extent(args.x, args.dims));
   T* const out = reinterpret_cast<T*>(args.y.data);
   return reduce_to<Sum<T>, T>(args.x, args.dims, args.y, nullptr,
-                              [=](int64_t i, double sum) { out[i] = static_cast<T>(sum / count); });
+                              [=](int64_t i, double* sums, int64_t n) {
+                                for (int64_t k = 0; k < n; ++k) sums[k] /= count;
+                                put_values<T>(out + i, sums, n);
+                              });
 }
 
 template <bool kMin>

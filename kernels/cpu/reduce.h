@@ -7,137 +7,18 @@
 #pragma once
 
 #include "lists/reduce.h"
-#include "strided.h"
-#include "vector_math.h"
+#include "reduce_kinds.h"
 
 namespace gradsmith {
 namespace GS_ISA {
 namespace {
 
-constexpr int64_t kBlock = 32768;   // elements of x in a block
-constexpr int64_t kStrip = 4096;    // kept elements side by side: 32 KB of partial sums
-constexpr int64_t kAhead = 4096;    // bytes that are prefetched ahead of a row's lanes
-constexpr int64_t kShortRow = 512;  // elements up to which rows are folded four at a time
-constexpr int64_t kBlocks = 64;     // columns are cut into no more blocks than this
-
-// ---- what is reduced: a type for partial results, vectors of them ----
-
-// What most have in common: the elements are folded as they are.
-template <class P>
-struct Plain {
-  static constexpr bool kCentered = false, kExtreme = false;
-  static GS_INLINE P enter(P x, P) { return x; }
-  template <class V>
-  static GS_INLINE V enter_v(V x, P) {
-    return x;
-  }
-};
-
-template <class T>
-struct Sum : Plain<double> {
-  using Partial = double;
-  static constexpr int kWidth = kLanes<double>;
-  static Partial identity() { return 0; }
-  static GS_INLINE Partial combine(Partial a, Partial b) { return a + b; }
-  static GS_INLINE Vec<double> combine_v(Vec<double> a, Vec<double> b) { return a + b; }
-};
-
-// Sums of (x - center)^2 and e^(x - center), each result with a center of its own.
-template <class T>
-struct Squares : Sum<T> {
-  static constexpr bool kCentered = true;
-  static GS_INLINE double enter(double x, double center) { return (x - center) * (x - center); }
-  static GS_INLINE Vec<double> enter_v(Vec<double> x, double center) {
-    return (x - center) * (x - center);
-  }
-};
-
-// Of x itself.
-template <class T>
-struct OwnSquares : Sum<T> {
-  static constexpr bool kCentered = true;
-  static GS_INLINE double enter(double x, double) { return x * x; }
-  static GS_INLINE Vec<double> enter_v(Vec<double> x, double) { return x * x; }
-};
-
-template <class T>
-struct Exponentials : Sum<T> {
-  static constexpr bool kCentered = true;
-  static GS_INLINE double enter(double x, double center) {
-    return vexp<double>(splat<double>(x - center))[0];
-  }
-  static GS_INLINE Vec<double> enter_v(Vec<double> x, double center) {
-    return vexp<double>(x - center);
-  }
-};
-
-struct SumIntegers : Plain<int64_t> {
-  using Partial = int64_t;
-  static constexpr int kWidth = kLanes<int64_t>;
-  static Partial identity() { return 0; }
-  static GS_INLINE Partial combine(Partial a, Partial b) {
-    return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
-  }
-  static GS_INLINE Vec<int64_t> combine_v(Vec<int64_t> a, Vec<int64_t> b) { return a + b; }
-};
-
-template <class T>
-struct Product : Plain<double> {
-  using Partial = double;
-  static constexpr int kWidth = kLanes<double>;
-  static Partial identity() { return 1; }
-  static GS_INLINE Partial combine(Partial a, Partial b) { return a * b; }
-  static GS_INLINE Vec<double> combine_v(Vec<double> a, Vec<double> b) { return a * b; }
-};
-
-struct ProductIntegers : Plain<int64_t> {
-  using Partial = int64_t;
-  static constexpr int kWidth = kLanes<int64_t>;
-  static Partial identity() { return 1; }
-  static GS_INLINE Partial combine(Partial a, Partial b) {
-    return static_cast<int64_t>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
-  }
-  static GS_INLINE Vec<int64_t> combine_v(Vec<int64_t> a, Vec<int64_t> b) { return a * b; }
-};
-
-// Bytes that are 0 or 1.
-template <bool kAny>
-struct Truth : Plain<uint8_t> {
-  using Partial = uint8_t;
-  static constexpr int kWidth = GS_VECTOR_BYTES;
-  static Partial identity() { return !kAny; }
-  static GS_INLINE Partial combine(Partial a, Partial b) { return kAny ? a | b : a & b; }
-  static GS_INLINE Vec<uint8_t> combine_v(Vec<uint8_t> a, Vec<uint8_t> b) {
-    return kAny ? a | b : a & b;
-  }
-};
-
-template <class T>
-constexpr T kLargest = T(__builtin_inf());
-template <>
-constexpr int64_t kLargest<int64_t> = INT64_MAX;
-template <class T>
-constexpr T kSmallest = -T(__builtin_inf());
-template <>
-constexpr int64_t kSmallest<int64_t> = INT64_MIN;
-
-// The maximum, or with kMin the minimum; NaN wins.
-template <class T, bool kMin = false>
-struct Max : Plain<T> {
-  static constexpr bool kExtreme = std::is_floating_point_v<T>, kLeast = kMin;
-  using Partial = T;
-  static constexpr int kWidth = kLanes<T>;
-  static Partial identity() { return kMin ? kLargest<T> : kSmallest<T>; }
-  static GS_INLINE bool better(T a, T b) { return kMin ? a < b : a > b; }
-  static GS_INLINE Partial combine(Partial a, Partial b) {
-    return (better(b, a) || b != b) ? b : a;
-  }
-  static GS_INLINE Vec<T> combine_v(Vec<T> a, Vec<T> b) {
-    const IVec<T> wins = kMin ? b < a : b > a;
-    const Vec<T> larger = wins ? b : a;  // a NaN in a stays: b > NaN is false
-    return b != b ? b : larger;
-  }
-};
+constexpr int64_t kBlock = 32768;    // elements of x in a block
+constexpr int64_t kStrip = 4096;     // kept elements side by side: 32 KB of partial sums
+constexpr int64_t kAhead = 4096;     // bytes that are prefetched ahead of a row's lanes
+constexpr int64_t kShortRow = 512;   // elements up to which rows are folded four at a time
+constexpr int64_t kCombined = 8192;  // partial results that a block of the last step combines
+constexpr int64_t kBlocks = 64;      // columns are cut into no more blocks than this
 
 // kWidth elements of x as a vector of partial results.
 template <class R, class T>
@@ -199,6 +80,41 @@ GS_INLINE typename R::Partial fold_lanes(Vec<typename R::Partial> a) {
   }
 }
 
+// The lanes of four vectors, each into one of the first four lanes of the result: 4 steps on whole vectors
+// and not 12.
+template <class R>
+GS_INLINE Vec<typename R::Partial> fold_lanes_of_four(const Vec<typename R::Partial> (&a)[4]) {
+  using Partial = typename R::Partial;
+  constexpr int kN = R::kWidth;
+  const auto step = [](Vec<Partial> v, Vec<Partial> w) {
+    if constexpr (R::kExtreme) {
+      return extreme<Partial, R::kLeast>(v, w);
+    } else {
+      return R::combine_v(v, w);
+    }
+  };
+  IVec<Partial> even, odd, low,
+      high;  // of two vectors: lanes 0 0 2 2 .., 1 1 3 3 ..; 0 1 0 1 4 5 ..
+#pragma GCC unroll 16
+  for (int i = 0; i < kN; ++i) {
+    const int other = i % 2 * kN, half = i / 2 % 2;
+    even[i] = i - i % 2 + other;
+    odd[i] = even[i] + 1;
+    low[i] = i - 2 * half + half * kN;
+    high[i] = low[i] + 2;
+  }
+  const Vec<Partial> v =
+      step(shuffle<Partial>(a[0], a[1], even), shuffle<Partial>(a[0], a[1], odd));
+  const Vec<Partial> w =
+      step(shuffle<Partial>(a[2], a[3], even), shuffle<Partial>(a[2], a[3], odd));
+  Vec<Partial> all = step(shuffle<Partial>(v, w, low), shuffle<Partial>(v, w, high));
+#pragma GCC unroll 4
+  for (int k = kN / 2; k >= 4; k /= 2) {
+    all = step(all, shuffle<Partial>(all, all, lane_numbers<Partial>() ^ k));
+  }
+  return all;
+}
+
 // Folds n neighbouring elements into `sum`. far: x lies beyond the caches, where asking for it ahead
 // pays; inside them it costs (sums of 4096x768 along rows: 100 -> 122 us).
 template <class R, class T>
@@ -219,10 +135,10 @@ typename R::Partial fold_array(typename R::Partial sum, const T* p, int64_t n, b
         for (int64_t k = 0; far && k < 8 * kWidth; k += 64 / int64_t{sizeof(T)}) {
           __builtin_prefetch(p + i + k + kAhead / int64_t{sizeof(T)});
         }
-        a = R::combine_v(a, at(i));
+        a = add_elements<R, T>(a, at(i));
 #pragma GCC unroll 7
         for (int k = 0; k < 7; ++k) {
-          b[k] = R::combine_v(b[k], at(i + (1 + k) * kWidth));
+          b[k] = add_elements<R, T>(b[k], at(i + (1 + k) * kWidth));
         }
       }
 #pragma GCC unroll 4
@@ -306,8 +222,8 @@ __attribute__((noinline)) void fold_short(typename R::Partial* out, const char* 
         a[k][1] = extreme<T, R::kLeast>(w, a[k][1]);
         nan |= any_nan(v, w);
       } else {
-        a[k][0] = R::combine_v(a[k][0], v);
-        a[k][1] = R::combine_v(a[k][1], w);
+        a[k][0] = add_elements<R, T>(a[k][0], v);
+        a[k][1] = add_elements<R, T>(a[k][1], w);
       }
     }
   }
@@ -319,7 +235,7 @@ __attribute__((noinline)) void fold_short(typename R::Partial* out, const char* 
         a[k][0] = extreme<T, R::kLeast>(v, a[k][0]);
         nan |= any_nan(v, v);
       } else {
-        a[k][0] = R::combine_v(a[k][0], v);
+        a[k][0] = add_elements<R, T>(a[k][0], v);
       }
     }
     i += kWidth;
@@ -332,16 +248,29 @@ __attribute__((noinline)) void fold_short(typename R::Partial* out, const char* 
     for (int k = 0; k < kRows; ++k) out[k] = fold_array<R, T>(out[k], row[k], n, false, center[k]);
     return;
   }
+  Vec<Partial> row_lanes[kRows];
 #pragma GCC unroll 4
   for (int k = 0; k < kRows; ++k) {
     if constexpr (R::kExtreme) {
-      a[k][0] = extreme<T, R::kLeast>(a[k][1], a[k][0]);
+      row_lanes[k] = extreme<T, R::kLeast>(a[k][1], a[k][0]);
     } else {
-      a[k][0] = R::combine_v(a[k][0], a[k][1]);
+      row_lanes[k] = R::combine_v(a[k][0], a[k][1]);
     }
-    if (n >= kWidth) rest[k] = R::combine(fold_lanes<R, false>(a[k][0]), rest[k]);
-    out[k] = R::combine(out[k], rest[k]);
   }
+  if constexpr (kRows == 4 && kWidth >= 4 && sizeof(Partial) >= 4) {
+    if (n >= kWidth) {
+      const Vec<Partial> all = fold_lanes_of_four<R>(row_lanes);
+#pragma GCC unroll 4
+      for (int k = 0; k < kRows; ++k) rest[k] = R::combine(all[k], rest[k]);
+    }
+  } else if (n >= kWidth) {
+#pragma GCC unroll 4
+    for (int k = 0; k < kRows; ++k) {
+      rest[k] = R::combine(fold_lanes<R, false>(row_lanes[k]), rest[k]);
+    }
+  }
+#pragma GCC unroll 4
+  for (int k = 0; k < kRows; ++k) out[k] = R::combine(out[k], rest[k]);
 }
 
 template <class R, class T>
@@ -356,7 +285,7 @@ typename R::Partial fold_strided(typename R::Partial sum, const char* p, int64_t
 // Folds `rows` rows of n elements, `stride` bytes apart, into n partial results, one a column.
 template <class R, class T>
 void fold_across(typename R::Partial* sums, const char* p, int64_t stride, int64_t rows, int64_t n,
-                 const typename R::Partial* centers) {
+                 const typename R::Partial* centers, bool far) {
   using Partial = typename R::Partial;
   constexpr int kWidth = R::kWidth;
   const auto row = [&](int64_t j) { return reinterpret_cast<const T*>(p + j * stride); };
@@ -382,7 +311,7 @@ void fold_across(typename R::Partial* sums, const char* p, int64_t stride, int64
     int64_t i = 0;
 #pragma GCC unroll 2
     for (; i + kWidth <= n; i += kWidth) {
-      if (i * int64_t{sizeof(T)} % 64 == 0) {
+      if (far && i * int64_t{sizeof(T)} % 64 == 0) {
         for (int64_t k = 4; k < 8; ++k) __builtin_prefetch(row(j + k) + i);
       }
       if constexpr (R::kExtreme) {
@@ -395,10 +324,10 @@ void fold_across(typename R::Partial* sums, const char* p, int64_t stride, int64
           continue;
         }
       }
-      Vec<Partial> a = R::combine_v(load<Partial>(sums + i), load_partials<R, T>(r0 + i));
-      a = R::combine_v(a, load_partials<R, T>(r1 + i));
-      a = R::combine_v(a, load_partials<R, T>(r2 + i));
-      store<Partial>(sums + i, R::combine_v(a, load_partials<R, T>(r3 + i)));
+      Vec<Partial> a = add_elements<R, T>(load<Partial>(sums + i), load_partials<R, T>(r0 + i));
+      a = add_elements<R, T>(a, load_partials<R, T>(r1 + i));
+      a = add_elements<R, T>(a, load_partials<R, T>(r2 + i));
+      store<Partial>(sums + i, add_elements<R, T>(a, load_partials<R, T>(r3 + i)));
     }
     for (; i < n; ++i) {
       sums[i] = R::combine(R::combine(R::combine(R::combine(sums[i], r0[i]), r1[i]), r2[i]), r3[i]);
@@ -471,7 +400,7 @@ void fold_block(const Split& s, Lanes lanes, const char* x, int64_t begin, int64
     for_rows<1>(s.kept, {q[0]}, begin, end, [&](int64_t at, const char* const* p, int64_t n) {
       typename R::Partial* const out = partial + (at - begin);
       if (lanes == kAcross) {
-        fold_across<R, T>(out, p[0], reduced_stride, m, n, centers ? centers + at : nullptr);
+        fold_across<R, T>(out, p[0], reduced_stride, m, n, centers ? centers + at : nullptr, far);
         return;
       }
       int64_t i = 0;
@@ -498,7 +427,46 @@ void fold_block(const Split& s, Lanes lanes, const char* x, int64_t begin, int64
   });
 }
 
-// put(i, fold over all reduced elements) for each result i of y; R's center for it, if any, is
+// out[i] = values[i], converted.
+template <class T, class P>
+void put_values(T* out, const P* values, int64_t n) {
+  int64_t i = 0;
+  if constexpr (std::is_same_v<T, float> && std::is_same_v<P, double>) {
+    for (; i + kLanes<double> <= n; i += kLanes<double>) {
+      const HalfFloats half = __builtin_convertvector(load<double>(values + i), HalfFloats);
+      __builtin_memcpy(out + i, &half, sizeof(half));
+    }
+  }
+  for (; i < n; ++i) out[i] = static_cast<T>(values[i]);
+}
+
+// partial[k] = the fold of the chunks' partial results for output k, in their order.
+template <class R>
+void combine_chunks(typename R::Partial* partial, int64_t outputs, int64_t chunks, int64_t begin,
+                    int64_t end) {
+  using Partial = typename R::Partial;
+  constexpr int kWidth = R::kWidth;
+  int64_t k = begin;
+  for (; k + 4 * kWidth <= end; k += 4 * kWidth) {
+    Vec<Partial> a[4];
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v) a[v] = load<Partial>(partial + k + v * kWidth);
+    for (int64_t c = 1; c < chunks; ++c) {
+      const Partial* const next = partial + c * outputs + k;
+#pragma GCC unroll 4
+      for (int v = 0; v < 4; ++v) a[v] = R::combine_v(a[v], load<Partial>(next + v * kWidth));
+    }
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v) store<Partial>(partial + k + v * kWidth, a[v]);
+  }
+  for (; k < end; ++k) {
+    Partial a = partial[k];
+    for (int64_t c = 1; c < chunks; ++c) a = R::combine(a, partial[c * outputs + k]);
+    partial[k] = a;
+  }
+}
+
+// put(first, values, n): the folds over all reduced elements for the results [first, first + n) of y; R's center for it, if any, is
 // centers[i].
 template <class R, class T, class Put>
 Status reduce_to(const Array& x, const Ints& dims, const Array& y,
@@ -534,7 +502,7 @@ Status reduce_to(const Array& x, const Ints& dims, const Array& y,
       for (int64_t i = first; i < last; ++i) {
         const int64_t begin = i * strip, end = min64(begin + strip, s.outputs);
         fold_block<R, T>(s, lanes, x.data, begin, end, 0, s.extent, partial, centers, far);
-        for (int64_t k = begin; k < end; ++k) put(k, partial[k - begin]);
+        put(begin, partial, end - begin);
       }
     });
     return kDone;
@@ -550,12 +518,9 @@ Status reduce_to(const Array& x, const Ints& dims, const Array& y,
                        far);
     }
   });
-  parallel_for(s.outputs, kStrip, [&](int64_t begin, int64_t end) {
-    for (int64_t c = 1; c < chunks; ++c) {
-      const Partial* const next = partial + c * s.outputs;
-      for (int64_t k = begin; k < end; ++k) partial[k] = R::combine(partial[k], next[k]);
-    }
-    for (int64_t k = begin; k < end; ++k) put(k, partial[k]);
+  parallel_for(s.outputs, max64(kCombined / chunks, 64), [&](int64_t begin, int64_t end) {
+    combine_chunks<R>(partial, s.outputs, chunks, begin, end);
+    put(begin, partial + begin, end - begin);
   });
   release(partial, bytes);
   return kDone;

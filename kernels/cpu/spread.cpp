@@ -54,13 +54,19 @@ Status var_typed(const VarArgs& args) {
   } else {
     for (int64_t i = 0; i < args.y.size; ++i) means[i] = 0;
   }
-  Status status = reduce_to<Differences<T>, T>(
-      args.x, args.dims, args.y, means, [=](int64_t i, double sum) { means[i] += sum / count; });
+  Status status = reduce_to<Differences<T>, T>(args.x, args.dims, args.y, means,
+                                               [=](int64_t i, const double* sums, int64_t n) {
+                                                 for (int64_t k = 0; k < n; ++k)
+                                                   means[i + k] += sums[k] / count;
+                                               });
   if (status.code == Code::kOk) {
-    status = reduce_to<Squares<T>, T>(args.x, args.dims, args.y, means, [=](int64_t i, double sum) {
-      const double var = sum / divisor;
-      out[i] = static_cast<T>(root ? __builtin_sqrt(var) : var);
-    });
+    status = reduce_to<Squares<T>, T>(
+        args.x, args.dims, args.y, means, [=](int64_t i, const double* sums, int64_t n) {
+          for (int64_t k = 0; k < n; ++k) {
+            const double var = sums[k] / divisor;
+            out[i + k] = static_cast<T>(root ? __builtin_sqrt(var) : var);
+          }
+        });
   }
   release(means, bytes);
   return status;
@@ -69,8 +75,9 @@ Status var_typed(const VarArgs& args) {
 template <class T>
 Status sum_squares_typed(const ReduceArgs& args) {
   T* const out = reinterpret_cast<T*>(args.y.data);
-  return reduce_to<OwnSquares<T>, T>(args.x, args.dims, args.y, nullptr,
-                                     [=](int64_t i, double sum) { out[i] = static_cast<T>(sum); });
+  return reduce_to<OwnSquares<T>, T>(
+      args.x, args.dims, args.y, nullptr,
+      [=](int64_t i, const double* sums, int64_t n) { put_values<T>(out + i, sums, n); });
 }
 
 template <class T>
@@ -81,9 +88,9 @@ Status sum_exp_typed(const SumExpArgs& args) {
   const T* const given = reinterpret_cast<const T*>(args.center.data);
   for (int64_t i = 0; i < args.y.size; ++i) centers[i] = given[i];
   T* const out = reinterpret_cast<T*>(args.y.data);
-  const Status status =
-      reduce_to<Exponentials<T>, T>(args.x, args.dims, args.y, centers,
-                                    [=](int64_t i, double sum) { out[i] = static_cast<T>(sum); });
+  const Status status = reduce_to<Exponentials<T>, T>(
+      args.x, args.dims, args.y, centers,
+      [=](int64_t i, const double* sums, int64_t n) { put_values<T>(out + i, sums, n); });
   release(centers, bytes);
   return status;
 }
