@@ -499,6 +499,9 @@ Status conv_with_epilogue(const ConvFwdArgs& args) {
     case ConvAlgorithm::kPointwise:
       if (pointwise_fwd(args, &answer)) return answer;
       break;
+    case ConvAlgorithm::kColumns:
+      if (columns_fwd(args, &answer)) return answer;
+      break;
     default: break;
   }
   if (filter_lanes_fwd(args, &answer)) return answer;

@@ -6,8 +6,9 @@
 namespace gradsmith {
 namespace GS_ISA {
 
-// Compute the gradient if the shapes are such that this pays (they are checked already), and say in
+// Compute the pass if the shapes are such that this pays (they are checked already), and say in
 // *status how it went (nullptr: say only whether); false, and nothing is done, if not.
+bool columns_fwd(const ConvFwdArgs& args, Status* status);
 bool columns_bwd_input(const ConvBwdInputArgs& args, Status* status);
 bool columns_bwd_weight(const ConvBwdWeightArgs& args, Status* status);
 

@@ -19,93 +19,17 @@
 #include "conv_filter_lanes.h"
 
 #include "conv.h"
+#include "conv_filter_tile.h"
 #include "conv_image_lanes.h"
 
 namespace gradsmith {
 namespace GS_ISA {
 namespace {
 
-#if defined(__AVX512F__) || defined(__aarch64__)
-constexpr int kTile = 12;
-#else
-constexpr int kTile = 6;
-#endif
 constexpr int kMostTaps = 128, kMostAcross = 16, kMostStride = 4;
 constexpr int64_t kPlaneBytes = 192 << 10, kCellBytes = 192 << 10;
 constexpr int64_t kPositions = 384, kLeastPositions = 96, kPartBytes = 512, kDepth = 64;
 constexpr int64_t kNearFilterBytes = 2 << 20;
-
-// Filters are fetched so far ahead of their products, in elements.
-template <class T>
-constexpr int64_t kAhead = 4096 / static_cast<int64_t>(sizeof(T));
-
-// A tap of a tile: where its first value is, and its filters for one vector, in elements.
-struct Tap {
-  int64_t x, weight;
-};
-
-// cells[i * pitch + j * plane] += the sum over taps and channels of x[i * STEP] * the filters' vector j.
-template <class T, int MR, int NV, int STEP>
-__attribute__((noinline)) void tile(const Tap* tap, int64_t taps, int64_t depth, const T* x,
-                                    int64_t channel, const T* weight, T* cells, int64_t pitch,
-                                    int64_t plane) {
-  constexpr int L = kLanes<T>;
-  Vec<T> sum[MR][NV];
-#pragma GCC unroll 16
-  for (int i = 0; i < MR; ++i) {
-#pragma GCC unroll 2
-    for (int j = 0; j < NV; ++j) sum[i][j] = Vec<T>{};
-  }
-#pragma GCC unroll 1
-  for (int64_t t = 0; t < taps; ++t) {
-    const T* value = x + tap[t].x;
-    const T* filter = weight + tap[t].weight * NV;
-#pragma GCC unroll 1
-    for (int64_t c = 0; c < depth; ++c) {
-      Vec<T> right[NV];
-#pragma GCC unroll 2
-      for (int j = 0; j < NV; ++j) {
-        right[j] = load(filter + j * L);
-        __builtin_prefetch(filter + kAhead<T> + j * L);
-      }
-#pragma GCC unroll 16
-      for (int i = 0; i < MR; ++i) {
-        const Vec<T> left = splat(value[i * STEP]);
-#pragma GCC unroll 2
-        for (int j = 0; j < NV; ++j) sum[i][j] += left * right[j];
-      }
-      value += channel;
-      filter += NV * L;
-    }
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < MR; ++i) {
-#pragma GCC unroll 2
-    for (int j = 0; j < NV; ++j) {
-      T* const put = cells + i * pitch + j * plane;
-      store(put, load(put) + sum[i][j]);
-    }
-  }
-}
-
-template <class T>
-using TileOf = void (*)(const Tap*, int64_t, int64_t, const T*, int64_t, const T*, T*, int64_t,
-                        int64_t);
-
-template <class T>
-struct Tiles {
-  TileOf<T> entry[kTile * 4];
-  TileOf<T> get(int64_t positions, int vectors, int64_t step) const {
-    return entry[(positions - 1) * 4 + (vectors - 1) * 2 + (step - 1)];
-  }
-};
-
-template <class T, int... I>
-constexpr Tiles<T> make_tiles_of(std::integer_sequence<int, I...>) {
-  return {{&tile<T, I / 4 + 1, I / 2 % 2 + 1, I % 2 + 1>...}};
-}
-template <class T>
-constexpr Tiles<T> kTilesOf = make_tiles_of<T>(std::make_integer_sequence<int, kTile * 4>{});
 
 // Columns first, first + step, .. of a row of the output, which read the same taps: tap i at input index
 // index[i] + t * reads for number t of them.
@@ -235,7 +159,7 @@ struct Work {
       cut_evenly(from, t, pieces);
       from = t;
     }
-    if (20 * cost(c, *pieces) < 19 * cost(c, even) || pieces->count == even.count) return true;
+    if (pieces->count == even.count || 20 * cost(c, *pieces) < 19 * cost(c, even)) return true;
     *pieces = even;
     return false;
   }
@@ -342,8 +266,12 @@ void fill_inputs(const Work<T>& w, const Hull& hull, const T* from, int64_t chan
       for (int64_t y = 0; y < hull.size[1]; ++y, row += width) {
         const T* const line =
             slab + ((hull.first[0] + z) * w.in[1] + hull.first[1] + y) * w.in[2] + hull.first[2];
-        if (c + 1 < channels) prefetch(line + in_size + low, high - low);
+        if (c + 2 < channels) prefetch(line + 2 * in_size + low, high - low);
         // What is written beyond a row, the next one overwrites.
+        if (width <= L) {
+          store(row, low < high ? load_lanes(line, low, high) : Vec<T>{});
+          continue;
+        }
         for (int64_t j = 0; j < low; j += L) store(row + j, Vec<T>{});
         copy_run(row + low, line + low, high - low);
         for (int64_t j = high; j < width; ++j) row[j] = T{};
@@ -362,28 +290,33 @@ void multiply(const Work<T>& w, const int64_t* origin, const int64_t* size, cons
   const Geometry& g = w.g;
   const int64_t lines = size[0] * size[1], plane = hull.images * lines * size[2] * L,
                 at_once = max(1, kChain / channels);
-  Tap list[kMostTaps];
-  Pieces pieces[kMostStride];
-  for (int i = 0; i < w.classes; ++i) w.cut_row(w.columns[i], origin[2], size[2], &pieces[i]);
-  for (int64_t line = 0; line < hull.images * lines; ++line) {
-    const int64_t image = line / lines, out_z = origin[0] + line % lines / size[1];
-    const int64_t out_y = origin[1] + line % size[1];
-    for (int i = 0; i < w.classes; ++i) {
-      const Columns& columns = w.columns[i];
-      for (int64_t piece = 0; piece < pieces[i].count; ++piece) {
-        const int64_t t = pieces[i].piece[piece].t, n = pieces[i].piece[piece].n;
+  Tap across[kMostAcross], list[kMostTaps];
+  Pieces pieces;
+  for (int i = 0; i < w.classes; ++i) {
+    const Columns& columns = w.columns[i];
+    w.cut_row(columns, origin[2], size[2], &pieces);
+    for (const Piece* piece = pieces.piece; piece < pieces.piece + pieces.count; ++piece) {
+      const int64_t t = piece->t, n = piece->n, last = (n - 1) * columns.reads;
+      int found = 0;
+      for (int k = 0; k < columns.taps; ++k) {
+        const int64_t at = columns.index[k] + t * columns.reads;
+        if (at + last < 0 || at >= w.in[2]) continue;
+        across[found++] = {at - hull.first[2], columns.kernel[k] * channels * L};
+      }
+      for (int64_t line = 0; line < hull.images * lines; ++line) {
+        const int64_t image = line / lines, out_z = origin[0] + line % lines / size[1];
+        const int64_t out_y = origin[1] + line % size[1];
         int64_t taps = 0;
         for (int64_t z = 0; z < g.kernel[0]; ++z) {
           const int64_t in_z = w.read(0, out_z, z);
           for (int64_t y = 0; y < g.kernel[1] && in_z >= 0; ++y) {
             const int64_t in_y = w.read(1, out_y, y);
-            for (int k = 0; k < columns.taps && in_y >= 0; ++k) {
-              const int64_t at = columns.index[k] + t * columns.reads;
-              if (at + (n - 1) * columns.reads < 0 || at >= w.in[2]) continue;
-              const int64_t tap = (z * g.kernel[1] + y) * g.kernel[2] + columns.kernel[k];
-              const int64_t slab = image * hull.size[0] + in_z - hull.first[0];
-              const int64_t row = slab * hull.size[1] + in_y - hull.first[1];
-              list[taps++] = {row * hull.size[2] + at - hull.first[2], tap * channels * L};
+            if (in_y < 0) continue;
+            const int64_t slab = image * hull.size[0] + in_z - hull.first[0];
+            const int64_t row = (slab * hull.size[1] + in_y - hull.first[1]) * hull.size[2];
+            const int64_t filters = (z * g.kernel[1] + y) * g.kernel[2] * channels * L;
+            for (int k = 0; k < found; ++k) {
+              list[taps++] = {row + across[k].x, filters + across[k].weight};
             }
           }
         }
@@ -502,8 +435,9 @@ bool pays(const Work<T>& w) {
   }
   if (!w.backward && g.stride[2] > 2) return false;
   if (w.out[2] < 4 * (w.backward ? g.stride[2] : 1)) return false;
-  // One vector of channels has as many loads as products.
-  return w.depth >= 8 && w.rows > kLanes<T> && 4 * w.rows >= 3 * round_up(w.rows, kLanes<T>);
+  // One vector of channels has as many loads as products, which is made up for where a row is a tile.
+  const bool one = w.rows <= kLanes<T> && (kTile < 12 || w.out[2] < 10 || w.out[2] > kTile);
+  return w.depth >= 8 && !one && 4 * w.rows >= 3 * round_up(w.rows, kLanes<T>);
 }
 
 // Whether sums are long enough to repay that each output is stored twice, or conv.cpp's planes lose much:

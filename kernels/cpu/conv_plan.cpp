@@ -75,7 +75,7 @@ double direct_cost(ConvPass pass, const Geometry& g) {
 bool depthwise_takes(const ConvFwdArgs& args) { return depthwise_fwd(args, nullptr); }
 bool depthwise_takes(const ConvBwdInputArgs& args) { return depthwise_bwd_input(args, nullptr); }
 bool depthwise_takes(const ConvBwdWeightArgs& args) { return depthwise_bwd_weight(args, nullptr); }
-bool columns_take(const ConvFwdArgs&) { return false; }
+bool columns_take(const ConvFwdArgs& args) { return columns_fwd(args, nullptr); }
 bool columns_take(const ConvBwdInputArgs& args) { return columns_bwd_input(args, nullptr); }
 bool columns_take(const ConvBwdWeightArgs& args) { return columns_bwd_weight(args, nullptr); }
 bool pointwise_takes(const ConvFwdArgs& args) { return pointwise_fwd(args, nullptr); }
@@ -102,6 +102,9 @@ ConvAlgorithm weigh(ConvPass pass, const Args& args, DType dtype, const Geometry
       if (pointwise_takes(args)) return ConvAlgorithm::kPointwise;
       break;
     case ConvAlgorithm::kAuto: break;
+  }
+  if (pass == ConvPass::kForward && g.taps() == 1 && columns_take(args)) {
+    return ConvAlgorithm::kColumns;
   }
   if (pointwise_takes(args)) return ConvAlgorithm::kPointwise;
   if (depthwise_takes(args)) return ConvAlgorithm::kDepthwise;
