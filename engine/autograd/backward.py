@@ -285,9 +285,14 @@ def _run(
     try:
         for t, g in zip(roots, root_grads, strict=True):
             send(t._node or (t,), g if create_graph else g._data, g._data)
-        while heap:
-            node = by_number.pop(-heappop(heap))
-            grad_y = pending.pop(node)
+        following: Any = None  # the next node, where it need not wait in the heap
+        arrived: Any = None  # what has come for it
+        while heap or following is not None:
+            if following is not None:
+                node, grad_y, following, arrived = following, arrived, None, None
+            else:
+                node = by_number.pop(-heappop(heap))
+                grad_y = pending.pop(node)
             if hooked and hooks_of(node) is not None:
                 grad_y = _before(node, grad_y, create_graph)
             if targets is not None:
@@ -339,13 +344,17 @@ def _run(
                 edge = edges[i]
                 if g is None or edge is None:
                     continue
-                if type(edge) is Node and edge not in pending:  # as send does it, without a call
-                    pending[edge] = g
-                    number = edge.number
-                    by_number[number] = edge
-                    heappush(heap, -number)
-                else:
+                if type(edge) is not Node or edge in pending:
                     send(edge, g, grad_y if type(node.op) is Op else g)
+                elif following is None:
+                    following, arrived = edge, g
+                elif following is edge:
+                    arrived = _add(arrived, g)
+                else:
+                    send(edge, g, None)
+            if heap and following is not None and following.number < -heap[0]:
+                send(following, arrived, None)
+                following = arrived = None
         for leaf, g in waiting.values():
             _finish_leaf(leaf, g, targets, create_graph)
     finally:
