@@ -199,6 +199,15 @@ void multiply(int64_t filters, int64_t depth, int64_t tiles, const float* a, int
 
 // ---- the two orders of work ----
 
+// Blocks of at most `most` of n, an even number of them, the larger ones first: two threads get the same.
+struct EvenBlocks {
+  int64_t n, count;
+
+  EvenBlocks(int64_t all, int64_t most)
+      : n(all), count(min(all, round_up(ceil_div(all, most), 2))) {}
+  int64_t begin(int64_t i) const { return n / count * i + min(i, n % count); }
+};
+
 // Blocks of tiles, each through all steps; the filters are transformed before.
 template <class W>
 Status by_tiles(const Problem& p, int64_t block_tiles, int64_t filters_at_once) {
@@ -219,7 +228,10 @@ Status by_tiles(const Problem& p, int64_t block_tiles, int64_t filters_at_once) 
   });
   const int64_t elements = kPlanes * (block.patches + block.products);
   int64_t missing = 0;
-  parallel_for(p.tiles, block_tiles, [&](int64_t begin, int64_t end) {
+  const EvenBlocks blocks(ceil_div(p.tiles, L), block_tiles / L);
+  parallel_for(blocks.count, 1, [&](int64_t index, int64_t) {
+    const int64_t begin = blocks.begin(index) * L;
+    const int64_t end = min(p.tiles, blocks.begin(index + 1) * L);
     float* const patches = scratch_or_fail(elements, &missing);
     if (!patches) return;
     float* const products = patches + kPlanes * block.patches;
@@ -255,7 +267,10 @@ Status by_filters(const Problem& p, int64_t filters_at_once, int64_t channels_at
     transform_patches<W>(p, block, pitch, 0, p.tiles, begin, end, patches.data + begin * pitch);
   });
   const int64_t elements = kPlanes * (plane + block.products) + kPrefetch;
-  parallel_for(p.K, at_once, [&](int64_t begin, int64_t end) {
+  const EvenBlocks blocks(ceil_div(p.K, kGroup), at_once / kGroup);
+  parallel_for(blocks.count, 1, [&](int64_t index, int64_t) {
+    const int64_t begin = blocks.begin(index) * kGroup;
+    const int64_t end = min(p.K, blocks.begin(index + 1) * kGroup);
     float* const products = scratch_or_fail(elements, &missing);
     if (!products) return;
     float* const weights = products + kPlanes * block.products;
