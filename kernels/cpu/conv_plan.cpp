@@ -21,16 +21,44 @@ namespace {
 constexpr double kLane = kLanes<float>;
 
 constexpr int64_t kLeastChannels = 16;  // first layers have kernels of their own
-// Multiply-adds that take as long as: transforming or packing a filter, an element of its plane;
-constexpr double kFilterCost = 1.7 * kLane, kTurnedFilterCost = 2.0 * kLane;
-constexpr double kPackCost = 3.6 * kLane;  // the same for sums in order
-// the rows of a vector of tiles, in and out, a channel; and the columns, with 4 x 4 and 2 x 2 tiles;
-constexpr double kRowCost[] = {344 * kLane, 200 * kLane};
-constexpr double kColumnCost[] = {119 * kLane, 56 * kLane};
-// a call: its memory, its parallel regions.
-constexpr double kCallCost = 5e4 * kLane;
+// Multiply-adds that take as long as one step of Winograd's algorithm, for tiles of 4 x 4 and of 2 x 2.
+struct Costs {
+  double product[2];           // a product of its planes
+  double filter, turned;       // an element of a filter's planes, transformed
+  double row[2], long_row[2];  // a vector of a channel's line, in or out; of a line of many tiles
+  double column[2];            // a vector of a channel's tiles
+  double call;                 // its memory, its parallel regions, beyond what others need
+};
+// Filters stay in L2, or do not; the weight gradient.
+constexpr Costs kSmall{{1.2, 1.1},
+                       0.65 * kLane,
+                       0.8 * kLane,
+                       {127 * kLane, 54 * kLane},
+                       {267 * kLane, 113 * kLane},
+                       {150 * kLane, 84 * kLane},
+                       0};
+constexpr Costs kLarge{{1.05, 1.05},
+                       1.7 * kLane,
+                       2.0 * kLane,
+                       {127 * kLane, 54 * kLane},
+                       {267 * kLane, 113 * kLane},
+                       {150 * kLane, 84 * kLane},
+                       0};
+constexpr Costs kGradient{{1, 1},
+                          1.7 * kLane,
+                          1.7 * kLane,
+                          {344 * kLane, 200 * kLane},
+                          {344 * kLane, 200 * kLane},
+                          {119 * kLane, 56 * kLane},
+                          5e4 * kLane};
+constexpr int64_t kFewTiles = 10;           // of a line (conv_winograd_tile.h)
+constexpr int64_t kSmallFilters = 1 << 13;  // filters times channels
+// The same for sums in order: packing an element of a filter, copying one in or out.
+constexpr double kSmallPackCost = 0.8 * kLane, kPackCost = 3.6 * kLane, kCopyCost = 20;
 // How much quicker Winograd's must seem.
-constexpr double kMargin = 1.1, kWeightMargin = 1.6, kSmallTileMargin = 1.1;
+constexpr double kMargin = 1.05, kWeightMargin = 1.6;
+
+bool small_filters(const Geometry& g) { return g.C * g.K <= kSmallFilters; }
 
 // Whether Winograd's transforms compute this at all.
 bool winograd_takes(ConvPass pass, DType dtype, const Geometry& g, int tile) {
@@ -46,17 +74,21 @@ bool winograd_takes(ConvPass pass, DType dtype, const Geometry& g, int tile) {
 // What Winograd's algorithm costs with tiles of `tile` x `tile` outputs.
 double winograd_cost(ConvPass pass, const Geometry& g, int tile) {
   const int64_t* out = pass == ConvPass::kInput ? g.in : g.out;
+  const bool weight = pass == ConvPass::kWeight;
+  const Costs& costs = weight ? kGradient : small_filters(g) ? kSmall : kLarge;
   const int64_t lines = g.N * ceil_div(out[1], tile), columns = ceil_div(out[2], tile);
+  const bool is_long = weight || columns > kFewTiles;
   const double planes = (tile + 2) * (tile + 2);
   const double vectors = static_cast<double>(ceil_div(lines * columns, kLanes<float>));
   const double filters =
       static_cast<double>(round_up(g.C, 4)) * static_cast<double>(round_up(g.K, 4));
-  const double rows = static_cast<double>(lines * ceil_div(columns, kLanes<float>));
+  const double rows =
+      static_cast<double>(lines * ceil_div(is_long ? columns : columns * tile, kLanes<float>));
   const int size = tile == 4 ? 0 : 1;
-  const double filter = pass == ConvPass::kInput ? kTurnedFilterCost : kFilterCost;
-  return planes * filters * (vectors * kLane + filter) +
-         static_cast<double>(g.C + g.K) * (rows * kRowCost[size] + vectors * kColumnCost[size]) +
-         kCallCost;
+  const double filter = pass == ConvPass::kInput ? costs.turned : costs.filter;
+  const double row = is_long ? costs.long_row[size] : costs.row[size];
+  return planes * filters * (vectors * kLane * costs.product[size] + filter) +
+         static_cast<double>(g.C + g.K) * (rows * row + vectors * costs.column[size]) + costs.call;
 }
 
 // What sums in order cost: conv.h's planes have a lane between rows, where images are not lanes.
@@ -65,10 +97,13 @@ double direct_cost(ConvPass pass, const Geometry& g) {
   const bool image_lanes = g.N >= kLanes<float>;
   const double lanes = static_cast<double>(g.N * out[1] * (image_lanes ? out[2] : out[2] + 1));
   const bool weight = pass == ConvPass::kWeight;
+  const double taps = 9 * static_cast<double>(g.C) * static_cast<double>(g.K);
   // Of the peak: short rows cost more.
-  const double share = image_lanes ? 0.85 : weight ? 0.7 : out[2] <= 8 ? 0.55 : 0.8;
-  return 9 * static_cast<double>(g.C) * static_cast<double>(g.K) *
-         (lanes / share + (weight ? kFilterCost : kPackCost));
+  if (weight) return taps * (lanes / (image_lanes ? 0.85 : 0.7) + kGradient.filter);
+  const bool small = small_filters(g);
+  const double share = image_lanes ? 0.88 : !small && out[2] <= 8 ? 0.55 : 0.92;
+  return taps * (lanes / share + (small ? kSmallPackCost : kPackCost)) +
+         kCopyCost * static_cast<double>(g.C + g.K) * static_cast<double>(g.N * out[1] * out[2]);
 }
 
 // The special kernels, asked only whether they take a case.
@@ -113,7 +148,7 @@ ConvAlgorithm weigh(ConvPass pass, const Args& args, DType dtype, const Geometry
     double least = direct_cost(pass, g) / (pass == ConvPass::kWeight ? kWeightMargin : kMargin);
     for (const int tile : {4, 2}) {
       if (!winograd_takes(pass, dtype, g, tile)) continue;
-      const double cost = winograd_cost(pass, g, tile) * (tile == 2 ? kSmallTileMargin : 1);
+      const double cost = winograd_cost(pass, g, tile);
       if (cost >= least) continue;
       least = cost;
       best = tile == 4 ? ConvAlgorithm::kWinograd4 : ConvAlgorithm::kWinograd2;
