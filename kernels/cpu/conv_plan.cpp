@@ -23,33 +23,29 @@ constexpr double kLane = kLanes<float>;
 constexpr int64_t kLeastChannels = 16;  // first layers have kernels of their own
 // Multiply-adds that take as long as one step of Winograd's algorithm, for tiles of 4 x 4 and of 2 x 2.
 struct Costs {
-  double product[2];           // a product of its planes
-  double filter, turned;       // an element of a filter's planes, transformed
-  double row[2], long_row[2];  // a vector of a channel's line, in or out; of a line of many tiles
-  double column[2];            // a vector of a channel's tiles
-  double call;                 // its memory, its parallel regions, beyond what others need
+  double product[2];            // a product of its planes
+  double filter[2], turned[2];  // an element of a filter's planes, transformed
+  double row[2], long_row[2];   // a vector of a channel's line, in or out; of a line of many tiles
+  double column[2];             // a vector of a channel's tiles
+  double call;                  // its memory, its parallel regions, beyond what others need
 };
 // Filters stay in L2, or do not; the weight gradient.
 constexpr Costs kSmall{{1.2, 1.1},
-                       0.65 * kLane,
-                       0.8 * kLane,
+                       {0.62 * kLane, 0.75 * kLane},
+                       {0.75 * kLane, 0.9 * kLane},
                        {127 * kLane, 54 * kLane},
                        {267 * kLane, 113 * kLane},
                        {150 * kLane, 84 * kLane},
                        0};
 constexpr Costs kLarge{{1.05, 1.05},
-                       1.7 * kLane,
-                       2.0 * kLane,
+                       {1.1 * kLane, 1.6 * kLane},
+                       {1.3 * kLane, 1.9 * kLane},
                        {127 * kLane, 54 * kLane},
                        {267 * kLane, 113 * kLane},
                        {150 * kLane, 84 * kLane},
                        0};
-constexpr Costs kGradient{{1, 1},
-                          1.7 * kLane,
-                          1.7 * kLane,
-                          {344 * kLane, 200 * kLane},
-                          {344 * kLane, 200 * kLane},
-                          {119 * kLane, 56 * kLane},
+constexpr Costs kGradient{{1, 1},     {1.7 * kLane, 1.7 * kLane}, {},
+                          {},         {344 * kLane, 200 * kLane}, {119 * kLane, 56 * kLane},
                           5e4 * kLane};
 constexpr int64_t kFewTiles = 10;           // of a line (conv_winograd_tile.h)
 constexpr int64_t kSmallFilters = 1 << 13;  // filters times channels
@@ -85,7 +81,7 @@ double winograd_cost(ConvPass pass, const Geometry& g, int tile) {
   const double rows =
       static_cast<double>(lines * ceil_div(is_long ? columns : columns * tile, kLanes<float>));
   const int size = tile == 4 ? 0 : 1;
-  const double filter = pass == ConvPass::kInput ? costs.turned : costs.filter;
+  const double filter = (pass == ConvPass::kInput ? costs.turned : costs.filter)[size];
   const double row = is_long ? costs.long_row[size] : costs.row[size];
   return planes * filters * (vectors * kLane * costs.product[size] + filter) +
          static_cast<double>(g.C + g.K) * (rows * row + vectors * costs.column[size]) + costs.call;
@@ -99,7 +95,7 @@ double direct_cost(ConvPass pass, const Geometry& g) {
   const bool weight = pass == ConvPass::kWeight;
   const double taps = 9 * static_cast<double>(g.C) * static_cast<double>(g.K);
   // Of the peak: short rows cost more.
-  if (weight) return taps * (lanes / (image_lanes ? 0.85 : 0.7) + kGradient.filter);
+  if (weight) return taps * (lanes / (image_lanes ? 0.85 : 0.7) + kGradient.filter[0]);
   const bool small = small_filters(g);
   const double share = image_lanes ? 0.88 : !small && out[2] <= 8 ? 0.55 : 0.92;
   return taps * (lanes / share + (small ? kSmallPackCost : kPackCost)) +
