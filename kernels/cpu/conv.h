@@ -44,6 +44,7 @@ struct Axis {
   // Layout of the planes of a box of `box` positions; see lay_out.
   int64_t box = 1;
   int64_t period = 1, jump = 1;
+  bool apart = false;  // a segment for each tap, asked for: rows without lanes between them
   bool joined = false;
   int64_t segments = 1;
   int64_t extent = 1;   // of a segment, in positions
@@ -65,12 +66,12 @@ struct Axis {
 
   void lay_out(int64_t positions) {
     box = positions;
-    const int64_t apart = tap_step < 0 ? -tap_step : tap_step;
-    const int64_t common = gcd(step, apart);
+    const int64_t distance = tap_step < 0 ? -tap_step : tap_step;
+    const int64_t common = gcd(step, distance);
     period = step / common;
-    jump = apart / common;
+    jump = distance / common;
     // Short boxes and long jumps: planes of their own have no lanes between the rows.
-    joined = jump <= box && (taps <= period || 2 * jump <= box || jump <= 4);
+    joined = !apart && jump <= box && (taps <= period || 2 * jump <= box || jump <= 4);
     segments = joined ? min(period, taps) : taps;
     extent = box + (joined ? (ceil_div(taps, period) - 1) * jump : 0);
     overlap = box == size ? extent - box : 0;

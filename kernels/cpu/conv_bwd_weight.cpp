@@ -46,8 +46,9 @@ struct WeightGradient {
   const T *grad_y, *x;
   int64_t images, groups, depth, rows;  // channels of x and of grad_y, of a group
   bool image_lanes;
+  bool in_place;      // grad_y is read where it is
   int64_t cell;       // lanes of a position
-  int64_t row_pitch;  // of the rows of grad_y in scratch
+  int64_t row_pitch;  // of the rows of grad_y, in scratch or where they are
   const int64_t* offset;
   const int64_t* stretch;
   const Geometry* geometry;
@@ -61,7 +62,10 @@ struct Stretches {
   Stretches(const WeightGradient<T>& w, const Box& box) {
     constexpr int L = kLanes<T>;
     const Planes& p = w.planes;
-    if (w.image_lanes) {  // a row of positions
+    if (w.in_place) {
+      count = 1;
+      length = box.lanes;
+    } else if (w.image_lanes) {  // a row of positions
       count = box.images * box.size[0] * box.size[1];
       length = box.size[2] * L;
     } else if (box.images > 1 && image_lanes<T>(p) < p.image) {
@@ -140,6 +144,18 @@ void copy_useful(const WeightGradient<T>& w, const Box& box, const Stretches& st
            });
 }
 
+// Fetches part j of `parts` of `rows` rows of n elements.
+template <class T>
+void fetch_part(const T* from, int64_t pitch, int64_t rows, int64_t n, int64_t j, int64_t parts) {
+  constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(T));
+  const int64_t lines = ceil_div(n, kLine), end = lines * (j + 1) / parts;
+  for (int64_t i = 0; i < rows; ++i, from += pitch) {
+    for (int64_t line = lines * j / parts; line < end; ++line) {
+      __builtin_prefetch(from + line * kLine);
+    }
+  }
+}
+
 // All products of one box: into[row * row_stride + entry] += or, if first, =; and the same with
 // into_bias[row], where there is one, for an entry of ones after the others.
 template <class T>
@@ -164,7 +180,12 @@ void multiply_box(const WeightGradient<T>& w, const Box& box, const Stretches& s
         const int64_t entry = columns * j / across;
         const int width = static_cast<int>(columns * (j + 1) / across - entry);
         const auto run = kDots<T>.get(height, width);
-        if (finite || w.image_lanes) {
+        if (w.in_place && i + 1 < down) {  // the rows that come next
+          const int64_t next = row + height;
+          fetch_part(rows_of_y + next * w.row_pitch, w.row_pitch, rows * (i + 2) / down - next,
+                     stretches.length, j, across);
+        }
+        if (finite || w.image_lanes || w.in_place) {
           run(count, stretches.length, left, w.row_pitch, planes, w.offset + entry,
               w.stretch + begin, c);
         } else {
@@ -209,6 +230,30 @@ bool choose_image_lanes(WeightGradient<T>& w, int64_t wanted_boxes) {
   p.images = ceil_div(blocks, ceil_div(blocks, fit));
   p.measure(0);
   return true;
+}
+
+// Lays out the planes so that grad_y can be read where it is, if that is worth while: rows without lanes
+// between them, and so a plane of x for each tap of a row. False where it is not.
+template <class T>
+bool choose_in_place(WeightGradient<T>& w, int64_t wanted_boxes) {
+  constexpr int L = kLanes<T>;
+  constexpr int64_t size = sizeof(T);
+  Planes& p = w.planes;
+  Axis& x = p.axis[2];
+  const Geometry& g = *w.geometry;
+  if (p.axis[0].size > 1 || p.positions() != g.out_positions() || p.positions() < 16 * L ||
+      x.step > 2) {
+    return false;
+  }
+  x.apart = true;
+  choose_box(p, 1, w.depth, kPlaneBytes / size, 8 * L, kLaneBytes / size, L);
+  if (g.N * p.boxes() < wanted_boxes) {
+    cut_boxes(p, g.N, wanted_boxes, kLaneBytes / size / 4, L);
+  }
+  const int64_t copies = w.depth * p.axis[0].segments * p.axis[1].segments * x.segments;
+  if (copies <= w.rows && p.channels == w.depth && x.box == x.size) return true;
+  x.apart = false;
+  return false;
 }
 
 // to[i] = the sum over s < slices of from[s * step + i], in order.
@@ -267,8 +312,10 @@ Status run_axes(const ConvBwdWeightArgs& args, const Geometry& g, const Axis* ax
   const int64_t parts = g.groups * row_blocks;
   int64_t images = g.N;  // in units of what a box counts
   w.cell = 1;
-  w.image_lanes = choose_image_lanes(w, ceil_div(min(wanted, kMaxSlices), parts));
-  if (w.image_lanes) {
+  w.in_place = choose_in_place(w, ceil_div(min(wanted, kMaxSlices), parts));
+  w.image_lanes = !w.in_place && choose_image_lanes(w, ceil_div(min(wanted, kMaxSlices), parts));
+  if (w.in_place) {
+  } else if (w.image_lanes) {
     w.cell = L;
     images = ceil_div(g.N, L);
   } else {
@@ -288,7 +335,8 @@ Status run_axes(const ConvBwdWeightArgs& args, const Geometry& g, const Axis* ax
   // At least the lanes of any box; an odd number of vectors.
   const int64_t lanes = w.image_lanes ? p.images * p.positions() * L
                                       : p.images * max(p.image, Stretches::image_lanes<T>(p));
-  w.row_pitch = (round_up(lanes, 2 * L)) + L;
+  const int64_t scratch_pitch = round_up(lanes, 2 * L) + L;
+  w.row_pitch = w.in_place ? g.out_positions() : scratch_pitch;
   const int64_t stretches = w.image_lanes ? p.images * p.axis[0].size * p.axis[1].size : p.images;
 
   const int64_t entries = p.channels * taps,
@@ -307,11 +355,11 @@ Status run_axes(const ConvBwdWeightArgs& args, const Geometry& g, const Axis* ax
   *fill_offsets(p, w.cell, offset) = ones;
 
   // As many ones after the planes as a tile reads from the start of one.
-  const int64_t ones_size = grad_bias ? offset[entries + stretches] + w.row_pitch : 0;
+  const int64_t ones_size = grad_bias ? offset[entries + stretches] + scratch_pitch : 0;
   const int64_t plane_size = round_up(ones + ones_size, 16);
-  const int64_t rows_size = row_block * w.row_pitch;
+  const int64_t rows_size = w.in_place ? 0 : row_block * scratch_pitch;
   const int64_t extra =  // the cells of a channel, or useful lanes
-      w.image_lanes ? g.in_positions() * L : TileShape::kDotColumns * w.row_pitch;
+      w.image_lanes ? g.in_positions() * L : TileShape::kDotColumns * scratch_pitch;
   const int64_t scratch_elements = plane_size + rows_size + extra;
   const int64_t blocks = tiles * slices;
   bool enough = true;
@@ -345,8 +393,14 @@ Status run_axes(const ConvBwdWeightArgs& args, const Geometry& g, const Axis* ax
             w.image_lanes
                 ? fill_image_planes(p, box, g.N, x, g.C * in_size, in_size, channels, more, scratch)
                 : fill_planes(p, box, x, g.C * in_size, in_size, channels, scratch);
-        fill_rows(w, box, stretches, group * w.rows + row, rows, rows_of_y);
-        multiply_box(w, box, stretches, finite, scratch, rows_of_y, more, rows, channels * taps,
+        const T* rows_here = rows_of_y;
+        if (w.in_place) {
+          rows_here = w.grad_y + (box.image * g.K + group * w.rows + row) * g.out_positions() +
+                      box.origin[1] * g.out[2];
+        } else {
+          fill_rows(w, box, stretches, group * w.rows + row, rows, rows_of_y);
+        }
+        multiply_box(w, box, stretches, finite, scratch, rows_here, more, rows, channels * taps,
                      b == first_box, into, w.depth * taps, into_bias);
       }
     }
