@@ -149,6 +149,18 @@ LARGE = {
         (1, 1, 1),
         (1, 1, 1),
     ),
+    "first layer, stride 2": (5, 1, 3, 20, (41, 43), (3, 3), (2, 2), (1, 1), (1, 1)),
+    "first layer, boxes of a whole image, one channel": (
+        3,
+        1,
+        1,
+        7,
+        (28, 27),
+        (5, 3),
+        (1, 1),
+        (2, 0),
+        (1, 2),
+    ),
     "first layer, past the caches": (2, 1, 1, 43, (224, 224), (3, 1), (1, 1), (1, 0), (1, 1)),
     "depthwise": (2, 40, 1, 1, (40, 41), (3, 3), (1, 1), (1, 1), (1, 1)),
     "pointwise": (2, 1, 130, 30, (28, 30), (1, 1), (1, 1), (0, 0), (1, 1)),
@@ -310,7 +322,7 @@ def test_empty(dtype):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-@pytest.mark.parametrize("shape", [(2, 3, 9, 11), (16, 2, 5, 5), (1, 1, 3, 40)])
+@pytest.mark.parametrize("shape", [(2, 3, 9, 11), (16, 2, 5, 5), (1, 1, 3, 40), (2, 1, 9, 41)])
 def test_not_finite_goes_where_it_is_read(value, shape):
     rng = np.random.default_rng(6)
     n, c, *inner = shape

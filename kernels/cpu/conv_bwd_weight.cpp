@@ -9,14 +9,16 @@
 //            nothing is transposed. Zeros times what lies between the rows are zero unless that is
 //            infinite or NaN: where x is not finite, its useful lanes are copied out first. grad_bias
 //            is one more column of the tiles, the gradient of a weight that meets nothing but ones;
-//            where another algorithm took the weight's gradient, a sum after it.
+//            where another algorithm took the weight's gradient, a sum after it. Where channels are few
+//            (first layers), each tap of a row has a plane of x of its own: no lanes lie between the rows,
+//            and grad_y is read where it is, the next rows fetched meanwhile.
 // Split      blocks of output channels times blocks of input channels; where these are few, also
 //            the reduction, in slices fixed by the shape. Each slice sums its boxes in order into
 //            its own copy of grad_weight, and the copies are added in order.
 // Cache      planes of x kPlaneBytes at most, rows of grad_y kRowBlock * kLaneBytes, in L2; four
 //            rows of grad_y in L1.
 // Cost       2 N K out (C / groups) taps FLOPs; x is copied once per kRowBlock output channels,
-//            grad_y once per block of input channels.
+//            grad_y once per block of input channels, or not at all.
 // Accuracy   per box a sum of lanes, then boxes in order: error below that of one long chain; the
 //            same bits for every number of threads.
 // Limits     float32, float64.
@@ -160,8 +162,9 @@ void fetch_part(const T* from, int64_t pitch, int64_t rows, int64_t n, int64_t j
 // into_bias[row], where there is one, for an entry of ones after the others.
 template <class T>
 void multiply_box(const WeightGradient<T>& w, const Box& box, const Stretches& stretches,
-                  bool finite, const T* planes, const T* rows_of_y, T* useful, int64_t rows,
-                  int64_t entries, bool first, T* into, int64_t row_stride, T* into_bias) {
+                  bool finite, const T* planes, const T* rows_of_y, const T* next_rows, T* useful,
+                  int64_t rows, int64_t entries, bool first, T* into, int64_t row_stride,
+                  T* into_bias) {
   constexpr int MI = TileShape::kDotRows, NJ = TileShape::kDotColumns;
   alignas(GS_VECTOR_BYTES) T c[kDotSums<T>];
   const int64_t columns = entries + (into_bias ? 1 : 0);
@@ -180,10 +183,14 @@ void multiply_box(const WeightGradient<T>& w, const Box& box, const Stretches& s
         const int64_t entry = columns * j / across;
         const int width = static_cast<int>(columns * (j + 1) / across - entry);
         const auto run = kDots<T>.get(height, width);
-        if (w.in_place && i + 1 < down) {  // the rows that come next
-          const int64_t next = row + height;
-          fetch_part(rows_of_y + next * w.row_pitch, w.row_pitch, rows * (i + 2) / down - next,
-                     stretches.length, j, across);
+        if (w.in_place) {  // the rows that come next
+          const bool last = i + 1 == down;
+          const int64_t next = last ? 0 : row + height, end = rows * (last ? 1 : i + 2) / down;
+          const T* from = last ? next_rows : rows_of_y;
+          if (from) {
+            fetch_part(from + next * w.row_pitch, w.row_pitch, end - next, stretches.length, j,
+                       across);
+          }
         }
         if (finite || w.image_lanes || w.in_place) {
           run(count, stretches.length, left, w.row_pitch, planes, w.offset + entry,
@@ -314,11 +321,10 @@ Status run_axes(const ConvBwdWeightArgs& args, const Geometry& g, const Axis* ax
   w.cell = 1;
   w.in_place = choose_in_place(w, ceil_div(min(wanted, kMaxSlices), parts));
   w.image_lanes = !w.in_place && choose_image_lanes(w, ceil_div(min(wanted, kMaxSlices), parts));
-  if (w.in_place) {
-  } else if (w.image_lanes) {
+  if (w.image_lanes) {
     w.cell = L;
     images = ceil_div(g.N, L);
-  } else {
+  } else if (!w.in_place) {
     choose_box(p, g.N, w.depth, kPlaneBytes / size, 8 * L, kLaneBytes / size, L);
     const int64_t tiles = parts * ceil_div(w.depth, p.channels);
     if (tiles < min(wanted, kMaxSlices)) {
@@ -393,15 +399,19 @@ Status run_axes(const ConvBwdWeightArgs& args, const Geometry& g, const Axis* ax
             w.image_lanes
                 ? fill_image_planes(p, box, g.N, x, g.C * in_size, in_size, channels, more, scratch)
                 : fill_planes(p, box, x, g.C * in_size, in_size, channels, scratch);
-        const T* rows_here = rows_of_y;
+        const T *rows_here = rows_of_y, *next_rows = nullptr;
         if (w.in_place) {
-          rows_here = w.grad_y + (box.image * g.K + group * w.rows + row) * g.out_positions() +
-                      box.origin[1] * g.out[2];
+          const auto rows_of = [&](const Box& of) {
+            return w.grad_y + (of.image * g.K + group * w.rows + row) * g.out_positions() +
+                   of.origin[1] * g.out[2];
+          };
+          rows_here = rows_of(box);
+          if (b + 1 < last_box) next_rows = rows_of(Box(p, images, b + 1));
         } else {
           fill_rows(w, box, stretches, group * w.rows + row, rows, rows_of_y);
         }
-        multiply_box(w, box, stretches, finite, scratch, rows_here, more, rows, channels * taps,
-                     b == first_box, into, w.depth * taps, into_bias);
+        multiply_box(w, box, stretches, finite, scratch, rows_here, next_rows, more, rows,
+                     channels * taps, b == first_box, into, w.depth * taps, into_bias);
       }
     }
   });
