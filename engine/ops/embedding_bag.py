@@ -12,7 +12,7 @@ from . import creation, ranges, shapes
 from .embedding import _limit_norms, embedding_
 from .index import index_sum_, index_tensor, take_
 from .operands import need_tensors, own_errors
-from .view import cat
+from .pad import pad_constant_
 
 __all__ = ["embedding_bag"]
 
@@ -217,8 +217,7 @@ def _edges(
         return None
     if last:
         return begins
-    end = creation.full((1,), shape[0], dtype=creation.int64, device=device)
-    return cat((begins, end))
+    return apply(pad_constant_, (begins,), ((0,), float(shape[0]), (begins._data.shape[0] + 1,)))
 
 
 def _bags(shape: tuple[int, ...], offsets: Tensor | None, last: bool) -> list[int]:

@@ -22,7 +22,7 @@ namespace {
 
 constexpr int64_t kBlock = 32768;  // elements read
 constexpr int kColumns = 8;        // vectors of a row that are summed at a time
-constexpr int64_t kAhead = 8;      // places; the rows lie anywhere, which no prefetcher foresees
+constexpr int64_t kAhead = 16;     // places; the rows lie anywhere, which no prefetcher foresees
 constexpr int64_t kLeastStrip = 32;
 
 struct Bags {

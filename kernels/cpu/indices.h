@@ -7,7 +7,7 @@ namespace gradsmith {
 namespace GS_ISA {
 namespace {
 
-constexpr int64_t kIndexBlock = 32768;
+constexpr int64_t kIndexBlock = 4096;
 
 const int64_t* as_index(const Array& array) { return reinterpret_cast<const int64_t*>(array.data); }
 

@@ -48,13 +48,17 @@ GS_INLINE const T* after(const T* p, int64_t n) {
 
 // ---- forward ----
 
-template <class T, bool kWeight, bool kBias>
+template <class T, bool kWeight, bool kBias, bool kStream = false>
 GS_INLINE void scale_elements(const T* x, T* y, int64_t n, T mean, T rstd, const T* w, const T* b) {
   for_vectors<T>(n, [&](int64_t i, int m, int) {
     Vec<T> v = (load_up_to<T>(x + i, m) - mean) * rstd;
     if (kWeight) v *= load_up_to<T>(w + i, m);
     if (kBias) v += load_up_to<T>(b + i, m);
-    store_up_to<T>(y + i, v, m);
+    if (kStream) {
+      store_stream<T>(y + i, v);
+    } else {
+      store_up_to<T>(y + i, v, m);
+    }
   });
 }
 
@@ -69,6 +73,10 @@ void row_norm_typed(const RowNormArgs& args, const Rows& s) {
   const auto scale =
       weight ? (bias ? scale_elements<T, true, true> : scale_elements<T, true, false>)
              : (bias ? scale_elements<T, false, true> : scale_elements<T, false, false>);
+  // Past the caches where the rows are whole vectors, with the usual weight and bias.
+  const bool stream = weight && bias && beyond_cache(args.y.size * int64_t{sizeof(T)}) &&
+                      s.length % kLanes<T> == 0 &&
+                      reinterpret_cast<uintptr_t>(y) % GS_VECTOR_BYTES == 0;
   parallel_for(s.rows, s.per_block(), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       const T* const row = x + r * s.length;
@@ -83,6 +91,11 @@ void row_norm_typed(const RowNormArgs& args, const Rows& s) {
       means[r] = mean;
       vars[r] = static_cast<T>(var);
       const int64_t first = r % s.groups * s.runs;
+      if (stream && s.inner == 1) {
+        scale_elements<T, true, true, true>(row, out, s.length, mean, rstd, weight + first,
+                                            bias + first);
+        continue;
+      }
       if (s.inner == 1 || (!weight && !bias)) {
         scale(row, out, s.length, mean, rstd, after(weight, first), after(bias, first));
         continue;
@@ -92,6 +105,7 @@ void row_norm_typed(const RowNormArgs& args, const Rows& s) {
                      weight ? rstd * weight[first + k] : rstd, bias ? bias[first + k] : T(0));
       }
     }
+    if (stream) stream_fence();
   });
 }
 
