@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from gradsmith import nn
 from gradsmith.testing import assert_close
+from gradsmith.testing.comparing import same_bytes
 from gradsmith.testing.reference import norm as reference
 
 F = nn.functional
@@ -167,3 +168,11 @@ def test_third_derivative_of_rows() -> None:
         return h
 
     gs.testing.gradcheck(second, [x], atol=1e-5, rtol=1e-5)
+
+
+def test_layer_norm_beyond_the_cache() -> None:
+    """Its result is stored past the cache (18 MB, where that has 32): the bits are those of its rows."""
+    x, weight = gs.from_numpy(normal(4400, 1024)), gs.from_numpy(normal(1024, seed=1))
+    y = F.layer_norm(x, (1024,), weight, weight)
+    parts = [F.layer_norm(x[i : i + 1100], (1024,), weight, weight) for i in range(0, 4400, 1100)]
+    assert same_bytes(y.numpy(), gs.cat(parts).numpy())
