@@ -171,7 +171,7 @@ def test_third_derivative_of_rows() -> None:
 
 
 def test_layer_norm_beyond_the_cache() -> None:
-    """Its result is stored past the cache (18 MB, where that has 32): the bits are those of its rows."""
+    """The result is stored past the cache (18 MB, where that has 32): the bits stay the same."""
     x, weight = gs.from_numpy(normal(4400, 1024)), gs.from_numpy(normal(1024, seed=1))
     y = F.layer_norm(x, (1024,), weight, weight)
     parts = [F.layer_norm(x[i : i + 1100], (1024,), weight, weight) for i in range(0, 4400, 1100)]
