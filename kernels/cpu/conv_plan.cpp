@@ -47,8 +47,8 @@ constexpr Costs kLarge{{1.05, 1.05},
 constexpr Costs kGradient{{1, 1},     {1.7 * kLane, 1.7 * kLane}, {},
                           {},         {344 * kLane, 200 * kLane}, {119 * kLane, 56 * kLane},
                           5e4 * kLane};
-constexpr int64_t kFewTiles = 10;           // of a line (conv_winograd_tile.h)
-constexpr int64_t kSmallFilters = 1 << 13;  // filters times channels
+constexpr int64_t kFewTiles = 5 * kLanes<float> / 8;  // of a line (conv_winograd_tile.h)
+constexpr int64_t kSmallFilters = 1 << 13;            // filters times channels
 // The same for sums in order: packing an element of a filter, copying one in or out.
 constexpr double kSmallPackCost = 0.8 * kLane, kPackCost = 3.6 * kLane, kCopyCost = 20;
 // How much quicker Winograd's must seem.

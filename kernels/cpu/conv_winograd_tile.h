@@ -92,7 +92,8 @@ struct Block {
 // ---- transforms ----
 
 constexpr int64_t kChunk = 4 * L;  // tiles whose lines are staged at once
-constexpr int64_t kNarrow = 10;    // lines of so many tiles at most are staged side by side
+// Lines of so many tiles at most are staged side by side: longer ones leave few lanes empty.
+constexpr int64_t kNarrow = 5 * L / 8;
 
 // Tiles [first, last) of a line of an image: they are tiles `local` on of a chunk.
 struct Line {
