@@ -160,6 +160,8 @@ KERNELS: dict[str, tuple[str, str]] = {
     # matmul: a (..., M, K), b (..., K, N), batch dims broadcast, any strides; bias (N,); where
     # neither has batch dims either may be a vector (K,), and out_shape lacks its dimension
     "matmul": ("a b bias? out_shape", "y"),
+    # alpha a b + beta c; c broadcasts to y, any strides; None: there is none
+    "matmul_add": ("a b c? out_shape alpha beta", "y"),
     # activation: 0 none, 1 relu, 2 gelu, 3 tanh, 4 sigmoid, 5 silu
     # residual: of y's shape, added before the activation
     "matmul_epilogue": ("a b bias? residual? out_shape activation", "y"),

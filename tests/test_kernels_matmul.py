@@ -300,3 +300,52 @@ def test_epilogue_equals_the_product_and_its_activation(shape):
             np.testing.assert_array_equal(y, z if function is None else function(z))
             y = K.matmul_epilogue(a, b, bias, residual, (m, n), code)
             np.testing.assert_array_equal(y, (function or np.copy)(z + residual))
+
+
+@pytest.mark.parametrize("dtype", [*FLOATS, np.int32, np.int64])
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ((40, 30), (30, 50)),
+        ((1, 700), (700, 90)),  # a row
+        ((90, 40), (40, 1)),  # a column
+        ((300, 1), (1, 200)),  # an outer product
+        ((5, 3, 3), (5, 3, 3)),  # tiny products
+        ((2, 1, 9, 20), (3, 20, 17)),
+        ((4, 6, 50), (50, 33)),  # a batch that becomes one matrix
+        ((16, 2100), (2100, 24)),  # a long reduction
+        ((80, 600), (600, 400)),  # few rows
+        ((200, 130), (130, 260)),  # packed by all threads
+    ],
+)
+def test_product_added_to(a, b, dtype):
+    """c in every way it may broadcast and lie, alpha and beta, exact on integers."""
+    rng = np.random.default_rng(12)
+    right = {"c": integers(rng, b, dtype)}
+    right["t"] = np.ascontiguousarray(right["c"].swapaxes(-1, -2)).swapaxes(-1, -2)
+    left = integers(rng, a, dtype)
+    product = np.matmul(left.astype(np.float64), right["c"].astype(np.float64))
+    full = integers(rng, (*product.shape[:-1], 2 * product.shape[-1]), dtype)
+    cs = [
+        full[..., ::2],
+        full[..., :1],
+        full[..., :1, : product.shape[-1]],
+        full.reshape(-1)[:1].reshape(()),
+    ]
+    cs.append(full.swapaxes(-1, -2)[..., : product.shape[-1], :].copy().swapaxes(-1, -2))
+    for i, c in enumerate((*cs, None)):
+        alpha, beta = (1.0, 1.0) if i == 0 else (-2.0, 3.0)
+        expected = alpha * product + (0 if c is None else beta * c.astype(np.float64))
+        for build in builds((2,)):
+            for layout, other in right.items():
+                y = K.matmul_add(left, other, c, product.shape, alpha, beta)
+                assert_same(y, expected, (build, i, layout))
+
+
+def test_product_added_to_refuses():
+    ones = np.ones((3, 3), np.float32)
+    for c in (np.ones((2, 3), np.float32), np.ones((1, 3, 3), np.float32)):
+        with pytest.raises(_cpu.Fault, match="shape"):
+            K.matmul_add(ones, ones, c, (3, 3), 1.0, 1.0)
+    with pytest.raises(_cpu.Fault, match="dtype"):
+        K.matmul_add(ones, ones, np.ones((3, 3)), (3, 3), 1.0, 1.0)

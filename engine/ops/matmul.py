@@ -66,6 +66,42 @@ def _(k, saved, grad_y, need, out_shape=None):
     )
 
 
+@op(inputs="a b c?", kernel="matmul_add", formula="y = alpha * (a @ b) + beta * c")
+def matmul_add_(k, a, b, c, out_shape, alpha, beta, c_shape=None):
+    return k.matmul_add(a, b, c, out_shape, alpha, beta), (a, b)
+
+
+@matmul_add_.gradient
+def _(k, saved, grad_y, need, out_shape, alpha, beta, c_shape=None):
+    a, b = saved
+    left, right = _matrices(k, a, b)
+    g = grad_y
+    if left is not a or right is not b:
+        g = k.reshape(grad_y, (left.shape[0], right.shape[1]))
+    grad_a = grad_b = grad_c = None
+    if need[0]:
+        grad_a = sum_to_shape(k, _scaled_product(k, g, _transposed(k, right), alpha), left.shape)
+        if left is not a:
+            grad_a = k.reshape(grad_a, a.shape)
+    if need[1]:
+        grad_b = sum_to_shape(k, _scaled_product(k, _transposed(k, left), g, alpha), right.shape)
+        if right is not b:
+            grad_b = k.reshape(grad_b, b.shape)
+    if need[2]:
+        grad_c = sum_to_shape(k, grad_y, c_shape)
+        if beta != 1:
+            grad_c = k.mul(grad_c, beta)
+    return grad_a, grad_b, grad_c
+
+
+def _scaled_product(k, a, b, alpha):
+    """alpha * (a @ b)"""
+    if alpha == 1:
+        return _product(k, a, b)
+    shape = shapes.matmul("matmul", tuple(a.shape), tuple(b.shape))
+    return k.matmul_add(a, b, None, shape, alpha, 0.0)
+
+
 @op(inputs="x weight bias?", formula="y = x @ weight^T + bias")
 def linear_(k, x, weight, bias, out_shape):
     return k.matmul(x, k.permute(weight, (1, 0)), bias, out_shape), (x, weight)

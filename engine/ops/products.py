@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..autograd.dispatch import apply, binary
+from ..dtype import int32, int64
 from ..tensor import Tensor
 from . import shapes
 from .inplace import in_place
 from .install import method
 from .loss_options import broadcast_shape
-from .matmul import matmul, matmul_
+from .matmul import matmul, matmul_, matmul_add_
 from .operands import need_tensors, own_errors
 from .view import cat, expand
 
@@ -144,16 +145,45 @@ def ger(input: Tensor, vec2: Tensor) -> Tensor:
     return outer(input, vec2)
 
 
+#: Whole numbers up to here are exact as the kernel's factors, which are floats.
+_EXACT = 1 << 53
+
+
+def _added(
+    name: str, input: Tensor, a: Tensor, b: Tensor, shape: tuple[int, ...], beta: Any, alpha: Any
+) -> Tensor:
+    """beta * input + alpha * (a @ b) by one kernel; with beta 0, input is not looked at."""
+    kind = input._data.dtype
+    if a._data.dtype != kind or b._data.dtype != kind or not _factors(input.dtype, beta, alpha):
+        return _sum(name, input, matmul(a, b), beta, alpha)
+    given = tuple(input._data.shape)
+    _need_fit(name, given, shape)
+    options = (shape, float(alpha), float(beta), given)
+    return apply(matmul_add_, (a, b, None if beta == 0 else input), options)
+
+
+def _factors(dtype: Any, beta: Any, alpha: Any) -> bool:
+    """Whether the kernel takes them."""
+    if dtype.is_floating_point:
+        return isinstance(beta, int | float) and isinstance(alpha, int | float)
+    if dtype not in (int32, int64) or not (isinstance(beta, int) and isinstance(alpha, int)):
+        return False
+    return -_EXACT <= beta <= _EXACT and -_EXACT <= alpha <= _EXACT
+
+
+def _need_fit(name: str, given: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    if given == shape:
+        return
+    lead = len(shape) - len(given)
+    if lead < 0 or not all(m in (1, n) for m, n in zip(given, shape[lead:], strict=True)):
+        raise RuntimeError(f"{name}: input must broadcast to {shape}; got {given}")
+
+
 def _sum(name: str, input: Tensor, product: Tensor, beta: Any, alpha: Any) -> Tensor:
     """beta * input + alpha * product; with beta 0, input is not looked at."""
     if alpha != 1:
         product = product * alpha
-    shape = tuple(product._data.shape)
-    given = tuple(input._data.shape)
-    lead = len(shape) - len(given)
-    fits = lead >= 0 and all(m in (1, n) for m, n in zip(given, shape[lead:], strict=True))
-    if not fits:
-        raise RuntimeError(f"{name}: input must broadcast to {shape}; got {given}")
+    _need_fit(name, tuple(input._data.shape), tuple(product._data.shape))
     if input.dtype is not product.dtype:
         raise RuntimeError(
             f"{name}: all must be of one dtype; got input {input.dtype}, product {product.dtype}"
@@ -165,7 +195,7 @@ def _sum(name: str, input: Tensor, product: Tensor, beta: Any, alpha: Any) -> Te
 
 @method("addmm")
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-    """A product of matrices added to a matrix; a row is added in the product's own kernel.
+    """A product of matrices added to a matrix, by one kernel.
 
     Formula: y = beta input + alpha (mat1 @ mat2)
 
@@ -177,13 +207,20 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: An
     Raises:
         RuntimeError: other ranks, sizes that do not fit, dtypes that differ.
     """
-    need_tensors("addmm", input=input)
-    _ranks("addmm", mat1=(mat1, 2), mat2=(mat2, 2))
-    shape = shapes.matmul("addmm", mat1._data.shape, mat2._data.shape)
+    if isinstance(mat1, Tensor) and isinstance(mat2, Tensor) and isinstance(input, Tensor):
+        a, b = mat1._data.shape, mat2._data.shape
+        fits = len(a) == 2 and len(b) == 2 and a[1] == b[0]
+    else:
+        fits = False
+    if not fits:
+        need_tensors("addmm", input=input)
+        _ranks("addmm", mat1=(mat1, 2), mat2=(mat2, 2))
+        shapes.matmul("addmm", mat1._data.shape, mat2._data.shape)
+    shape = (mat1._data.shape[0], mat2._data.shape[1])
     row = input._data.shape == (shape[1],) and input.dtype is mat1.dtype
     if row and beta == 1 and alpha == 1 and input.dtype.is_floating_point:
         return apply(matmul_, (mat1, mat2, input), (shape,))
-    return _sum("addmm", input, matmul(mat1, mat2), beta, alpha)
+    return _added("addmm", input, mat1, mat2, shape, beta, alpha)
 
 
 @method("addmv")
@@ -202,7 +239,9 @@ def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any 
     """
     need_tensors("addmv", input=input)
     _ranks("addmv", mat=(mat, 2), vec=(vec, 1))
-    return _sum("addmv", input, matmul(mat, vec), beta, alpha)
+    if mat._data.shape[1] != vec._data.shape[0]:
+        matmul(mat, vec)  # says what does not fit
+    return _added("addmv", input, mat, vec, tuple(mat._data.shape[:1]), beta, alpha)
 
 
 @method("addr")
@@ -221,7 +260,11 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any
     """
     need_tensors("addr", input=input)
     _ranks("addr", vec1=(vec1, 1), vec2=(vec2, 1))
-    return _sum("addr", input, outer(vec1, vec2), beta, alpha)
+    dtype = vec1.dtype
+    if vec2.dtype is not dtype or not _factors(dtype, beta, alpha):  # these promote
+        return _sum("addr", input, outer(vec1, vec2), beta, alpha)
+    shape = (vec1._data.shape[0], vec2._data.shape[0])
+    return _added("addr", input, vec1.unsqueeze(1), vec2.unsqueeze(0), shape, beta, alpha)
 
 
 @method("baddbmm")
@@ -241,7 +284,9 @@ def baddbmm(
         RuntimeError: other ranks, sizes that do not fit, dtypes that differ.
     """
     need_tensors("baddbmm", input=input)
-    return _sum("baddbmm", input, _batched("baddbmm", batch1, batch2), beta, alpha)
+    _batched("baddbmm", batch1, batch2, check_only=True)
+    shape = (*batch1._data.shape[:2], batch2._data.shape[2])
+    return _added("baddbmm", input, batch1, batch2, shape, beta, alpha)
 
 
 @method("addbmm")
@@ -266,7 +311,7 @@ def addbmm(
     n = batch2._data.shape[2]
     # One product over batch and inner dimension together.
     flat = batch1.permute(1, 0, 2).reshape((m, b * k))
-    return _sum("addbmm", input, matmul(flat, batch2.reshape((b * k, n))), beta, alpha)
+    return _added("addbmm", input, flat, batch2.reshape((b * k, n)), (m, n), beta, alpha)
 
 
 def _batched(name: str, batch1: Tensor, batch2: Tensor, check_only: bool = False) -> Any:

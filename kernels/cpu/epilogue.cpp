@@ -1,4 +1,4 @@
-// Epilogues of products: conv_epilogue, epilogue_bwd, and what matmul_epilogue shares with them.
+// Epilogues of products: conv_epilogue, epilogue_bwd, and what matmul_epilogue and matmul_add take from here.
 //
 // conv_epilogue: y = f(conv(x, weight) + bias + residual), f none, relu, gelu, tanh, sigmoid or silu. The
 //   convolution's algorithm finishes each run of elements while it is in the cache (epilogue.h); after
@@ -84,6 +84,17 @@ void finish_with(int64_t activation, const T* residual, T* y, int64_t pitch, int
     case kSilu: return rows_of<T, kSilu>(residual, y, pitch, rows, n);
     default:
       if (residual) rows_of<T, kIdentity>(residual, y, pitch, rows, n);
+  }
+}
+
+template <class T>
+void accumulate_run(T alpha, T beta, const T* c, int64_t step, T* y, int64_t n) {
+  constexpr int64_t L = kLanes<T>;
+  for (int64_t i = 0; i < n; i += L) {
+    const int64_t m = min64(L, n - i);
+    Vec<T> sum = load_up_to<T>(y + i, m) * alpha;
+    if (c) sum += (step ? load_lanes<T>(c + i * step, step, m) : splat(*c)) * beta;
+    store_up_to<T>(y + i, sum, m);
   }
 }
 
@@ -217,6 +228,13 @@ void finish_rows(int64_t activation, const float* residual, float* y, int64_t pi
 void finish_rows(int64_t activation, const double* residual, double* y, int64_t pitch, int64_t rows,
                  int64_t n) {
   finish_with(activation, residual, y, pitch, rows, n);
+}
+
+void accumulate(float alpha, float beta, const float* c, int64_t step, float* y, int64_t n) {
+  accumulate_run(alpha, beta, c, step, y, n);
+}
+void accumulate(double alpha, double beta, const double* c, int64_t step, double* y, int64_t n) {
+  accumulate_run(alpha, beta, c, step, y, n);
 }
 
 Status conv_epilogue(const ConvEpilogueArgs& args) {

@@ -30,6 +30,10 @@ void finish_rows(int64_t activation, const float* residual, float* y, int64_t pi
 void finish_rows(int64_t activation, const double* residual, double* y, int64_t pitch, int64_t rows,
                  int64_t n);
 
+// y = alpha * y + beta * c for n elements, `step` from one of c to the next; c may be nullptr.
+void accumulate(float alpha, float beta, const float* c, int64_t step, float* y, int64_t n);
+void accumulate(double alpha, double beta, const double* c, int64_t step, double* y, int64_t n);
+
 // The epilogue, if there is one, of rows of the output at `y`, in their place.
 template <class T>
 GS_INLINE void finish(const ConvEpilogue* epilogue, T* y, int64_t pitch, int64_t rows, int64_t n) {

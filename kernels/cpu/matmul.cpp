@@ -2,6 +2,7 @@
 //
 // matmul_epilogue: the same with a residual added and an activation of each element (epilogue.h), while
 //            its block is in the cache.
+// matmul_add: y = alpha * (a @ b) + beta * c likewise; c broadcasts to y, any strides.
 //
 // Layout     a (..., M, K) or (K,), b (..., K, N) or (K,), any strides, batches broadcast; bias (N,);
 //            y (..., M, N) contiguous. Transposes cost nothing extra: packing reads any strides.
@@ -45,6 +46,7 @@ constexpr int64_t kDotColumns = 16;
 constexpr int64_t kDotSteps =
     8;  // of K a row from which on adding up lanes is less than turning `b`
 constexpr int64_t kVectorWork = 1 << 14;    // multiplications of a row by a matrix in L1
+constexpr int64_t kOuterBlock = 1 << 14;    // elements of an outer product that more is done to
 constexpr int64_t kTinySteps = 1 << 13;     // of tiny products' K: about 10 us of one core
 constexpr int64_t kDirectBytes = 64 << 10;  // of `b`, read where it is for any number of rows
 
@@ -436,8 +438,7 @@ bool few_rows(const Product<T>& p, Status* status) {
 // ---- arguments ----
 
 template <class T>
-Status run(const MatmulArgs& args, const Array& a, const Array& b, int64_t activation,
-           const Array* residual) {
+Status run(const MatmulArgs& args, const Array& a, const Array& b, const Ending& ending) {
   Product<T> p;
   constexpr int64_t size = sizeof(T);
   p.a = {reinterpret_cast<const T*>(a.data), a.stride[a.ndim - 2] / size,
@@ -449,12 +450,18 @@ Status run(const MatmulArgs& args, const Array& a, const Array& b, int64_t activ
   p.M = a.shape[a.ndim - 2];
   p.K = a.shape[a.ndim - 1];
   p.N = b.shape[b.ndim - 1];
-  p.activation = activation;
-  if (residual) p.residual = reinterpret_cast<const T*>(residual->data);
+  p.activation = ending.activation;
+  if (ending.residual) p.residual = reinterpret_cast<const T*>(ending.residual->data);
+  Addend<T> addend{reinterpret_cast<const T*>(ending.c), ending.c_spread,
+                   static_cast<T>(ending.alpha), static_cast<T>(ending.beta), p.y};
+  if (ending.scaled) p.addend = &addend;
   Batches batches = fold_batches(a, b, args.out_shape, p);
   // A column under a matrix that is contiguous downwards: y's transpose is the column's row by that
   // matrix turned, which is contiguous along its rows.
-  if (p.N == 1 && p.M > 1 && p.a.row == 1 && p.a.column != 1 && !p.bias) {
+  if (p.N == 1 && p.M > 1 && p.a.row == 1 && p.a.column != 1 && !p.bias &&
+      !(p.addend && (batches.count > 1 || addend.spread.dims > 1))) {
+    addend.spread.column = addend.spread.dims ? addend.spread.stride[0] : 0;
+    addend.spread.dims = 0;
     const Matrix<T> turned{p.a.data, p.a.column, p.a.row};
     p.a = {p.b.data, p.b.column, p.b.row};
     p.b = turned;
@@ -473,8 +480,12 @@ Status run(const MatmulArgs& args, const Array& a, const Array& b, int64_t activ
   }
   const bool simple = batches.count == 1 && !p.bias;
   if (simple && p.K == 1 && p.N >= kLanes<T> && p.b.column == 1) {
-    outer_product(p.a.data, p.a.row, p.b.data, p.y, p.M, p.N);
-    activate(p, 0, p.M, 0, p.N);
+    const bool more = p.addend || p.activation || p.residual;  // follows where the rows are near
+    parallel_for(p.M, more ? max(1, kOuterBlock / p.N) : p.M, [&](int64_t begin, int64_t end) {
+      const int64_t rows = end - begin;
+      outer_product(p.a.at(begin, 0), p.a.row, p.b.data, p.y + begin * p.N, rows, p.N);
+      activate(p, begin, end, 0, p.N);
+    });
     return kDone;
   }
   if (simple && p.M == 1 && p.N == 1 && p.a.column == 1 && p.b.row == 1 && p.K >= 512) {
@@ -508,18 +519,18 @@ Status run(const MatmulArgs& args, const Array& a, const Array& b, int64_t activ
   return kDone;
 }
 
-Status multiply(const MatmulArgs& args, int64_t activation, const Array* residual) {
+Status multiply(const MatmulArgs& args, const Ending& ending) {
   if (args.a.ndim == 1 || args.b.ndim == 1) {
     MatmulArgs matrices;
     int64_t space[8];
     const Status fit = as_matrices(args, &matrices, space);
-    return fit.code == Code::kOk ? multiply(matrices, activation, residual) : fit;
+    return fit.code == Code::kOk ? multiply(matrices, ending) : fit;
   }
   const DType dtype = args.a.dtype;
-  if (residual && residual->dtype != dtype) return kNoDType;
+  if (ending.residual && ending.residual->dtype != dtype) return kNoDType;
   if (args.b.dtype != dtype || (args.bias.data && args.bias.dtype != dtype)) return kNoDType;
   const bool integers = dtype == DType::kInt32 || dtype == DType::kInt64;
-  if (integers ? args.bias.data || activation || residual
+  if (integers ? args.bias.data || ending.activation || ending.residual
                : dtype != DType::kFloat32 && dtype != DType::kFloat64) {
     return kNoDType;
   }
@@ -529,20 +540,43 @@ Status multiply(const MatmulArgs& args, int64_t activation, const Array* residua
   if ((a.bytes && !a.memory) || (b.bytes && !b.memory)) {
     return out_of_memory(a.bytes + b.bytes);
   }
-  if (integers) return multiply_integers(args, a.array, b.array);
-  return dtype == DType::kFloat32 ? run<float>(args, a.array, b.array, activation, residual)
-                                  : run<double>(args, a.array, b.array, activation, residual);
+  if (integers) return multiply_integers(args, a.array, b.array, ending);
+  return dtype == DType::kFloat32 ? run<float>(args, a.array, b.array, ending)
+                                  : run<double>(args, a.array, b.array, ending);
 }
 
 }  // namespace
 
-Status matmul(const MatmulArgs& args) { return multiply(args, kIdentity, nullptr); }
+Status matmul(const MatmulArgs& args) { return multiply(args, {}); }
 
 Status matmul_epilogue(const MatmulEpilogueArgs& args) {
   if (args.activation < kIdentity || args.activation > kSilu) return {Code::kShape, {4, 0}};
-  const Array* const residual = args.residual.data ? &args.residual : nullptr;
-  if (residual && residual->size != args.y.size) return {Code::kShape, {3, residual->size}};
-  return multiply({args.a, args.b, args.bias, args.out_shape, args.y}, args.activation, residual);
+  Ending ending;
+  ending.activation = args.activation;
+  if (args.residual.data) ending.residual = &args.residual;
+  if (ending.residual && args.residual.size != args.y.size) {
+    return {Code::kShape, {3, args.residual.size}};
+  }
+  return multiply({args.a, args.b, args.bias, args.out_shape, args.y}, ending);
+}
+
+Status matmul_add(const MatmulAddArgs& args) {
+  Ending ending;
+  ending.scaled = true;
+  ending.alpha = args.alpha;
+  ending.beta = args.beta;
+  Array none{};
+  const bool given = args.c.data && args.y.size;
+  const Aligned c(given ? args.c : none);
+  if (given) {
+    if (args.c.dtype != args.a.dtype) return kNoDType;
+    if (c.bytes && !c.memory) return out_of_memory(c.bytes);
+    if (!spread(c.array, args.out_shape, args.b.ndim > 1, &ending.c_spread)) {
+      return {Code::kShape, {2, args.c.ndim}};
+    }
+    ending.c = c.array.data;
+  }
+  return multiply({args.a, args.b, none, args.out_shape, args.y}, ending);
 }
 
 }  // namespace GS_ISA

@@ -3,7 +3,7 @@
 // Layout  a (..., M, K), b (..., K, N), any strides, batch dims broadcast; y (..., M, N) contiguous. Rows of
 //         `b` that are not contiguous, or end in part of a vector where there are no masks, are copied first.
 // Split   blocks of rows of one matrix.
-// Cost    2 M N K operations.
+// Cost    2 M N K operations; matmul_add (alpha, beta, c) goes over a block once it is done.
 // Memory  the copies of a matrix of `b` and of its results, where they are needed.
 #include "matmul_integers.h"
 #include "gemm.h"
@@ -15,8 +15,28 @@ namespace {
 
 constexpr int64_t kTaskWork = 1 << 19;  // multiplications: about 50 us of one core
 
+// Rows [m0, m1) of all of y: y = alpha y + beta c.
 template <class U>
-Status multiply(const MatmulArgs& args, const Array& a, const Array& b) {
+void accumulate(const Ending& ending, U* y, int64_t m0, int64_t m1, int64_t N) {
+  const U alpha = static_cast<U>(static_cast<int64_t>(ending.alpha));
+  const U beta = static_cast<U>(static_cast<int64_t>(ending.beta));
+  const int64_t step = ending.c_spread.column;
+  for (int64_t m = m0; m < m1; ++m) {
+    U* const to = y + m * N;
+    const U* const c =
+        ending.c ? reinterpret_cast<const U*>(ending.c) + ending.c_spread.row(m) : nullptr;
+    if (!c) {
+      for (int64_t n = 0; n < N; ++n) to[n] *= alpha;
+    } else if (step == 1) {
+      for (int64_t n = 0; n < N; ++n) to[n] = alpha * to[n] + beta * c[n];
+    } else {
+      for (int64_t n = 0; n < N; ++n) to[n] = alpha * to[n] + beta * c[n * step];
+    }
+  }
+}
+
+template <class U>
+Status multiply(const MatmulArgs& args, const Array& a, const Array& b, const Ending& ending) {
   constexpr int64_t size = sizeof(U);
   const Ints& out = args.out_shape;
   const int64_t M = a.shape[a.ndim - 2], K = a.shape[a.ndim - 1], N = b.shape[b.ndim - 1];
@@ -57,9 +77,16 @@ Status multiply(const MatmulArgs& args, const Array& a, const Array& b) {
       multiply_direct(DirectProduct<U>{from_a + begin * a_row, a_row, a_column, copy ? own : from_b,
                                        pitch, nullptr, to + begin * columns, columns, end - begin,
                                        columns, K});
+      if (ending.scaled && !wide) {
+        accumulate(ending, reinterpret_cast<U*>(args.y.data), batch * M + begin, batch * M + end,
+                   N);
+      }
     });
     for (int64_t m = 0; wide && m < M; ++m) {
       __builtin_memcpy(y + m * N, to + m * pitch, static_cast<size_t>(N) * sizeof(U));
+    }
+    if (ending.scaled && wide) {
+      accumulate(ending, reinterpret_cast<U*>(args.y.data), batch * M, (batch + 1) * M, N);
     }
   }
   release(own, bytes);
@@ -68,13 +95,21 @@ Status multiply(const MatmulArgs& args, const Array& a, const Array& b) {
 
 }  // namespace
 
-Status multiply_integers(const MatmulArgs& args, const Array& a, const Array& b) {
+Status multiply_integers(const MatmulArgs& args, const Array& a, const Array& b,
+                         const Ending& ending) {
+  const bool narrow = a.dtype == DType::kInt32;
   if (a.shape[a.ndim - 1] == 0) {
-    __builtin_memset(args.y.data, 0,
-                     static_cast<size_t>(args.y.size) * (a.dtype == DType::kInt32 ? 4 : 8));
+    __builtin_memset(args.y.data, 0, static_cast<size_t>(args.y.size) * (narrow ? 4 : 8));
+    if (!ending.scaled) return kDone;
+    const int64_t N = b.shape[b.ndim - 1], rows = args.y.size / N;
+    if (narrow) {
+      accumulate(ending, reinterpret_cast<uint32_t*>(args.y.data), 0, rows, N);
+    } else {
+      accumulate(ending, reinterpret_cast<uint64_t*>(args.y.data), 0, rows, N);
+    }
     return kDone;
   }
-  return a.dtype == DType::kInt32 ? multiply<uint32_t>(args, a, b) : multiply<uint64_t>(args, a, b);
+  return narrow ? multiply<uint32_t>(args, a, b, ending) : multiply<uint64_t>(args, a, b, ending);
 }
 
 }  // namespace GS_ISA

@@ -4,14 +4,75 @@
 #include "epilogue.h"
 #include "gemm.h"
 #include "lists/matmul.h"
+#include "strided.h"
 
 namespace gradsmith {
 namespace GS_ISA {
+
+// How an array is spread over y: its strides along y's rows (all dims of y but the last, or all of them
+// where y has no columns) and along the columns; in elements.
+struct Spread {
+  int dims = 0;
+  int64_t shape[kMaxDims], stride[kMaxDims], column = 0;
+
+  int64_t row(int64_t m) const {
+    if (dims == 1) return m * stride[0];
+    int64_t at = 0;
+    for (int d = dims - 1; d >= 0; --d) {
+      at += m % shape[d] * stride[d];
+      m /= shape[d];
+    }
+    return at;
+  }
+};
+
+// False where `c` does not broadcast to `out`.
+inline bool spread(const Array& c, const Ints& out, bool columns, Spread* to) {
+  const int lead = out.n - c.ndim;
+  if (lead < 0) return false;
+  const int64_t size = item_size(c.dtype);
+  for (int d = 0; d < out.n; ++d) {
+    if (d >= lead && c.shape[d - lead] != 1 && c.shape[d - lead] != out.v[d]) return false;
+    const int64_t stride = d < lead || c.shape[d - lead] == 1 ? 0 : c.stride[d - lead] / size;
+    const int last = to->dims - 1;
+    if (columns && d == out.n - 1) {
+      to->column = stride;
+    } else if (out.v[d] == 1) {
+      continue;
+    } else if (last >= 0 && to->stride[last] == stride * out.v[d]) {
+      to->shape[last] *= out.v[d];
+      to->stride[last] = stride;
+    } else {
+      to->shape[to->dims] = out.v[d];
+      to->stride[to->dims++] = stride;
+    }
+  }
+  return true;
+}
+
+// What follows the sums, as the caller gives it.
+struct Ending {
+  int64_t activation = 0;
+  const Array* residual = nullptr;
+  bool scaled = false;      // y = alpha * sums + beta * c
+  const char* c = nullptr;  // nullptr: none
+  Spread c_spread = {};
+  double alpha = 1, beta = 0;
+};
+
 namespace {
 
 inline Status out_of_memory(size_t bytes) {
   return {Code::kOutOfMemory, {static_cast<int64_t>(bytes), 0}};
 }
+
+template <class T>
+struct Addend {
+  const T* c;  // nullptr: none
+  Spread spread;
+  T alpha, beta;
+  const T* y;  // the first element of all
+};
 
 template <class T>
 struct Matrix {
@@ -28,6 +89,7 @@ struct Product {
   int64_t M, N, K;
   int64_t activation = 0;
   const T* residual = nullptr;  // laid out as y
+  const Addend<T>* addend = nullptr;
   double work() const {
     return 2.0 * static_cast<double>(M) * static_cast<double>(N) * static_cast<double>(K);
   }
@@ -60,6 +122,17 @@ struct Batches {
 template <class T>
 void activate(const Product<T>& p, int64_t m0, int64_t m1, int64_t n0, int64_t n1) {
   const int64_t at = m0 * p.N + n0;
+  if (p.addend) {
+    const Addend<T>& add = *p.addend;
+    if (!add.c && add.alpha == T(1)) return;
+    const int64_t before = (p.y - add.y) / p.N;
+    for (int64_t m = m0; m < m1; ++m) {
+      const T* const c =
+          add.c ? add.c + add.spread.row(before + m) + n0 * add.spread.column : nullptr;
+      accumulate(add.alpha, add.beta, c, add.spread.column, p.y + m * p.N + n0, n1 - n0);
+    }
+    return;
+  }
   const T* const residual = p.residual ? p.residual + at : nullptr;
   finish_rows(p.activation, residual, p.y + at, p.N, m1 - m0, n1 - n0);
 }

@@ -2,6 +2,7 @@
 //
 // matmul_epilogue: the same with a residual added and an activation (epilogue.cuh) of each element, as
 //           it is stored.
+// matmul_add: y = alpha (a @ b) + beta c likewise; c broadcast by stride 0.
 //
 // Layout    a (.., M, K), b (.., K, N), any strides, batch dimensions broadcast by stride 0; bias
 //           (N) or none; y (.., M, N) contiguous. A transposed operand costs no copy: threads walk
@@ -31,6 +32,13 @@ struct MatmulShape {
   int64 tiles_m, tiles_n;
 };
 
+// What a kernel with kEpilogue does to a sum: f(alpha sum + beta c). Factors of integers are whole.
+struct MatmulEnding {
+  int64 c_row, c_column;  // strides in elements
+  double alpha, beta;
+  int64 activation;
+};
+
 namespace {
 
 // Element (outer, inner) at outer * outer_stride + inner * inner_stride.
@@ -55,10 +63,17 @@ struct StoreRows {
   T* y;
   const T* bias;
   int64 N;
-  gs::Epilogue<T, kEpilogue> epilogue;
+  const T* c;  // of this batch, or none
+  MatmulEnding ending;
   __device__ __forceinline__ int64 column(int64 n) const { return n; }
   __device__ __forceinline__ void operator()(int64 m, int64 n, T value) const {
-    y[m * N + n] = epilogue(m * N + n, bias ? value + bias[n] : value);
+    if (bias) value += bias[n];
+    if constexpr (kEpilogue) {
+      value *= static_cast<T>(ending.alpha);
+      if (c) value += static_cast<T>(ending.beta) * c[m * ending.c_row + n * ending.c_column];
+      if constexpr (T(0.5) != T(0)) value = gs::activated(value, ending.activation);
+    }
+    y[m * N + n] = value;
   }
 };
 
@@ -79,16 +94,16 @@ struct Place {
 template <class T, class Tile, bool kAInnerFast, bool kBInnerFast, bool kEpilogue = false>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     matmul_simt(const T* __restrict__ a, const T* __restrict__ b, const T* __restrict__ bias,
-                const T* __restrict__ residual, T* __restrict__ y, MatmulShape shape,
-                gs::StridedLoop<2> batches, int activation) {
+                const T* __restrict__ c, T* __restrict__ y, MatmulShape shape,
+                gs::StridedLoop<3> batches, MatmulEnding ending) {
   const Place place(shape);
-  int64 offset[2];
+  int64 offset[3];
   gs::locate(batches, place.batch, offset);
   const StridedMatrix<T, kAInnerFast> in_a{a + offset[0], shape.M, shape.a_row, shape.a_column};
   const StridedMatrix<T, kBInnerFast> in_b{b + offset[1], shape.N, shape.b_column, shape.b_row};
   const int64 first = place.batch * shape.M * shape.N;
-  const StoreRows<T, kEpilogue> store{
-      y + first, bias, shape.N, {residual ? residual + first : nullptr, activation}};
+  const StoreRows<T, kEpilogue> store{y + first, bias, shape.N, c ? c + offset[2] : nullptr,
+                                      ending};
   gs::multiply_tile<T, Tile>(in_a, in_b, store, shape.M, shape.N, place.m * Tile::BLOCK_M,
                              place.n * Tile::BLOCK_N, 0, shape.K);
 }
@@ -149,9 +164,8 @@ struct SharedTile {
 template <class Tile, bool kAInnerFast, bool kBInnerFast, int kBytes, bool kEpilogue = false>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     matmul_tf32(const float* __restrict__ a, const float* __restrict__ b,
-                const float* __restrict__ bias, const float* __restrict__ residual,
-                float* __restrict__ y, MatmulShape shape, gs::StridedLoop<2> batches,
-                int activation) {
+                const float* __restrict__ bias, const float* __restrict__ c, float* __restrict__ y,
+                MatmulShape shape, gs::StridedLoop<3> batches, MatmulEnding ending) {
   constexpr int BLOCK_K = Tile::BLOCK_K, STAGES = Tile::STAGES;
   constexpr int kWarpM = Tile::BLOCK_M / Tile::WARPS_M, kWarpN = Tile::BLOCK_N / Tile::WARPS_N;
   constexpr int kTilesM = kWarpM / 16, kTilesN = kWarpN / 8;
@@ -162,12 +176,12 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
 
   GS_DYN_SMEM(float, smem);
   const Place place(shape);
-  int64 offset[2];
+  int64 offset[3];
   gs::locate(batches, place.batch, offset);
   a += offset[0];
   b += offset[1];
   y += place.batch * shape.M * shape.N;
-  if (residual) residual += place.batch * shape.M * shape.N;
+  if (c) c += offset[2];
   const int64 m0 = place.m * Tile::BLOCK_M, n0 = place.n * Tile::BLOCK_N;
   const int steps = static_cast<int>(gs::ceil_div(shape.K, static_cast<int64>(BLOCK_K)));
 
@@ -225,7 +239,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   }
   ptx::cp_async_wait<0>();
 
-  const StoreRows<float, kEpilogue> store{y, bias, shape.N, {residual, activation}};
+  const StoreRows<float, kEpilogue> store{y, bias, shape.N, c, ending};
 #pragma unroll
   for (int i = 0; i < kTilesM; ++i) {
 #pragma unroll

@@ -96,7 +96,11 @@ SIMT = Module(
         for tile in tiles
         for a, b in _ORDERS
     ]
-    + [f"matmul_simt<{t}, {INTEGER_TILE.cxx}, true, false>" for t in ("int", "long long")]
+    + [
+        f"matmul_simt<{t}, {INTEGER_TILE.cxx}, true, false{ending}>"
+        for t in ("int", "long long")
+        for ending in ("", ", true")
+    ]
     # With an epilogue: the smaller tile of each.
     + [
         f"matmul_simt<{t}, {tiles[-1].cxx}, {a}, {b}, true>"
@@ -129,9 +133,33 @@ def choose_tile(tiles: Any, rows: int, columns: int, batches: int) -> Any:
     return tiles[-1]
 
 
+class Ending(NamedTuple):
+    """What follows the sums: f(alpha sum + beta c), c broadcast to y or None."""
+
+    c: Any = None
+    alpha: float = 1.0
+    beta: float = 1.0
+    activation: int = 0
+
+
 def matmul(a: Any, b: Any, bias: Any, out_shape: tuple[int, ...]) -> Any:
     """y[.., m, n] = bias[n] + sum_k a[.., m, k] b[.., k, n]"""
-    return _multiply("matmul", a, b, bias, None, out_shape, 0)
+    return _multiply("matmul", a, b, bias, out_shape, Ending())
+
+
+def matmul_add(
+    a: Any, b: Any, c: Any, out_shape: tuple[int, ...], alpha: float, beta: float
+) -> Any:
+    """The product times alpha, and beta times c, which is spread over it."""
+    if c is not None:
+        check_arrays("matmul_add", a=a, c=c)
+        lead = len(out_shape) - c.ndim
+        if lead < 0 or any(m not in (1, n) for m, n in zip(c.shape, out_shape[lead:], strict=True)):
+            raise Fault("matmul_add", "shape", 2)
+        c = memory.strided(
+            c, tuple(out_shape), tuple(c.itemsize * s for s in operand_strides(c, out_shape))
+        )
+    return _multiply("matmul_add", a, b, None, out_shape, Ending(c, alpha, beta))
 
 
 def matmul_epilogue(
@@ -140,29 +168,33 @@ def matmul_epilogue(
     """The same, a residual added to it, and an activation of each element."""
     if not 0 <= activation < ACTIVATIONS:
         raise Fault("matmul_epilogue", "shape", 4)
-    return _multiply("matmul_epilogue", a, b, bias, residual, out_shape, activation)
+    if residual is not None:
+        check_floats("matmul_epilogue", a=a, residual=residual)
+        if residual.size != size_of("matmul_epilogue", out_shape):
+            raise Fault("matmul_epilogue", "shape", 3)
+        residual = contiguous(residual)
+        if residual.shape != tuple(out_shape):
+            raise Fault("matmul_epilogue", "shape", 3)
+    ending = Ending(residual, activation=activation)
+    return _multiply("matmul_epilogue", a, b, bias, out_shape, ending)
 
 
 def _multiply(
-    name: str,
-    a: Any,
-    b: Any,
-    bias: Any,
-    residual: Any,
-    out_shape: tuple[int, ...],
-    activation: int,
+    name: str, a: Any, b: Any, bias: Any, out_shape: tuple[int, ...], ending: Ending
 ) -> Any:
-    epilogue = activation != 0 or residual is not None
+    """ending.c: of out_shape."""
+    c = ending.c
+    epilogue = c is not None or ending.alpha != 1 or ending.activation != 0
     integers = getattr(a, "dtype", None) in _INTEGERS
     if integers:
-        check_arrays(name, a=a, b=b, bias=bias, residual=residual)
-        if bias is not None or epilogue:
+        check_arrays(name, a=a, b=b, bias=bias, c=c)
+        if bias is not None or name == "matmul_epilogue":
             raise Fault(name, "dtype")
         t = CXX_NAME[a.dtype]
     else:
-        t = check_floats(name, a=a, b=b, bias=bias, residual=residual)
+        t = check_floats(name, a=a, b=b, bias=bias, c=c)
     if 1 in (a.ndim, b.ndim) and a.ndim in (1, 2) and b.ndim in (1, 2):
-        return _multiply_vectors(name, a, b, bias, residual, out_shape, activation)
+        return _multiply_vectors(name, a, b, bias, out_shape, ending)
     if a.ndim < 2 or b.ndim < 2:
         raise Fault(name, "shape", 0 if a.ndim < 2 else 1)
     *a_batch, M, K = a.shape
@@ -172,9 +204,6 @@ def _multiply(
     batch = broadcast(name, tuple(a_batch), tuple(b_batch))
     if (*batch, M, N) != tuple(out_shape):
         raise Fault(name, "shape", 0)
-    size = size_of(name, out_shape)
-    if residual is not None and residual.size != size:
-        raise Fault(name, "shape", 3)
     y = memory.empty(tuple(out_shape), a.dtype)
     if y.size == 0:
         return y
@@ -182,23 +211,33 @@ def _multiply(
     b_batch_strides = operand_strides(b, (*batch, K, N))[:-2]
     a_row, a_column = element_strides(a)[-2:]
     b_row, b_column = element_strides(b)[-2:]
-    # Batches that share one b and lie behind one another in a are more rows of one matrix.
-    while batch and not b_batch_strides[-1] and a_batch_strides[-1] == M * a_row:
+    *c_batch_strides, c_row, c_column = (
+        (0,) * len(out_shape) if c is None else operand_strides(c, tuple(out_shape))
+    )
+    c_batch_strides = tuple(c_batch_strides)
+    # Batches that share one b and lie behind one another in a (and c) are more rows of one matrix.
+    while (
+        batch
+        and not b_batch_strides[-1]
+        and a_batch_strides[-1] == M * a_row
+        and c_batch_strides[-1] == M * c_row
+    ):
         M *= batch[-1]
-        batch, a_batch_strides, b_batch_strides = (
+        batch, a_batch_strides, b_batch_strides, c_batch_strides = (
             batch[:-1],
             a_batch_strides[:-1],
             b_batch_strides[:-1],
+            c_batch_strides[:-1],
         )
     batches = size_of(name, batch)
-    loop = strided_loop(batch, a_batch_strides, b_batch_strides)
+    loop = strided_loop(batch, a_batch_strides, b_batch_strides, c_batch_strides)
     a_inner_fast, b_inner_fast = abs(a_column) <= abs(a_row), abs(b_row) < abs(b_column)
     order = f"{str(a_inner_fast).lower()}, {str(b_inner_fast).lower()}"
     smem = 0
-    ending = ", true>" if epilogue else ">"
+    ending_cxx = ", true>" if epilogue else ">"
     if integers:
         module, tile = SIMT, INTEGER_TILE
-        kernel = f"matmul_simt<{t}, {tile.cxx}, true, false>"
+        kernel = f"matmul_simt<{t}, {tile.cxx}, true, false{ending_cxx}"
     elif t == "float" and settings.allow_tf32:
         module = TENSOR
         aligned = _in_vectors(a, a_batch_strides, a_row, a_column) and _in_vectors(
@@ -207,37 +246,39 @@ def _multiply(
         large = aligned and not epilogue
         tile = choose_tile(TENSOR_TILES, M, N, batches) if large else TENSOR_TILES[-1]
         smem = tile.smem(a_inner_fast, b_inner_fast)
-        kernel = f"matmul_tf32<{tile.cxx}, {order}, {16 if aligned else 4}{ending}"
+        kernel = f"matmul_tf32<{tile.cxx}, {order}, {16 if aligned else 4}{ending_cxx}"
     else:
         module = SIMT
         tile = TILES[t][-1] if epilogue else choose_tile(TILES[t], M, N, batches)
-        kernel = f"matmul_simt<{t}, {tile.cxx}, {order}{ending}"
+        kernel = f"matmul_simt<{t}, {tile.cxx}, {order}{ending_cxx}"
     tiles_m, tiles_n = -(-M // tile.block_m), -(-N // tile.block_n)
     shape = struct.pack("9q", M, N, K, a_row, a_column, b_row, b_column, tiles_m, tiles_n)
     grid = (tiles_m * tiles_n * batches,)
-    args = (a, b, contiguous(bias), contiguous(residual), y, shape, loop, np.int32(activation))
+    packed = struct.pack("2q2dq", c_row, c_column, ending.alpha, ending.beta, ending.activation)
+    args = (a, b, contiguous(bias), c, y, shape, loop, packed)
     launch(module, kernel, grid, (tile.threads,), smem, args)
     return y
 
 
 def _multiply_vectors(
-    name: str,
-    a: Any,
-    b: Any,
-    bias: Any,
-    residual: Any,
-    out_shape: tuple[int, ...],
-    activation: int,
+    name: str, a: Any, b: Any, bias: Any, out_shape: tuple[int, ...], ending: Ending
 ) -> Any:
     """A vector on the left is a row, one on the right a column; out_shape lacks that dimension."""
     shape = (*a.shape[:-1], *b.shape[1:])
     if tuple(out_shape) != shape:
         raise Fault(name, "shape", 3)
+    c = ending.c
+    if c is not None:
+        strides = (
+            *(c.strides[:1] if a.ndim == 2 else (0,)),
+            *(c.strides[-1:] if b.ndim == 2 else (0,)),
+        )
+        c = memory.strided(c, (*(a.shape[:-1] or (1,)), *(b.shape[1:] or (1,))), strides)
     if a.ndim == 1:
         a = memory.strided(a, (1, *a.shape), (0, *a.strides))
     if b.ndim == 1:
         b = memory.strided(b, (*b.shape, 1), (*b.strides, 0))
-    y = _multiply(name, a, b, bias, residual, (a.shape[0], b.shape[1]), activation)
+    y = _multiply(name, a, b, bias, (a.shape[0], b.shape[1]), ending._replace(c=c))
     return memory.strided(y, shape, (y.dtype.itemsize,) * len(shape))
 
 
@@ -247,4 +288,4 @@ def _in_vectors(x: Any, batch_strides: tuple[int, ...], row: int, column: int) -
     return fast == 1 and address(x) % 16 == 0 and all(s % 4 == 0 for s in (slow, *batch_strides))
 
 
-ENTRIES = {"matmul": matmul, "matmul_epilogue": matmul_epilogue}
+ENTRIES = {"matmul": matmul, "matmul_add": matmul_add, "matmul_epilogue": matmul_epilogue}

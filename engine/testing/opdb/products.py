@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..reference import products as reference
-from .calls import by_path
+from .calls import by_path, by_record
 from .record import Arr, ErrorSample, OpInfo, Sample
 
 __all__ = ["infos"]
@@ -30,6 +30,19 @@ def _of(*shapes: Any, layouts: tuple[str, ...] = (), tags: Any = (), **options: 
         )
         for i, s in enumerate(shapes)
     )
+    return Sample(inputs, options, _tags(*tags))
+
+
+def _record(
+    a: Any, b: Any, c: Any, alpha: float = 1.0, beta: float = 1.0, layouts: Any = (), tags: Any = ()
+) -> Sample:
+    y = np.matmul(np.zeros(a), np.zeros(b)).shape
+    layouts = (*layouts, "c", "c", "c")
+    inputs = tuple(
+        None if s is None else Arr(s, "normal", layout)
+        for s, layout in zip((a, b, c), layouts[:3], strict=True)
+    )
+    options = {"out_shape": y, "alpha": alpha, "beta": beta, "c_shape": c}
     return Sample(inputs, options, _tags(*tags))
 
 
@@ -191,6 +204,36 @@ def infos() -> list[OpInfo]:
             lambda x, a, b, **o: outer(x, a, b, product=lambda p, q: (p @ q).sum(0), **o),
             [_of((3, 4), (2, 3, 5), (2, 5, 4), **o) for o in added],
             [_error("addbmm: batches must be equal", (3, 4), (2, 3, 5), (3, 5, 4))],
+        ),
+        replace(
+            _info(
+                "matmul_add_record",
+                reference.matmul_add,
+                [
+                    _record((2, 5), (5, 3), (2, 3)),
+                    _record((2, 5), (5, 3), (3,), 0.5, -2.0),
+                    _record((2, 5), (5, 3), (2, 1), -3.0, 0.5, layouts=("f", "last2")),
+                    _record((4, 2, 5), (5, 3), (4, 1, 3), 2.0, 3.0),
+                    _record((2, 1, 2, 5), (3, 5, 4), (3, 1, 4), 0.5, 0.25),
+                    _record((2, 5), (5,), (2,), 0.5, 2.0),
+                    _record((5,), (5, 3), (1,), 2.0, -1.0),
+                    _record((2, 5), (5, 3), None, 3.0, 0.0),
+                    _record((2, 0), (0, 3), (3,), 2.0, 3.0, tags=("empty",)),
+                    _record((40, 33), (33, 35), (40, 35), 0.5, 2.0, layouts=("c", "f", "f")),
+                ],
+                call=by_record("matmul_add"),
+                magnitude=lambda a, b, c, **o: (
+                    reference.matmul_add(
+                        np.abs(a),
+                        np.abs(b),
+                        None if c is None else np.abs(c),
+                        **{k: abs(v) if k in ("alpha", "beta") else v for k, v in o.items()},
+                    )
+                    + 1e-3
+                ),
+            ),
+            covers=("matmul_add",),
+            torch=False,
         ),
         _info(
             "chain_matmul",

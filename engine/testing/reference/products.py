@@ -15,6 +15,14 @@ def added(x: Any, a: Any, b: Any, beta: float = 1, alpha: float = 1, product: An
     return y if beta == 0 else beta * x + y
 
 
+def matmul_add(
+    a: Any, b: Any, c: Any, out_shape: Any, alpha: float, beta: float, c_shape: Any = None
+) -> Any:
+    """alpha a b + beta c"""
+    y = alpha * np.matmul(a, b)
+    return y if c is None else y + beta * c
+
+
 def chain(*matrices: Any) -> Any:
     """The product from left to right."""
     y = matrices[0]

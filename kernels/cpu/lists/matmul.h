@@ -43,8 +43,28 @@ struct MatmulEpilogueArgs {
   }
 };
 
+struct MatmulAddArgs {
+  Array a, b, c;
+  Ints out_shape;
+  double alpha, beta;
+  Array y;
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(MatmulAddArgs, a, kArray),
+        GS_FIELD(MatmulAddArgs, b, kArray),
+        GS_FIELD(MatmulAddArgs, c, kMaybe),
+        GS_FIELD(MatmulAddArgs, out_shape, kInts),
+        GS_FIELD(MatmulAddArgs, alpha, kDouble),
+        GS_FIELD(MatmulAddArgs, beta, kDouble),
+        GS_OUT(MatmulAddArgs, y, "out_shape", "a"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
+};
+
 #define GS_MATMUL_KERNELS(X) \
   X(matmul, MatmulArgs) \
+  X(matmul_add, MatmulAddArgs) \
   X(matmul_epilogue, MatmulEpilogueArgs)
 // clang-format on
 
