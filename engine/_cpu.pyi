@@ -226,6 +226,15 @@ def fold(
     /,
 ) -> Array: ...
 def matmul(a: Array, b: Array, bias: Array | None, out_shape: tuple[int, ...], /) -> Array: ...
+def matmul_add(
+    a: Array,
+    b: Array,
+    c: Array | None,
+    out_shape: tuple[int, ...],
+    alpha: float,
+    beta: float,
+    /,
+) -> Array: ...
 def matmul_epilogue(
     a: Array,
     b: Array,

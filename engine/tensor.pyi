@@ -888,7 +888,7 @@ class Tensor:
     def ger(self, vec2: Tensor) -> Tensor:
         """As outer, under BLAS' name."""
     def addmm(self, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-        """A product of matrices added to a matrix; a row is added in the product's own kernel."""
+        """A product of matrices added to a matrix, by one kernel."""
     def addmv(self, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
         """The product of a matrix and a vector, added to a vector."""
     def addr(self, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
@@ -925,7 +925,7 @@ class Tensor:
     ) -> Tensor:
         """The sum of the products of matrices, pair by pair, added to a matrix."""
     def addmm_(self, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-        """A product of matrices added to a matrix; a row is added in the product's own kernel."""
+        """A product of matrices added to a matrix, by one kernel."""
     def addmv_(self, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
         """The product of a matrix and a vector, added to a vector."""
     def addr_(self, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
