@@ -290,6 +290,8 @@ void multiply(const Work<T>& w, const int64_t* origin, const int64_t* size, cons
   const Geometry& g = w.g;
   const int64_t lines = size[0] * size[1], plane = hull.images * lines * size[2] * L,
                 at_once = max(1, kChain / channels);
+  // Nobody has brought into L2 what is read where it is: the next channels.
+  const int64_t ahead = w.in_place ? w.block * w.channel : 0;
   Tap across[kMostAcross], list[kMostTaps];
   Pieces pieces;
   for (int i = 0; i < w.classes; ++i) {
@@ -327,8 +329,8 @@ void multiply(const Work<T>& w, const int64_t* origin, const int64_t* size, cons
           T* const put = cells + (v - begin) * plane + (line * size[2] + column) * L;
           const auto run = kTilesOf<T>.get(n, count, columns.reads);
           for (int64_t done = 0; done < taps; done += at_once) {
-            run(list + done, min(at_once, taps - done), channels, planes, w.channel, filters, put,
-                columns.step * L, plane);
+            run(list + done, min(at_once, taps - done), channels, planes, w.channel, ahead, filters,
+                put, columns.step * L, plane);
           }
         }
       }

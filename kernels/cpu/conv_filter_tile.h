@@ -23,11 +23,12 @@ struct Tap {
   int64_t x, weight;
 };
 
-// cells[i * pitch + j * plane] += the sum over taps and channels of x[i * STEP] * the filters' vector j.
+// cells[i * pitch + j * plane] += the sum over taps and channels of x[i * STEP] * the filters' vector j;
+// fetches what lies `ahead` of x.
 template <class T, int MR, int NV, int STEP>
 __attribute__((noinline)) void tile(const Tap* tap, int64_t taps, int64_t depth, const T* x,
-                                    int64_t channel, const T* weight, T* cells, int64_t pitch,
-                                    int64_t plane) {
+                                    int64_t channel, int64_t ahead, const T* weight, T* cells,
+                                    int64_t pitch, int64_t plane) {
   constexpr int L = kLanes<T>;
   Vec<T> sum[MR][NV];
 #pragma GCC unroll 16
@@ -41,6 +42,7 @@ __attribute__((noinline)) void tile(const Tap* tap, int64_t taps, int64_t depth,
     const T* filter = weight + tap[t].weight * NV;
 #pragma GCC unroll 1
     for (int64_t c = 0; c < depth; ++c) {
+      __builtin_prefetch(value + ahead);
       Vec<T> right[NV];
 #pragma GCC unroll 2
       for (int j = 0; j < NV; ++j) {
@@ -68,8 +70,8 @@ __attribute__((noinline)) void tile(const Tap* tap, int64_t taps, int64_t depth,
 }
 
 template <class T>
-using TileOf = void (*)(const Tap*, int64_t, int64_t, const T*, int64_t, const T*, T*, int64_t,
-                        int64_t);
+using TileOf = void (*)(const Tap*, int64_t, int64_t, const T*, int64_t, int64_t, const T*, T*,
+                        int64_t, int64_t);
 
 template <class T>
 struct Tiles {
