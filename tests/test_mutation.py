@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import builtins
+import re
 from typing import Any
 
 import pytest
 from mutation import cpp_sites, python_sites, table
-from mutation.mutant import every_mutant, sample
-from mutation.schemata import switched
+from mutation.mutant import ROOT, TUNED, every_mutant, sample, tuned_sources
+from mutation.schemata import DISPATCH, switched
 
 CPP = """// A header.
 constexpr int kSize = 4 + 4;
@@ -122,6 +123,24 @@ def test_sample_takes_every_family_and_kind() -> None:
     assert {(m.layer, m.family) for m in chosen} == {(m.layer, m.family) for m in mutants}
     assert sample(mutants[::-1], 60, 1) == chosen
     assert "barrier" in {m.kind for m in chosen}
+
+
+def test_every_tuned_kernel_is_a_family() -> None:
+    assert {family for _, _, family in tuned_sources()} == set(TUNED)
+    chosen = sample(every_mutant(tuned=True), 90, 1)
+    assert {m.family for m in chosen} == set(TUNED)
+    assert all(m.path.startswith(f"kernels/cpu/{m.family}") for m in chosen)
+    planned = every_mutant(["conv_plan"], tuned=True)
+    assert {m.key for m in planned} <= {m.key for m in every_mutant(["conv_plan"])}
+
+
+def test_the_mutated_build_answers_all_questions() -> None:
+    """Its ISA says as much as dispatch.h's: what it left out was a null pointer."""
+    header = (ROOT / "kernels/cpu/dispatch.h").read_text(encoding="utf-8")
+    members = re.search(r"struct Isa \{(.*?)\};", header, re.DOTALL)
+    given = re.search(r"kIsa = \{\{(.*?)\}\};", DISPATCH)
+    assert members and given
+    assert given[1].count(",") + 1 == len(re.findall(r"\w+;", members[1]))
 
 
 def test_explanations_have_reasons() -> None:

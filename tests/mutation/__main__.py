@@ -1,6 +1,7 @@
 """The command: draws mutants, builds them, runs their tests, writes the kill table.
 
     python -m tests.mutation --count 340 --seed 1 --jobs 2 --write docs/proof.md
+    python -m tests.mutation --tuned --count 90 --seed 1 --write docs/proof.md
     python -m tests.mutation --files kernels/cuda/scan.cu engine/ops/softmax.py --count 20
     python -m tests.mutation --key 1a2b3c4d5e        one mutant again, with all its tests
     python -m tests.mutation --ci                    the fixed small sample of CI
@@ -54,11 +55,30 @@ NOT_RUN = {
 }
 
 
-#: What CI runs: a few CUDA sources in the emulator, one of the CPU's, and the ops above them.
+#: What --tuned runs: the tests of the CPU's kernels and the allocator, with the exact grids.
+TUNED = {
+    "tests": [
+        f"tests/test_{name}.py"
+        for name in (
+            *("allocator", "conv_modes", "conv_pointwise", "conv_winograd", "epilogue", "grid"),
+            *("kernels_conv", "kernels_matmul", "kernels_pool", "kernels_reduce", "memory"),
+            *("noticed", "properties_conv", "vector_math"),
+        )
+    ],
+    # Not what needs a process of its own.
+    "k": "not cuda and not exhaustion and not fresh_process and not of_one_input",
+}
+
+
+#: What CI runs: a few CUDA sources in the emulator, some of the CPU's, tuned ones too, and the ops
+#: above them.
 CI = {
-    "count": 40,
+    "count": 46,
     "seed": 4,
     "files": [
+        "kernels/cpu/conv_plan.cpp",
+        "kernels/cpu/conv_weight_lanes.cpp",
+        "kernels/cpu/matmul_few_rows.cpp",
         "kernels/cpu/scan.cpp",
         "kernels/cuda/scan.cu",
         "kernels/cuda/softmax.cu",
@@ -74,8 +94,12 @@ CI = {
         "tests/test_determinism.py",
         "tests/test_kernels_reduce.py",
         "tests/test_noticed.py",
+        "tests/test_conv_winograd.py",
+        "tests/test_kernels_conv.py",
+        "tests/test_kernels_matmul.py",
     ],
-    "k": "scan or cum or softmax or adaptive or logsumexp or recurrence",
+    "k": "scan or cum or softmax or adaptive or logsumexp or recurrence or test_plans "
+    "or (kernels_conv and large) or (kernels_matmul and large)",
 }
 
 
@@ -185,6 +209,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("-k", default="", help="pytest's -k")
     parser.add_argument("--budget", type=float, default=60.0, help="seconds of tests a mutant")
     parser.add_argument("--folder", type=Path, default=ROOT / "build/mutation")
+    parser.add_argument("--tuned", action="store_true", help="of the tuned CPU kernels alone")
     parser.add_argument("--list", action="store_true", help="only list the sample")
     parser.add_argument("--write", type=Path, help="put the table into this page")
     parser.add_argument("--ci", action="store_true", help="the fixed small sample of CI")
@@ -192,7 +217,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.ci:
         vars(options).update(CI)
-    mutants = every_mutant(options.files)
+    if options.tuned:
+        vars(options).update({k: v for k, v in TUNED.items() if not vars(options)[k]})
+    mutants = every_mutant(options.files, options.tuned)
     print(f"{len(mutants)} places and changes in all", flush=True)
     if options.key:
         chosen = [m for m in mutants if m.key in options.key]
@@ -214,7 +241,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report = table.Report(chosen, results)
     print(report.text())
     if not options.files:
-        void = sorted(set(table.explanations()) - set(paths))
+        places = {*paths, *(m.key for m in every_mutant(tuned=not options.tuned))}
+        void = sorted(set(table.explanations()) - places)
         print(f"explained.json has {len(void)} void entries, of places that have changed: {void}")
     if options.write:
         report.write(options.write, options)

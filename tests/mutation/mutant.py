@@ -37,6 +37,29 @@ FAMILY = {
     "embedding": "index",
     "loss_options": "loss",
 }
+#: The CPU's ways for speed, which a sample of their own is drawn from: what their files begin with.
+TUNED = (
+    "allocator",
+    "conv_columns",
+    "conv_depthwise",
+    "conv_filter_lanes",
+    "conv_gather",
+    "conv_image_lanes",
+    "conv_plan",
+    "conv_pointwise",
+    "conv_row_tiles",
+    "conv_runs",
+    "conv_weight_lanes",
+    "conv_winograd",
+    "epilogue",
+    "matmul_direct",
+    "matmul_few_rows",
+    "matmul_integers",
+    "matmul_vectors",
+    "pool",
+    "reduce",
+    "vector",
+)
 #: Of Python: gradients and op bodies stand here; the rest makes arguments, views and words.
 NOT_GRADIENTS = {
     "__init__",
@@ -120,16 +143,30 @@ def sources() -> list[tuple[str, Path]]:
     return sorted(found, key=lambda pair: (pair[0], str(pair[1])))
 
 
-def every_mutant(patterns: Sequence[str] = ()) -> list[Mutant]:
-    """All mutants of all sources, or of those whose path has one of the patterns in it."""
+def tuned_sources() -> list[tuple[str, Path, str]]:
+    """(layer, file, family) of the tuned kernels: each of them is a family here."""
+    found = []
+    for path in sorted((ROOT / "kernels/cpu").glob("*.*")):
+        name = next((t for t in TUNED if path.stem.startswith(t)), None)
+        if name and path.suffix in (".cpp", ".h"):
+            found.append(("cpu", path, name))
+    return found
+
+
+def every_mutant(patterns: Sequence[str] = (), tuned: bool = False) -> list[Mutant]:
+    """All mutants of all sources, or of those whose path has one of the patterns in it.
+
+    Of the tuned kernels alone, by their own families, if `tuned`.
+    """
     from . import cpp_sites, python_sites
 
     mutants: list[Mutant] = []
-    for layer, path in sources():
+    whole = [(layer, path, family_of(path)) for layer, path in sources()]
+    for layer, path, family in tuned_sources() if tuned else whole:
         name = str(path.relative_to(ROOT))
         if patterns and not any(p in name for p in patterns):
             continue
-        text, family = path.read_text(encoding="utf-8"), family_of(path)
+        text = path.read_text(encoding="utf-8")
         if layer == "python":
             mutants += python_sites.mutants_of(text, name, family)
         else:

@@ -38,6 +38,10 @@ DISPATCH = """// The mutated build has one ISA.
 #include "dispatch.h"
 namespace gradsmith {{
 GS_DECLARE_ISA({isa})
+namespace {isa} {{
+double ceiling(const CeilingLoop&);
+ConvAlgorithm conv_algorithm_of(const ConvShapes&);
+}}
 namespace {{
 template <class Args, Status (*kernel)(const Args&)>
 Status call(const void* args) {{
@@ -45,7 +49,7 @@ Status call(const void* args) {{
 }}
 #define GS_ENTRY(name, Args) call<Args, {isa}::name>,
 constexpr Kernel kKernels[] = {{GS_KERNELS(GS_ENTRY)}};
-constexpr Isa kIsa = {{"{isa}", kKernels}};
+constexpr Isa kIsa = {{"{isa}", kKernels, {isa}::ceiling, {isa}::conv_algorithm_of}};
 }}  // namespace
 int isa_count() {{ return 1; }}
 const Isa& isa(int) {{ return kIsa; }}

@@ -133,7 +133,8 @@ class Report:
 
     def write(self, page: Path, options: argparse.Namespace) -> None:
         """Puts the table between the page's marks."""
-        begin, end = "<!-- kill table -->", "<!-- end of the kill table -->"
+        tuned = " of the tuned kernels" if options.tuned else ""
+        begin, end = f"<!-- kill table{tuned} -->", f"<!-- end of the kill table{tuned} -->"
         text = page.read_text(encoding="utf-8")
         before, rest = text.split(begin)
         _, after = rest.split(end)
@@ -141,9 +142,9 @@ class Report:
         effective = len(self.killed) + len(self.survived)
         lines = [
             begin,
-            f"`python -m tests.mutation --count {options.count} --seed {options.seed}`: {counted} "
-            f"mutants ({len(self.invalid)} more did not compile), {len(self.explained)} of them "
-            f"equivalent; of the other {effective} the tests killed {len(self.killed)}: "
+            f"`python -m tests.mutation{' --tuned' * options.tuned} --count {options.count} "
+            f"--seed {options.seed}`: {counted} mutants ({len(self.invalid)} more "
+            f"did not compile), {len(self.explained)} of them equivalent; of the other {effective} the tests killed {len(self.killed)}: "
             f"**{100 * self.rate():.1f} %**.",
             "",
             *self._rows(),
