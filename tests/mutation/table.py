@@ -143,9 +143,9 @@ class Report:
         lines = [
             begin,
             f"`python -m tests.mutation{' --tuned' * options.tuned} --count {options.count} "
-            f"--seed {options.seed}`: {counted} mutants ({len(self.invalid)} more did not compile), "
-            f"{len(self.explained)} of them equivalent; of the other {effective} the tests killed "
-            f"{len(self.killed)}: **{100 * self.rate():.1f} %**.",
+            f"--seed {options.seed}`: {counted} mutants ({len(self.invalid)} more did not "
+            f"compile), {len(self.explained)} of them equivalent; of the other {effective} the "
+            f"tests killed {len(self.killed)}: **{100 * self.rate():.1f} %**.",
             "",
             *self._rows(),
             "",
