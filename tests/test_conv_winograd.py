@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from gradsmith import _cpu
 from gradsmith.kernels import table
+from integer_grid import assert_same, integers
 
 K = table("cpu")
 cpu = gs.backends.cpu
@@ -94,6 +95,26 @@ def test_error_and_bits(name: str, algorithm: str, isa: str) -> None:
         assert np.sqrt(np.mean(error * error)) < most_rms
         assert error.max() < most
         assert not np.array_equal(a, other), "not Winograd's"
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_2x2_tiles_are_exact_on_integers(name: str, isa: str) -> None:
+    """Its transforms halve at most: small integers leave no error. (4 x 4 divides by odd numbers.)"""
+    shape = SHAPES[name]
+    rng = np.random.default_rng(1)
+    data = [integers(rng, a.shape, np.float32) for a in arrays(shape)]
+    cpu.conv_algorithm = "winograd_2x2"
+    got = run(shape, *data)
+    cpu.conv_algorithm = "direct"
+    exact = run(shape, *(a.astype(np.float64) for a in data))
+    for a, b in zip(got, exact, strict=False):
+        assert_same(a, b, name)
+    x, weight, bias, _, residual = data
+    cpu.conv_algorithm = "winograd_2x2"
+    y = K.conv_epilogue(
+        x, weight, bias, residual, residual.shape, *((1, 1), shape[-1], (1, 1), 1), 1
+    )
+    assert_same(y, np.maximum(exact[0] + residual, 0), name)
 
 
 def test_exact_and_float64_are_sums_in_order() -> None:

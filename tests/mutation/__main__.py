@@ -60,7 +60,7 @@ TUNED = {
     "tests": [
         f"tests/test_{name}.py"
         for name in (
-            *("allocator", "conv_modes", "conv_pointwise", "conv_winograd", "epilogue", "grid"),
+            *("allocator", "conv_modes", "conv_pointwise", "conv_winograd", "epilogue"),
             *("kernels_conv", "kernels_matmul", "kernels_pool", "kernels_reduce", "memory"),
             *("noticed", "properties_conv", "vector_math"),
         )
