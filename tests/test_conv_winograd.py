@@ -99,7 +99,7 @@ def test_error_and_bits(name: str, algorithm: str, isa: str) -> None:
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_2x2_tiles_are_exact_on_integers(name: str, isa: str) -> None:
-    """Its transforms halve at most: small integers leave no error. (4 x 4 divides by odd numbers.)"""
+    """Its transforms halve at most: small integers leave no error. (4 x 4 divides by 3.)"""
     shape = SHAPES[name]
     rng = np.random.default_rng(1)
     data = [integers(rng, a.shape, np.float32) for a in arrays(shape)]
