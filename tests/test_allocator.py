@@ -121,6 +121,23 @@ def test_empty_cache_gives_memory_back() -> None:
     assert gs.memory_stats()["cached"] == 0
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc")
+def test_what_is_given_back_leaves_no_addresses() -> None:
+    """Blocks are cut from larger maps, to start on a huge page: the cuttings go, too."""
+
+    def addresses() -> int:
+        with open("/proc/self/statm") as numbers:
+            return int(numbers.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+
+    for turn in range(41):
+        del_me = gs.empty(MB)
+        del del_me
+        gs.empty_cache()
+        if turn == 0:
+            before = addresses()
+    assert addresses() - before <= 4 * HUGE_PAGE
+
+
 def test_what_is_held_is_bounded() -> None:
     """Cached and used memory stay below 1.5 times the peak in use plus 64 MiB, whatever sizes."""
     rng = np.random.default_rng(0)

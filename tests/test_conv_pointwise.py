@@ -16,6 +16,7 @@ SHAPES = {
     "whole vectors": (2, 24, 16, (8, 8), 1),
     "a last tile that starts earlier": (2, 19, 17, (13, 11), 1),
     "small images, joined": (11, 40, 24, (7, 7), 1),
+    "tiny images, joined": (13, 16, 20, (3, 3), 1),
     "several chains of channels": (1, 530, 300, (9, 9), 1),
     "slices of positions": (2, 16, 48, (40, 41), 1),
     "groups": (2, 48, 24, (10, 10), 2),

@@ -136,6 +136,14 @@ def test_exact_and_float64_are_sums_in_order() -> None:
     assert np.array_equal(gs.nn.functional.conv2d(x, weight, stride=2).numpy(), forced.numpy())
 
 
+@pytest.mark.parametrize("algorithm", ["auto", *BOUNDS])
+def test_images_without_lines(algorithm: str, isa: str) -> None:
+    cpu.conv_algorithm = algorithm
+    y, grad_x, *grad_weight = run((1, 32, 40, 0, 9, (1, 1)), *arrays((1, 32, 40, 0, 9, (1, 1))))
+    assert y.shape == (1, 40, 0, 9) and grad_x.shape == (1, 32, 0, 9)
+    assert not any(g.any() for g in grad_weight)
+
+
 def test_unbatched_and_bias() -> None:
     cpu.conv_algorithm = "winograd_4x4"
     x, weight, bias = gs.randn(32, 10, 10), gs.randn(33, 32, 3, 3), gs.randn(33)

@@ -136,6 +136,26 @@ def test_whole_numbers_wrap_around(dtype):
                 np.testing.assert_array_equal(matmul(a, right), np.matmul(a, right), build)
 
 
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+def test_whole_numbers_without_products(dtype):
+    """Zeros, also in memory that held something else."""
+    for build in builds((1,)):
+        del build
+        K.matmul(np.ones((20, 3), dtype), np.ones((3, 30), dtype), None, (20, 30))
+        y = K.matmul(np.ones((20, 0), dtype), np.ones((0, 30), dtype), None, (20, 30))
+        assert y.dtype == dtype and not y.any()
+
+
+def test_a_row_in_stretches():
+    """Sums of several chains, by tasks of no whole vectors: none writes into the next one."""
+    rng = np.random.default_rng(11)
+    a, b = integers(rng, (1, 700), np.float32), integers(rng, (1, 22000), np.float32)
+    wide = np.broadcast_to(b, (700, 22000))
+    expected = a.sum(dtype=np.float64) * b
+    for build in builds((1,)):
+        assert_same(matmul(a, wide), expected, build)
+
+
 def test_every_tail():
     rng = np.random.default_rng(3)
     a = integers(rng, (19, 35), np.float32)
