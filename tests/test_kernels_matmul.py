@@ -134,6 +134,8 @@ def test_whole_numbers_wrap_around(dtype):
         for build in builds((2,)):
             for right in (b, np.ascontiguousarray(b.T).T):
                 np.testing.assert_array_equal(matmul(a, right), np.matmul(a, right), build)
+            same = np.broadcast_to(a[..., :1], a.shape)  # of stride 0
+            np.testing.assert_array_equal(matmul(same, b), np.matmul(same, b), build)
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.int64])
