@@ -119,6 +119,7 @@ def test_vectors(dtype):
         a, b, matrix = (integers(rng, s, dtype) for s in (k, 2 * k, (k, 37)))
         for build in builds((2,)):
             assert_same(K.matmul(a, b[::2], None, ()), reference(a, b[::2]), (build, k))
+            assert_same(K.matmul(a, b[k:], None, ()), reference(a, b[k:]), (build, k))
             assert_same(K.matmul(a, matrix, None, (37,)), reference(a, matrix), (build, k))
             assert_same(K.matmul(matrix.T, a, None, (37,)), reference(matrix.T, a), (build, k))
             with pytest.raises(_cpu.Fault, match="shape"):
@@ -371,3 +372,18 @@ def test_product_added_to_refuses():
             K.matmul_add(ones, ones, c, (3, 3), 1.0, 1.0)
     with pytest.raises(_cpu.Fault, match="dtype"):
         K.matmul_add(ones, ones, np.ones((3, 3)), (3, 3), 1.0, 1.0)
+
+
+@pytest.mark.parametrize("shape", [(50, 70, 300), (3, 1500, 300), (70, 600, 300), (1, 900, 300)])
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_epilogue_is_exact_on_integers(shape, dtype):
+    """Packed tiles, few rows and one; read along the rows of b, or down its columns."""
+    rng = np.random.default_rng(12)
+    m, n, k = shape
+    bias, residual = integers(rng, (n,), dtype), integers(rng, (m, n), dtype)
+    for layout in ("plain", "transposed"):
+        a, b = operand(rng, (m, k), dtype, "plain"), operand(rng, (k, n), dtype, layout)
+        expected = np.maximum(reference(a, b, bias) + residual, 0)
+        for build in builds((2,)):
+            y = K.matmul_epilogue(a, b, bias, residual, (m, n), 1)
+            assert_same(y, expected, (build, layout))
