@@ -80,12 +80,12 @@ def check(x, weight, grad_y, stride, padding, dilation, groups, threads, bias=Tr
         got = K.conv_fwd(x, weight, bias_y, grad_y.shape, *options)
         assert_same(got, y, ("conv_fwd", build, *shapes))
         # With a residual (grad_y) and a bias, or without: some algorithms take only the one.
-        both = turn % 2 == 0
-        got = K.conv_epilogue(x, weight, bias_y, grad_y if both else None, y.shape, *options, 1)
-        finished = np.maximum(y + grad_y if both else y, 0)
+        whole = turn % 2 == 0
+        got = K.conv_epilogue(x, weight, bias_y, grad_y if whole else None, y.shape, *options, 1)
+        finished = np.maximum(y + grad_y if whole else y, 0)
         assert_same(got, finished, ("conv_epilogue", build, *shapes))
-        got = K.conv_bwd_input(grad_y, weight, bias_x if both else None, x.shape, *options)
-        expected = grad_x if both or not bias else grad_x - bias_x.reshape(column)
+        got = K.conv_bwd_input(grad_y, weight, bias_x if whole else None, x.shape, *options)
+        expected = grad_x if whole or not bias else grad_x - bias_x.reshape(column)
         assert_same(got, expected, ("conv_bwd_input", build, *shapes))
         got = K.conv_bwd_weight(grad_y, x, weight.shape, *options)
         expected = grad_weight
