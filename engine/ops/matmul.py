@@ -67,12 +67,12 @@ def _(k, saved, grad_y, need, out_shape=None):
 
 
 @op(inputs="a b c?", kernel="matmul_add", formula="y = alpha * (a @ b) + beta * c")
-def matmul_add_(k, a, b, c, out_shape, alpha, beta, c_shape=None):
+def matmul_add_(k, a, b, c, out_shape, alpha, beta, c_shape=()):
     return k.matmul_add(a, b, c, out_shape, alpha, beta), (a, b)
 
 
 @matmul_add_.gradient
-def _(k, saved, grad_y, need, out_shape, alpha, beta, c_shape=None):
+def _(k, saved, grad_y, need, out_shape, alpha, beta, c_shape=()):
     a, b = saved
     left, right = _matrices(k, a, b)
     g = grad_y
