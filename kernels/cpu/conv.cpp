@@ -25,6 +25,7 @@
 #include "conv_filter_lanes.h"
 #include "conv_gather.h"
 #include "conv_image_lanes.h"
+#include "conv_phases.h"
 #include "conv_plan.h"
 #include "conv_pointwise.h"
 #include "conv_row_tiles.h"
@@ -493,6 +494,7 @@ Status conv_with_epilogue(const ConvFwdArgs& args) {
   switch (plan_conv(args)) {
     case ConvAlgorithm::kWinograd4: return winograd_fwd(args, 4);
     case ConvAlgorithm::kWinograd2: return winograd_fwd(args, 2);
+    case ConvAlgorithm::kPhases: return phases_fwd(args);
     case ConvAlgorithm::kDepthwise:
       if (depthwise_fwd(args, &answer)) return answer;
       break;
@@ -525,6 +527,7 @@ Status conv_bwd_input(const ConvBwdInputArgs& args) {
   switch (plan_conv(args)) {
     case ConvAlgorithm::kWinograd4: return winograd_bwd_input(args, 4);
     case ConvAlgorithm::kWinograd2: return winograd_bwd_input(args, 2);
+    case ConvAlgorithm::kPhases: return phases_bwd_input(args);
     case ConvAlgorithm::kDepthwise:
       if (depthwise_bwd_input(args, &answer)) return answer;
       break;

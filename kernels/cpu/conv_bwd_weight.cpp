@@ -26,6 +26,7 @@
 #include "conv_columns.h"
 #include "conv_depthwise.h"
 #include "conv_image_lanes.h"
+#include "conv_phases.h"
 #include "conv_plan.h"
 #include "conv_pointwise.h"
 #include "conv_weight_lanes.h"
@@ -481,6 +482,7 @@ Status weight_gradient(const ConvBwdWeightArgs& args, bool* with_bias) {
   Status answer = kDone;
   switch (plan_conv(args)) {
     case ConvAlgorithm::kWinograd4: return winograd_bwd_weight(args);
+    case ConvAlgorithm::kPhases: return phases_bwd_weight(args);
     case ConvAlgorithm::kDepthwise:
       if (depthwise_bwd_weight(args, &answer)) return answer;
       break;

@@ -11,6 +11,7 @@
 #include "conv.h"
 #include "conv_columns.h"
 #include "conv_depthwise.h"
+#include "conv_phases.h"
 #include "conv_pointwise.h"
 #include "conv_winograd.h"
 
@@ -50,9 +51,11 @@ constexpr Costs kGradient{{1, 1},     {1.7 * kLane, 1.7 * kLane}, {},
 constexpr int64_t kFewTiles = 5 * kLanes<float> / 8;  // of a line (conv_winograd_tile.h)
 constexpr int64_t kSmallFilters = 1 << 13;            // filters times channels
 // The same for sums in order: packing an element of a filter, copying one in or out.
+constexpr double kPhaseCost = 4 * kLane;  // an element, in or out
 constexpr double kSmallPackCost = 0.8 * kLane, kPackCost = 3.6 * kLane, kCopyCost = 20;
 // How much quicker Winograd's must seem.
 constexpr double kMargin = 1.05, kWeightMargin = 1.6;
+constexpr double kPhaseMargin = 1.35;  // besides: a dilated convolution's phases
 
 bool small_filters(const Geometry& g) { return g.C * g.K <= kSmallFilters; }
 
@@ -87,13 +90,34 @@ double winograd_cost(ConvPass pass, const Geometry& g, int tile) {
          static_cast<double>(g.C + g.K) * (rows * row + vectors * costs.column[size]) + costs.call;
 }
 
+// What the copies into phases and out of them cost.
+double phase_cost(const Geometry& g) {
+  return kPhaseCost * (static_cast<double>(g.N * g.C) * static_cast<double>(g.in_positions()) +
+                       static_cast<double>(g.N * g.K) * static_cast<double>(g.out_positions()));
+}
+
+// The part of the taps that read inputs, not padding: kernels with dilation leave most others out.
+double useful(const Geometry& g) {
+  double part = 1;
+  for (int d = 0; d < kSpatial; ++d) {
+    if (g.dilation[d] == 1) continue;
+    int64_t inside = 0;
+    for (int64_t r = 0; r < g.kernel[d]; ++r) {
+      const int64_t first = r * g.dilation[d] - g.padding[d];
+      inside += max(0, min(g.out[d], g.in[d] - first) - max(0, -first));
+    }
+    part *= static_cast<double>(inside) / static_cast<double>(g.kernel[d] * g.out[d]);
+  }
+  return part;
+}
+
 // What sums in order cost: conv.h's planes have a lane between rows, where images are not lanes.
 double direct_cost(ConvPass pass, const Geometry& g) {
   const int64_t* out = pass == ConvPass::kInput ? g.in : g.out;
   const bool image_lanes = g.N >= kLanes<float>;
   const double lanes = static_cast<double>(g.N * out[1] * (image_lanes ? out[2] : out[2] + 1));
   const bool weight = pass == ConvPass::kWeight;
-  const double taps = 9 * static_cast<double>(g.C) * static_cast<double>(g.K);
+  const double taps = 9 * useful(g) * static_cast<double>(g.C) * static_cast<double>(g.K);
   // Of the peak: short rows cost more.
   if (weight) return taps * (lanes / (image_lanes ? 0.85 : 0.7) + kGradient.filter[0]);
   const bool small = small_filters(g);
@@ -115,6 +139,8 @@ bool pointwise_takes(const ConvBwdWeightArgs& args) { return pointwise_bwd_weigh
 
 template <class Args>
 ConvAlgorithm weigh(ConvPass pass, const Args& args, DType dtype, const Geometry& g) {
+  Geometry plain;  // what Winograd's algorithm would compute: of a dilated convolution's phases
+  const bool dilated = phase_geometry(g, &plain);
   switch (conv_forced()) {
     case ConvAlgorithm::kDirect: return ConvAlgorithm::kDirect;
     case ConvAlgorithm::kDepthwise:
@@ -132,6 +158,9 @@ ConvAlgorithm weigh(ConvPass pass, const Args& args, DType dtype, const Geometry
     case ConvAlgorithm::kPointwise:
       if (pointwise_takes(args)) return ConvAlgorithm::kPointwise;
       break;
+    case ConvAlgorithm::kPhases:
+      if (dilated) return ConvAlgorithm::kPhases;
+      break;
     case ConvAlgorithm::kAuto: break;
   }
   if (pass == ConvPass::kForward && g.taps() == 1 && columns_take(args)) {
@@ -142,12 +171,15 @@ ConvAlgorithm weigh(ConvPass pass, const Args& args, DType dtype, const Geometry
   if (g.C >= kLeastChannels && g.K >= kLeastChannels) {
     ConvAlgorithm best = ConvAlgorithm::kAuto;
     double least = direct_cost(pass, g) / (pass == ConvPass::kWeight ? kWeightMargin : kMargin);
+    if (dilated) least /= kPhaseMargin;
     for (const int tile : {4, 2}) {
-      if (!winograd_takes(pass, dtype, g, tile)) continue;
-      const double cost = winograd_cost(pass, g, tile);
+      if (!winograd_takes(pass, dtype, plain, tile)) continue;
+      const double cost = winograd_cost(pass, plain, tile) + (dilated ? phase_cost(g) : 0);
       if (cost >= least) continue;
       least = cost;
-      best = tile == 4 ? ConvAlgorithm::kWinograd4 : ConvAlgorithm::kWinograd2;
+      best = dilated     ? ConvAlgorithm::kPhases
+             : tile == 4 ? ConvAlgorithm::kWinograd4
+                         : ConvAlgorithm::kWinograd2;
     }
     if (best != ConvAlgorithm::kAuto) return best;
   }

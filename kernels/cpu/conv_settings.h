@@ -15,10 +15,11 @@ enum class ConvAlgorithm : int32_t {
   kColumns,
   kWinograd4,
   kWinograd2,
-  kPointwise
+  kPointwise,
+  kPhases
 };
 constexpr const char* kConvAlgorithms[] = {"auto",         "direct",       "depthwise", "columns",
-                                           "winograd_4x4", "winograd_2x2", "pointwise"};
+                                           "winograd_4x4", "winograd_2x2", "pointwise", "phases"};
 
 // Whether float32 must keep to sums in order: Winograd's algorithm errs more.
 bool conv_exact();

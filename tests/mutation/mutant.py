@@ -46,6 +46,7 @@ TUNED = (
     "conv_gather",
     "conv_image_lanes",
     "conv_plan",
+    "conv_phases",
     "conv_pointwise",
     "conv_row_tiles",
     "conv_runs",
