@@ -71,12 +71,6 @@ class Comparison:
     differences: list[tuple[str, str, str]]
 
 
-def name_of(result: Result) -> str:
-    """`conv 1x1: ResNet-50 .., training`."""
-    dtype = "" if result.dtype == "float32" else f" {result.dtype}"
-    return f"{result.family}: {result.case}{dtype}, {result.kind}"
-
-
 def compare(old: Report, new: Report, relative: bool = False) -> Comparison:
     """Compare gradsmith's times of two runs.
 
@@ -102,8 +96,8 @@ def compare(old: Report, new: Report, relative: bool = False) -> Comparison:
         changes=changes,
         slower=sorted([c for c, v in verdicts if v > 0], key=size, reverse=True),
         quicker=sorted([c for c, v in verdicts if v < 0], key=size),
-        gone=[name_of(r) for key, r in before.items() if key not in after],
-        added=[name_of(r) for key, r in after.items() if key not in before],
+        gone=[r.label for key, r in before.items() if key not in after],
+        added=[r.label for key, r in after.items() if key not in before],
         differences=[
             (name, str(old.environment.get(name)), str(new.environment.get(name)))
             for name in ("cpu", "cores", "threads", "isa", "os", "python", "numpy", "torch", "jax")

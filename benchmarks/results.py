@@ -121,6 +121,12 @@ class Result:
         """What names it in another run."""
         return self.family, self.case, self.dtype, self.kind
 
+    @property
+    def label(self) -> str:
+        """`conv 1x1: ResNet-50 .., training`: the case's label, and the pass."""
+        dtype = "" if self.dtype == "float32" else f" {self.dtype}"
+        return f"{self.family}: {self.case}{dtype}, {self.kind}"
+
     def ratio(self, reference: str, engine: str = OURS) -> float | None:
         """The reference's time divided by the engine's: above 1 the engine is faster."""
         if reference not in self.engines or engine not in self.engines:
@@ -189,19 +195,20 @@ def merged(reports: Sequence[Report]) -> Report:
     """Several runs as one: of each case and engine the median of the runs' times.
 
     A minute in which the machine does something else spoils cases of one run only. The ceilings are
-    the highest measured; failures of any run stay.
+    the highest measured; failures of any run stay. Runs of different cases are put together.
     """
-    first, *others = reports
-    if not others:
-        return first
+    if len(reports) == 1:
+        return reports[0]
     found: dict[tuple[str, str, str, str], list[Result]] = {}
     for report in reports:
         for result in report.results:
             found.setdefault(result.key, []).append(result)
-    missing = [label for label in first.left_out if all(label in r.left_out for r in others)]
+    measured = {results[0].label for results in found.values()}
+    missing = dict.fromkeys(label for r in reports for label in r.left_out if label not in measured)
+    most = max((len(results) for results in found.values()), default=1)
     return replace(
-        first,
-        environment={**first.environment, "runs": len(reports)},
+        reports[0],
+        environment={**reports[0].environment, **({"runs": most} if most > 1 else {})},
         ceilings=_highest([r.ceilings for r in reports]),
         results=tuple([_median_result(results) for results in found.values()]),
         failures=tuple(dict.fromkeys(f for r in reports for f in r.failures)),

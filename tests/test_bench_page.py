@@ -348,7 +348,8 @@ def test_several_runs_are_one_by_their_medians(tmp_path):
         ]  # fmt: skip
         return made_up(results=tuple(results), **changes)
 
-    runs = [run(1.1, 1), run(1, 9, left_out=("a", "b")), run(0.9, 1, left_out=("b",))]
+    last = made_up().results[-1].label
+    runs = [run(1.1, 1), run(1, 9, left_out=("a", last)), run(0.9, 1, left_out=(last, "a", "b"))]
     runs[2] = replace(runs[2], results=runs[2].results[:-1], failures=("one is wrong",))
     both = merged(runs)
     assert [r.key for r in both.results] == [r.key for r in runs[0].results]
@@ -359,9 +360,12 @@ def test_several_runs_are_one_by_their_medians(tmp_path):
             assert t.median == pytest.approx(factor * plain.engines[name].median)
             assert t.low <= t.median <= t.high
         assert found.extra == plain.extra
-    assert both.failures == ("one is wrong",) and both.left_out == ()
+    assert both.failures == ("one is wrong",) and both.left_out == ("a", "b")
     assert both.ceilings == made_up().ceilings and both.environment["runs"] == 3
     assert merged(runs[:1]) is runs[0]
+    halves = [replace(runs[0], results=r) for r in (runs[0].results[:5], runs[0].results[5:])]
+    together = merged(halves)
+    assert together.results == runs[0].results and "runs" not in together.environment
     paths = [tmp_path / f"{i}.json" for i in range(3)]
     for path, report in zip(paths, runs, strict=True):
         dump(report, path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..benchmarks.compare import Change, Comparison, name_of
+from ..benchmarks.compare import Change, Comparison
 from ..benchmarks.results import (
     OURS,
     TORCH,
@@ -96,7 +96,7 @@ def verdict(report: Report, suite: Suite, interrupted: bool) -> str:
     behind = slower(report)
     if behind:
         lines.append("more than 10 % slower than PyTorch as shipped:")
-        lines += [f"  {r.as_shipped:.2f}  {name_of(r)}" for r in behind[:20]]
+        lines += [f"  {r.as_shipped:.2f}  {r.label}" for r in behind[:20]]
         lines += [f"  and {len(behind) - 20} more"] if len(behind) > 20 else []
         lines.append("")
     if suite.failures:
@@ -119,7 +119,7 @@ def comparison(found: Comparison, relative: bool) -> str:
         old, new = change.old.engines[OURS].median, change.new.engines[OURS].median
         factor = change.relative if relative else change.factor
         against = "" if change.drift == 1 else f"; PyTorch x{change.drift:.2f}"
-        return f"  x{factor:.2f}  {name_of(change.new)}: {seconds(old)} -> {seconds(new)}{against}"
+        return f"  x{factor:.2f}  {change.new.label}: {seconds(old)} -> {seconds(new)}{against}"
 
     lines = [f"{name}: {old} -> {new}" for name, old, new in found.differences]
     for title, changes in (("slower", found.slower), ("quicker", found.quicker)):
