@@ -103,7 +103,8 @@ class Result:
         flops, bytes: what the arithmetic needs at least; 0 where the figure says nothing.
         error: engine -> max |result - float64's| / max |float64's|; None where it is not finite.
         engines: engine -> seconds of a call.
-        extra: what else was measured: page faults, memory, the tuning that won, notes.
+        extra: what else was measured: page faults, memory, the tuning that won, notes; "ceiling":
+            1e9 a second of the loop of `shares.bound`, timed in turns with the engines.
     """
 
     family: str
@@ -228,6 +229,9 @@ def _median_result(results: Sequence[Result]) -> Result:
         )
     error = next((r.error for r in results if r.error), {})
     extra = {name: value for r in reversed(results) for name, value in r.extra.items()}
+    ceilings = [r.extra["ceiling"] for r in results if "ceiling" in r.extra]
+    if ceilings:
+        extra["ceiling"] = median(ceilings)
     return replace(results[0], engines=engines, error=error, extra=extra)
 
 

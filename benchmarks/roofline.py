@@ -22,9 +22,10 @@ from typing import Any
 
 from gradsmith import _cpu
 
+from .harness import REST_SECONDS
 from .results import Ceilings, Memory
 
-__all__ = ["Cache", "caches", "disturbed", "main", "measure", "table", "working_sets"]
+__all__ = ["Cache", "Loop", "caches", "disturbed", "main", "measure", "table", "working_sets"]
 
 HUGE_PAGE = 2 << 20
 #: What is taken where the system does not say: bytes of a cache level.
@@ -237,6 +238,40 @@ def measure(
                     found = [best(k, isas[-1], n, pages.view[:size], own) for k in loops]
                     rates.append(Memory(level, kind, huge_pages, n, 1e-9 * max(found)))
     return Ceilings(fma[32], tuple(rates), fma[64], sizes)
+
+
+class Loop:
+    """One ceiling's loop as a block of `harness.in_turns`: its sample is seconds an operation.
+
+    Args:
+        kind: "fma32", "fma64", or "copy", whose operations are bytes.
+        where: the ISA, or the level of memory.
+        threads: how many run it.
+        size: bytes that a copy goes over.
+        seconds: about how long a block takes.
+    """
+
+    def __init__(
+        self, kind: str, where: str, threads: int, size: int = 0, seconds: float = 0.004
+    ) -> None:
+        self._memory = _Pages(size, huge_pages=True).view[:size] if size else None
+        self._isa = _cpu.isas()[-1] if size else where
+        self._threads = threads
+        kinds = [kind, f"{kind}_stream"] if where in ("L3", "DRAM") else [kind]
+        rates = {k: _rate(lambda rounds, k=k: self._run(k, rounds), seconds, 3) for k in kinds}
+        self._kind = max(rates, key=lambda k: rates[k])
+        self._rounds = max(1, int(seconds * rates[self._kind] / self._run(self._kind, 1)))
+
+    def _run(self, kind: str, rounds: int) -> float:
+        scale = 1 if self._memory is not None else 1000
+        return _cpu.ceiling_loop(kind, self._isa, self._threads, scale * rounds, self._memory)
+
+    def __call__(self) -> list[float]:
+        time.sleep(REST_SECONDS)
+        self._run(self._kind, 1)
+        start = time.perf_counter()
+        work = self._run(self._kind, self._rounds)
+        return [(time.perf_counter() - start) / work]
 
 
 def disturbed(ceilings: Ceilings) -> str:

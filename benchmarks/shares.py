@@ -6,7 +6,36 @@ from dataclasses import dataclass
 
 from .results import OURS, Ceilings, Report, Result
 
-__all__ = ["Share", "level_of", "share"]
+__all__ = ["Bound", "Share", "bound", "level_of", "share"]
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What a case cannot take less time than, by one of the measured ceilings.
+
+    Attributes:
+        kind: of `roofline`'s loops: "fma32", "fma64" or "copy".
+        where: an ISA, or the first level that holds the data.
+        threads: of the ceiling.
+        amount: operations or bytes of the case.
+        rate: 1e9 of them a second at most.
+    """
+
+    kind: str
+    where: str
+    threads: int
+    amount: float
+    rate: float
+
+    @property
+    def seconds(self) -> float:
+        """The least time."""
+        return self.amount / (1e9 * self.rate)
+
+    @property
+    def name(self) -> str:
+        """Such as "v4 multiply-adds" or "DRAM copy"."""
+        return f"{self.where} {'copy' if self.kind == 'copy' else 'multiply-adds'}"
 
 
 @dataclass(frozen=True)
@@ -33,30 +62,44 @@ def level_of(ceilings: Ceilings, size: float, threads: int) -> str | None:
     return "DRAM" if "DRAM" in found else None
 
 
-def share(report: Report, result: Result, engine: str = OURS) -> Share | None:
-    """The least time that the ceilings allow, divided by the time taken; None if unknown.
+def bound(
+    ceilings: Ceilings, isa: str, threads: int, dtype: str, flops: float, size: float
+) -> Bound | None:
+    """The ceiling that bounds a case; None if unknown.
 
     The arithmetic takes at least its operations over the multiply-add peak of the ISA in use,
     moving the data at least its bytes over a copy's bandwidth in the first level that holds them;
     the longer of the two bounds the result.
     """
-    if engine not in result.engines:
-        return None
-    environment = report.environment
-    threads = int(result.extra.get("threads_used") or environment.get("threads") or 1)
-    bounds = []
-    isa = str(environment.get("isa") or "")
-    table = report.ceilings.fma64 if result.dtype == "float64" else report.ceilings.fma
+    found = []
+    kind, table = ("fma64", ceilings.fma64) if dtype == "float64" else ("fma32", ceilings.fma)
     rows = {isa: table[isa]} if isa in table else table
     peaks = [(row[str(threads)], name) for name, row in rows.items() if row.get(str(threads))]
-    if result.flops and peaks:
-        peak, name = max(peaks)
-        bounds.append((result.flops / (1e9 * peak), f"{name} multiply-adds"))
-    level = level_of(report.ceilings, result.bytes, threads)
-    speed = report.ceilings.gbs(threads, level) if level else None
-    if result.bytes and speed:
-        bounds.append((result.bytes / (1e9 * speed), f"{level} copy"))
-    if not bounds or (result.flops and not peaks):
+    if flops and not peaks:
         return None
-    least, name = max(bounds)
-    return Share(least / result.engines[engine].median, name)
+    if flops:
+        peak, name = max(peaks)
+        found.append(Bound(kind, name, threads, flops, peak))
+    level = level_of(ceilings, size, threads)
+    speed = ceilings.gbs(threads, level) if level else None
+    if size and level and speed:
+        found.append(Bound("copy", level, threads, size, speed))
+    return max(found, key=lambda b: b.seconds, default=None)
+
+
+def share(report: Report, result: Result, engine: str = OURS) -> Share | None:
+    """The least time that the ceiling allows (`bound`), divided by the time taken.
+
+    Where the ceiling's loop was timed in turns with the engines, that rate counts: both have then
+    had the same machine, whatever else it did. None if the ceiling is unknown.
+    """
+    if engine not in result.engines:
+        return None
+    isa = str(report.environment.get("isa") or "")
+    threads = int(result.extra.get("threads_used") or report.environment.get("threads") or 1)
+    limit = bound(report.ceilings, isa, threads, result.dtype, result.flops, result.bytes)
+    if limit is None:
+        return None
+    beside = result.extra.get("ceiling")
+    least = limit.amount / (1e9 * beside) if beside else limit.seconds
+    return Share(least / result.engines[engine].median, limit.name)

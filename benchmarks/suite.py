@@ -19,6 +19,7 @@ from .engines import Engine, Local, Remote, Unsupported, importable
 from .harness import Timing, in_turns
 from .programs import program
 from .results import ENGINES, EXACT, OURS, TORCH, Ceilings, Report, Result
+from .shares import bound
 
 __all__ = ["LARGEST_ERROR", "Plan", "Suite", "available", "quickened", "within"]
 
@@ -26,6 +27,8 @@ __all__ = ["LARGEST_ERROR", "Plan", "Suite", "available", "quickened", "within"]
 LARGEST_ERROR = 1e-3
 #: Engines that share this process; the others have one each.
 HERE = (OURS, EXACT, TORCH)
+#: What is timed in turns with the engines: the loop of the ceiling that bounds the case.
+CEILING = "ceiling|"
 VARIABLES = ("GRADSMITH_", "OMP_", "MKL_", "OPENBLAS_", "MALLOC_", "KMP_", "GOMP_")
 Array = np.ndarray[Any, Any]
 
@@ -91,6 +94,7 @@ class Suite:
             groups.sort(key=lambda name: len(GROUPS[name]))
         self.cases = select(groups, self.plan.only, self.plan.quick)
         self._engines: dict[str, Engine] = {}
+        self._loops: dict[tuple[str, str, int], Callable[[], list[float]]] = {}
         self.begin = time.perf_counter()
 
     @property
@@ -133,7 +137,7 @@ class Suite:
         """Ends the processes of engines."""
         for engine in self._engines.values():
             engine.close()
-        self._engines = {}
+        self._engines, self._loops = {}, {}
 
     def report(self, cpu: str) -> Report:
         """What there is so far; `cpu`: the processor's name."""
@@ -185,14 +189,43 @@ class Suite:
                     self.failures.append(f"{label}: {name}: {type(error).__name__}: {error}")
             if not blocks:
                 return None
+            shape = () if case.op in ("net", "chain", "optimizer") else _shape(case)
+            loop = self._ceiling(case, kind, shape)
+            if loop is not None:
+                blocks[CEILING] = loop
             timings = in_turns(blocks, 1 if late else plan.rounds, plan.limit, least=plan.least)
-            return self._result(case, kind, engines, timings)
+            return self._result(case, kind, shape, engines, timings)
         except Exception as error:
             self.failures.append(f"{label}: {type(error).__name__}: {error}")
             return None
         finally:
             for engine in engines.values():
                 self._release(engine, case)
+
+    def _ceiling(
+        self, case: Case, kind: str, shape: tuple[int, ...]
+    ) -> Callable[[], list[float]] | None:
+        """The loop of the ceiling that bounds a case; none with --quick, or where none is known."""
+        from gradsmith.backends import cpu
+
+        threads = case.threads or self.plan.threads[0]
+        limit = bound(
+            self.ceilings,
+            cpu.isa(),
+            threads,
+            case.dtype,
+            case.flops(kind, shape),
+            case.bytes(kind, shape),
+        )
+        if limit is None or self.plan.quick:
+            return None
+        key = limit.kind, limit.where, limit.threads
+        if key not in self._loops:
+            from .roofline import Loop
+
+            sizes = self.ceilings.sizes.get(limit.where, {})
+            self._loops[key] = Loop(*key, sizes.get(str(threads), 0))
+        return self._loops[key]
 
     def _part(self) -> float:
         """How much of the budget should be used by now."""
@@ -205,8 +238,14 @@ class Suite:
             engine.close()
 
     def _result(
-        self, case: Case, kind: str, engines: dict[str, Engine], timings: dict[str, Timing]
+        self,
+        case: Case,
+        kind: str,
+        shape: tuple[int, ...],
+        engines: dict[str, Engine],
+        timings: dict[str, Timing],
     ) -> Result:
+        ceiling = timings.pop(CEILING, None)
         best: dict[str, tuple[str, Timing]] = {}
         for key, timing in timings.items():
             name, variant = key.split("|")
@@ -215,6 +254,8 @@ class Suite:
         n = case.calls
         times = {name: Timing(t.median / n, t.low / n, t.high / n) for name, (_, t) in best.items()}
         extra: dict[str, Any] = {}
+        if ceiling is not None:
+            extra["ceiling"] = 1e-9 / ceiling.median
         if case.threads:
             extra["threads_used"] = case.threads
         if "target_us" in case.options:
@@ -228,9 +269,6 @@ class Suite:
                 extra[f"{prefix}faults"] = round(memory["faults"], 1)
                 extra[f"{prefix}peak_mb"] = round((memory["peak"] - memory["base"]) / 1e6, 1)
         error: dict[str, float | None] = {}
-        shape: tuple[int, ...] = ()
-        if case.op not in ("net", "chain", "optimizer"):
-            shape = _shape(case)
         if (
             not case.random
             and case.dtype == "float32"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .results import EXACT, TORCH, TORCH_TUNED, Result, by_class, geometric_mean
+from .results import EXACT, OURS, TORCH, TORCH_TUNED, Report, Result, by_class, geometric_mean
+from .shares import share
 
-__all__ = ["TARGETS", "Target", "Verdict", "verdicts"]
+__all__ = ["GOALS", "TARGETS", "Attained", "Goal", "Target", "Verdict", "attained", "verdicts"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,83 @@ TARGETS: dict[tuple[str, str], Target] = {
     ("overhead", ""): Target(1.0),
     ("training step", ""): Target(1.5),
 }
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What the machine should give, whatever another library makes of it.
+
+    Attributes:
+        value: a part of the ceiling that bounds the case, or GFLOP/s.
+        gflops: whether it is GFLOP/s, on two cores with AVX-512 whose peak is about 500.
+    """
+
+    value: float
+    gflops: bool = False
+
+
+#: (class, pass) -> goal; pass "": both.
+GOALS: dict[tuple[str, str], Goal] = {
+    ("matmul, 256 and more", ""): Goal(0.9),
+    ("matmul, small, skinny, batched", ""): Goal(0.6),
+    ("linear", "training"): Goal(0.84),
+    ("conv 3x3 stride 1", "forward"): Goal(1000, gflops=True),
+    ("conv 3x3 stride 1", "training"): Goal(750, gflops=True),
+    ("conv 3x3 at 7x7", "forward"): Goal(700, gflops=True),
+    ("conv 1x1", "training"): Goal(0.75),
+    ("conv first layer", "training"): Goal(300, gflops=True),
+    ("conv strided, dilated, grouped", ""): Goal(0.75),
+    ("conv depthwise", "forward"): Goal(100, gflops=True),
+    ("conv depthwise", "training"): Goal(85, gflops=True),
+    ("elementwise, 51 MB", ""): Goal(0.9),
+    ("activation, 51 MB", ""): Goal(0.9),
+    ("pooling", ""): Goal(0.75),
+    ("softmax, norms", ""): Goal(0.8),
+    ("optimizer", ""): Goal(0.9),
+}
+
+
+@dataclass(frozen=True)
+class Attained:
+    """What a class came to, beside its goal.
+
+    Attributes:
+        family, kind: the class, and the pass; "" where both count together.
+        goal: what it should be.
+        mean, best: geometric mean and best of its cases, in the goal's unit.
+        count, reached: how many cases have such a figure, and how many of them are at the goal.
+    """
+
+    family: str
+    kind: str
+    goal: Goal
+    mean: float
+    best: float
+    count: int
+    reached: int
+
+
+def attained(report: Report) -> list[Attained]:
+    """One for each class with a goal of which anything was timed."""
+    classes = by_class(report.results)
+    found = []
+    for (family, kind), goal in GOALS.items():
+        results = [r for r in classes.get(family, []) if not kind or r.kind == kind]
+        values = [v for r in results if (v := _figure(report, r, goal))]
+        if values:
+            reached = sum(v >= goal.value for v in values)
+            mean = geometric_mean(values)
+            found.append(Attained(family, kind, goal, mean, max(values), len(values), reached))
+    return found
+
+
+def _figure(report: Report, result: Result, goal: Goal) -> float | None:
+    if not goal.gflops:
+        part = share(report, result)
+        return part.value if part else None
+    rate = result.rate()
+    ours = OURS in result.engines and result.dtype == "float32"
+    return rate[0] if rate and ours and rate[1] == "GFLOP/s" else None
 
 
 @dataclass(frozen=True)

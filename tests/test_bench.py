@@ -24,6 +24,7 @@ from gradsmith.benchmarks.results import (
     TORCH,
     TORCH_TUNED,
     Ceilings,
+    Memory,
     Report,
     Result,
     by_class,
@@ -33,8 +34,10 @@ from gradsmith.benchmarks.results import (
     load,
     to_dict,
 )
+from gradsmith.benchmarks.roofline import Loop
+from gradsmith.benchmarks.shares import share
 from gradsmith.benchmarks.steps import optimizer_forms
-from gradsmith.benchmarks.targets import TARGETS, verdicts
+from gradsmith.benchmarks.targets import GOALS, TARGETS, attained, verdicts
 from gradsmith.cli.bench_text import PlainBench
 from gradsmith.cli.main import main
 
@@ -327,3 +330,68 @@ def test_targets_are_of_classes_and_passes_that_exist() -> None:
     quick = replace(pooled[1], engines={**pooled[1].engines, EXACT: exact})
     (only,) = verdicts([quick])
     assert only.met and only.only_fast
+
+
+# ---- ceilings beside the cases ----
+
+
+def test_the_ceiling_is_timed_in_turns_with_the_case():
+    from gradsmith.backends import cpu
+
+    ceilings = Ceilings(
+        fma={cpu.isa(): {"1": 1e-3}},  # so low that it bounds
+        memory=(Memory("L1", "copy", True, 1, 1e3),),
+        sizes={"L1": {"1": 1 << 14}},
+    )
+    found = []
+    for quick in (False, True):
+        run = suite.Suite(
+            suite.Plan(
+                ("op",), ": 64x64x64 float32 forward", (OURS,), rounds=1, seconds=0.0, quick=quick
+            )
+        )
+        run.cases, run.ceilings = run.cases[:1], ceilings
+        run.run(lambda label, result: None)
+        (one,) = run.results
+        assert run.failures == [] and (one.case, one.kind) == ("64x64x64", "forward")
+        found.append((one, share(run.report("A processor"), one)))
+    (beside, part), (alone, other) = found
+    rate = beside.extra["ceiling"]
+    assert 1 < rate < 1e5  # what it is, not what the table claims
+    seconds = beside.engines[OURS].median
+    assert part.value == pytest.approx(beside.flops / (1e9 * rate * seconds))
+    assert "ceiling" not in alone.extra
+    assert other.value == pytest.approx(alone.flops / (1e6 * alone.engines[OURS].median))
+
+
+@pytest.mark.parametrize("where", ["L1", "DRAM"])
+def test_a_copy_timed_beside_a_case_counts_its_bytes(where):
+    loop = Loop("copy", where, 1, 1 << 16, seconds=1e-3)
+    (sample,) = loop()
+    assert 1e8 < 1 / sample < 1e13
+
+
+def test_classes_beside_the_goals_of_the_machine():
+    assert set(GOALS) <= set(TARGETS)
+    fma = {"v4": {"2": 500.0}}
+    names = [("matmul, 256 and more", ""), ("conv 3x3 stride 1", "training")]
+    results = [
+        Result(names[0][0], f"n{i}", "float32", kind, 1e9, 0, {}, {OURS: Timing(t, t, t)})
+        for i, (t, kind) in enumerate([(2e-3 / 0.95, "forward"), (4e-3, "training")])
+    ] + [
+        Result(names[1][0], "n", dtype, kind, 1e9, 0, {}, {OURS: Timing(t, t, t)})
+        for t, dtype, kind in [
+            (1e-3, "float32", "training"), (1, "float64", "training"), (1, "float32", "forward")
+        ]
+    ]  # fmt: skip
+    found = {
+        (a.family, a.kind): a
+        for a in attained(
+            replace(report(*results, isa="v4", threads=2), ceilings=Ceilings(fma=fma))
+        )
+    }
+    matmul, conv = found[names[0]], found[names[1]]
+    assert (matmul.count, matmul.reached) == (2, 1)
+    assert matmul.mean == pytest.approx((0.95 * 0.5) ** 0.5) and matmul.best == pytest.approx(0.95)
+    assert (conv.count, conv.reached, conv.mean) == (1, 1, pytest.approx(1000))
+    assert found[names[1][0], "forward"].reached == 0 and len(found) == 3

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..benchmarks.results import TORCH, Report
-from .bench_tables import classes, means, slower, table_of, targets
+from .bench_tables import classes, goals, means, slower, table_of, targets
 
 __all__ = ["page", "section"]
 
@@ -34,6 +34,10 @@ def section(report: Report) -> str:
         parts += [_table(*rows, left=2)]
     if fast:
         parts.append('fast only: not with `gradsmith.backends.cpu.conv_precision = "exact"`.')
+    rates = goals(report)
+    if rates[1]:
+        parts.append("Rates beside what the machine should give (geometric mean, best case):")
+        parts.append(_table(*rates, left=2))
     behind = slower(report)
     if behind:
         parts.append("More than 10 % slower than PyTorch as shipped:")

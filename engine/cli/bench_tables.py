@@ -19,9 +19,19 @@ from ..benchmarks.results import (
     geometric_mean,
 )
 from ..benchmarks.shares import share
-from ..benchmarks.targets import verdicts
+from ..benchmarks.targets import attained, verdicts
 
-__all__ = ["SLOWER", "Rows", "classes", "means", "seconds", "slower", "table_of", "targets"]
+__all__ = [
+    "SLOWER",
+    "Rows",
+    "classes",
+    "goals",
+    "means",
+    "seconds",
+    "slower",
+    "table_of",
+    "targets",
+]
 
 #: The headings, and the rows.
 Rows = tuple[list[str], list[list[str]]]
@@ -139,6 +149,18 @@ def targets(report: Report) -> tuple[Rows, bool]:
     heads = ["class", "pass", "timed", "shipped", "target", "least", "tuned", "target", "least",
              "met"]  # fmt: skip
     return (heads, rows), fast
+
+
+def goals(report: Report) -> Rows:
+    """Each class beside what the machine should give."""
+    rows = []
+    for a in attained(report):
+        form = "{:.0f} GFLOP/s" if a.goal.gflops else "{:.0%} of the ceiling"
+        rows.append([
+            a.family, a.kind, form.format(a.goal.value), form.format(a.mean), form.format(a.best),
+            f"{a.reached} of {a.count}",
+        ])  # fmt: skip
+    return ["class", "pass", "goal", "mean", "best", "at the goal"], rows
 
 
 def slower(report: Report) -> list[Result]:
