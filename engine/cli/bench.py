@@ -138,7 +138,7 @@ def _plan(options: argparse.Namespace) -> Plan:
     for word in options.what:
         if word not in (*GROUPS, "all"):
             raise CommandError(
-                f"what: must be of {', '.join(GROUPS)}, all, compare; got {word!r}", status=2
+                f"what: must be of {', '.join(GROUPS)}, all, compare, report; got {word!r}", status=2
             )
     if options.minutes is not None and not 0.0 < options.minutes <= 1440.0:
         raise CommandError(

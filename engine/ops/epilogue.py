@@ -155,10 +155,17 @@ def _(k, saved, grad_y, need, out_shape, stride, padding, dilation, groups, acti
     options = (stride, padding, dilation, groups)
     if activation in _OF_THE_SUM:
         y = k.conv_epilogue(x, weight, *rest, y, out_shape, *options, 0)
-    g, grad_bias = _before(k, grad_y, y, 1, activation, need[2])
+    shape = tuple(weight.shape)
+    together = need[1] and need[2] and not activation  # else the sums cost the slope's pass nothing
+    g, grad_bias = _before(k, grad_y, y, 1, activation, need[2] and not together)
+    grad_weight = None
+    if together:
+        grad_weight, grad_bias = k.conv_bwd_weight_bias(g, x, shape, shape[:1], *options)
+    elif need[1]:
+        grad_weight = k.conv_bwd_weight(g, x, shape, *options)
     return (
         k.conv_bwd_input(g, weight, None, tuple(x.shape), *options) if need[0] else None,
-        k.conv_bwd_weight(g, x, tuple(weight.shape), *options) if need[1] else None,
+        grad_weight,
         grad_bias,
         g if need[3] else None,
     )

@@ -163,7 +163,9 @@ ConvAlgorithm weigh(ConvPass pass, const Args& args, DType dtype, const Geometry
       break;
     case ConvAlgorithm::kAuto: break;
   }
-  if (pass == ConvPass::kForward && g.taps() == 1 && columns_take(args)) {
+  // One tap; or one position, whose columns may be the images themselves: a product of matrices.
+  if (((pass == ConvPass::kForward && g.taps() == 1) || g.out_positions() == 1) &&
+      columns_take(args)) {
     return ConvAlgorithm::kColumns;
   }
   if (pointwise_takes(args)) return ConvAlgorithm::kPointwise;
