@@ -235,10 +235,7 @@ def test_a_wrong_result_fails(hasty: None, capsys: Any, monkeypatch: Any) -> Non
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (
-            "ops",
-            "what: must be of op, net, overhead, optimizer, roofline, all, compare, report; got 'ops'",
-        ),
+        ("ops", "roofline, all, compare, report; got 'ops'"),
         ("op --only (", "--only: '(' is no regular expression"),
         ("op --only nothing-like-it", "no case is named like 'nothing-like-it'"),
         ("op --engines tensorflow", "--engines: must be of gradsmith"),

@@ -37,7 +37,7 @@ __all__ = [
 Rows = tuple[list[str], list[list[str]]]
 
 #: A ratio as shipped below this is named as slower.
-SLOWER = 0.9
+SLOWER = 1 / 1.1
 
 #: A ratio is marked where the middle half of the samples is wider than this part of the median.
 WIDE = 1 / 3
