@@ -137,9 +137,8 @@ def _plan(options: argparse.Namespace) -> Plan:
     """The options as a plan; the wrong ones are refused."""
     for word in options.what:
         if word not in (*GROUPS, "all"):
-            raise CommandError(
-                f"what: must be of {', '.join(GROUPS)}, all, compare, report; got {word!r}", status=2
-            )
+            words = ", ".join((*GROUPS, "all", "compare", "report"))
+            raise CommandError(f"what: must be of {words}; got {word!r}", status=2)
     if options.minutes is not None and not 0.0 < options.minutes <= 1440.0:
         raise CommandError(
             f"--minutes: must be above 0 and at most 1440; got {options.minutes:g}", status=2
