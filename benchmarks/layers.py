@@ -170,6 +170,7 @@ def _odd() -> list[Case]:
               quick=True),
         _conv(ODD, "primes N5 29->31 17x19", (5, 29, 17, 19), (31, 29, 3, 3), padding=1),
         _conv(ODD, "1 pixel N1 512->512", (1, 512, 1, 1), (512, 512, 3, 3), padding=1),
+        _conv(ODD, "1 pixel N8 512->512", (8, 512, 1, 1), (512, 512, 3, 3), padding=1),
         _conv(ODD, "1 channel out N8 64->1 56x56", (8, 64, 56, 56), (1, 64, 3, 3), padding=1),
         _conv(FIRST, "1 channel N1 1->1 512x512", (1, 1, 512, 512), (1, 1, 3, 3), padding=1),
         _conv(FIRST, "1 channel N32 1->32 28x28", (32, 1, 28, 28), (32, 1, 3, 3), padding=1),
@@ -229,6 +230,12 @@ def _other_dimensions() -> list[Case]:
               dilation=d, quick=d == 16)
         for d in (1, 16, 512)
     ]  # fmt: skip
+    wavenet.append(_conv(OTHER, "WaveNet conv1d N4 64->64 4000 k1", (4, 64, 4000), (64, 64, 1)))
+    ups = [
+        _conv(OTHER, f"U-Net conv_transpose2d N4 {c}->{c // 2} {size}x{size} k2 s2",
+              (4, c, size, size), (c, c // 2, 2, 2), transposed=True, stride=2)
+        for c, size in ((1024, 8), (512, 16), (256, 32), (128, 64))
+    ]  # fmt: skip
     return [
         *wavenet,
         _conv(OTHER, "conv1d N16 64->64 400 k5", (16, 64, 400), (64, 64, 5), padding=2),
@@ -243,8 +250,7 @@ def _other_dimensions() -> list[Case]:
         _conv(OTHER, "conv3d N1 1->8 17x19x23", (1, 1, 17, 19, 23), (8, 1, 3, 3, 3), padding=1),
         _conv(OTHER, "conv_transpose2d N8 64->32 28x28 k4 s2", (8, 64, 28, 28), (64, 32, 4, 4),
               transposed=True, stride=2, padding=1, quick=True),
-        _conv(OTHER, "U-Net conv_transpose2d N4 256->128 32x32 k2 s2", (4, 256, 32, 32),
-              (256, 128, 2, 2), transposed=True, stride=2),
+        *ups,
         _conv(OTHER, "DCGAN conv_transpose2d N32 100->512 1x1 k4", (32, 100, 1, 1),
               (100, 512, 4, 4), transposed=True),
     ]  # fmt: skip
@@ -292,6 +298,12 @@ def products() -> list[Case]:
                 Case("linear", f"linear and relu N{n} {ins}->{outs}", "linear_relu", layer,
                      quick=n == 1024)
             )  # fmt: skip
+    # The layers that end a network; LeNet, AlexNet and VGG, ResNet, GoogLeNet and MobileNet. VGG's
+    # 25088->4096, 0.4 GB of weights, is there as 25088->512.
+    for n, ins, outs in ((32, 84, 10), (8, 4096, 4096), (8, 4096, 1000), (8, 512, 1000),
+                         (8, 1024, 1000)):  # fmt: skip
+        layer = (Input((n, ins)), Input((outs, ins), scale=ins**-0.5), Input((outs,)))
+        found.append(Case("linear", f"linear N{n} {ins}->{outs}", "F.linear", layer))
     doubles = {"1024x1024x1024", "64x64x64", "64x4096x1024"}
     found += [
         replace(c.in_float64(), quick=c.name == "1024x1024x1024")
