@@ -126,6 +126,7 @@ KERNELS: dict[str, tuple[str, str]] = {
     "cumsum": ("x dim reverse exclusive", "y"),
     "cumprod": ("x dim reverse exclusive", "y"),
     "recurrence": ("a b dim reverse", "y"),  # y[j] = b[j] + a[j] y[j-1]; reverse: + a[j+1] y[j+1]
+    "prod_bwd": ("grad_y x", "grad_x"),  # x (.., n), grad_y (..): times the product of the others
     # index: index and indices are int64; along dim, x is (outer, n, inner)
     "take": ("x index dim skip out_shape", "y"),  # y[o, j, i] = x[o, index[j], i]; 0 at `skip`
     "index_sum": ("grad_y index dim skip x_shape", "grad_x"),  # the sum over equal indices

@@ -83,6 +83,7 @@ def small_runs():
     many = r.standard_normal((5000, 3)).astype(np.float32)
     labels = device(r.integers(0, 3, 5000))
     results["nll_loss of blocks"] = K["nll_loss"](device(many), labels, None, (), -100, 1)[0]
+    results["prod_bwd"] = K["prod_bwd"](device(many[:9, 0]), device(1 + 0.01 * host(rows)))
     y, places = K["max_pool"](d, (3, 5, 3), (2,), (2,), (0,), (1,))
     results["max_pool"], results["max_pool places"] = y, places
     results["max_pool_bwd"] = K["max_pool_bwd"](y, places, (3, 5, 6), (2,), (2,), (0,), (1,))
@@ -169,6 +170,7 @@ def test_every_entry_launches():
         "max_dim": (x, 1, (2, 4)),
         "min_dim": (x, 1, (2, 4)),
         "prod": (x, (0,), (3, 4)),
+        "prod_bwd": (device(np.ones((2, 3), np.float32)), x),
         "amin": (x, (0,), (3, 4)),
         "any": (device(np.ones((2, 3), np.bool_)), (0,), (3,)),
         "all": (device(np.ones((2, 3), np.bool_)), (0,), (3,)),

@@ -1,5 +1,6 @@
 """CUDA reductions in the emulator, against NumPy in float64."""
 
+import itertools
 import math
 
 import numpy as np
@@ -16,6 +17,7 @@ from cuda_arrays import (
     layouts,
     rng,
 )
+from gradsmith import _cpu
 from gradsmith._cpu import Fault
 from gradsmith.kernels.cuda import memory
 
@@ -159,6 +161,19 @@ def test_amax_weight(shape, dims, dtype):
     same = x == y
     expected = (same / same.sum(dims, keepdims=True)).astype(dtype)
     np.testing.assert_array_equal(host(K["amax_weight"](device(x), device(y))), expected)
+
+
+def test_products_of_the_other_elements():
+    """Of rows of several tiles; no element, one or two are 0."""
+    for extent, zeros in itertools.product((1, 130, 2500), ((), (0,), (0, -1))):
+        x = (1 + 0.03 * rng(8).standard_normal((3, extent))).astype(np.float32)
+        x[1, list(zeros)] = 0
+        grad = rng(9).standard_normal(3).astype(np.float32)
+        expected = _cpu.prod_bwd(grad, x)
+        got = host(K["prod_bwd"](device(grad), device(x)))
+        np.testing.assert_allclose(got, expected, rtol=2e-7)
+    with pytest.raises(Fault):
+        K["prod_bwd"](device(grad), device(x[0]))
 
 
 def test_amax_weight_of_layouts_and_nan():

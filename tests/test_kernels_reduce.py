@@ -220,6 +220,24 @@ def test_scans_of_many_rows(name, isa):
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
+def test_products_of_the_other_elements(dtype, isa):
+    """Of short rows, of odd ones and of rows of several blocks; no element, one or two are 0."""
+    rng = np.random.default_rng(0)
+    for shape in ((5, 1), (9, 3), (2, 64), (3, 4, 33), (2, 2049), (1, 5003)):
+        x = (1 + 0.05 * rng.standard_normal(shape)).astype(dtype)
+        grad = rng.standard_normal(shape[:-1]).astype(dtype)
+        for zeros in ((), (shape[-1] // 2,), (0, shape[-1] - 1)):
+            x[..., list(zeros)] = 0
+            wide = x.astype(np.float64)
+            one = np.ones_like(wide[..., :1])
+            before = np.concatenate([one, np.cumprod(wide[..., :-1], -1)], -1)
+            behind = np.concatenate([one, np.cumprod(wide[..., :0:-1], -1)], -1)[..., ::-1]
+            wanted = grad[..., None] * (before * behind)
+            close = 1e-7 if dtype == np.float32 else 1e-12
+            np.testing.assert_allclose(K.prod_bwd(grad, x), wanted, rtol=close, err_msg=str(shape))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
 def test_the_variance_of_equal_elements_is_0(dtype):
     """Not what rounding makes of their mean: the gradient of std has no direction there."""
     values = np.random.default_rng(0).standard_normal(40).astype(dtype) * 100

@@ -140,6 +140,9 @@ def zeros(*shape: int) -> np.ndarray[Any, Any]:
         ("recurrence", (zeros(2, 5), zeros(2, 5), -1, False)),
         ("recurrence", (zeros(5), zeros(2, 5), 1, False)),
         ("recurrence", (zeros(2, 5, 3), zeros(2, 5), 1, False)),
+        ("prod_bwd", (zeros(2, 5), zeros(2, 5))),
+        ("prod_bwd", (zeros(5), zeros(2, 5))),
+        ("prod_bwd", (zeros(), zeros())),
     ],
 )
 def test_kernels_refuse_what_does_not_fit(name: str, args: tuple[Any, ...]) -> None:

@@ -133,7 +133,7 @@ def prod_(k, x, dims, out_shape):
 def _(k, saved, grad_y, need, dims, out_shape):
     (x,) = saved
     shape = tuple(x.shape)
-    # The dims behind the kept ones, as one: what is before and behind each element along it.
+    # The dims behind the kept ones, as one.
     order = tuple([d for d in range(len(shape)) if d not in dims]) + dims
     moved = tuple([shape[d] for d in order])
     n = len(moved) - len(dims)
@@ -141,8 +141,7 @@ def _(k, saved, grad_y, need, dims, out_shape):
     for size in moved[n:]:
         extent *= size
     rows = k.reshape(k.permute(x, order), (*moved[:n], extent))
-    others = k.mul(k.cumprod(rows, n, False, True), k.cumprod(rows, n, True, True))
-    grad = k.mul(k.expand(k.reshape(grad_y, (*moved[:n], 1)), (*moved[:n], extent)), others)
+    grad = k.prod_bwd(k.reshape(grad_y, moved[:n]), rows)
     inverse = tuple([order.index(d) for d in range(len(order))])
     return (k.permute(k.reshape(grad, moved), inverse),)
 

@@ -73,6 +73,32 @@ def _(k, saved, grad_y, need, dim, reverse):
     return k.mul(grad_b, _shifted(k, y, dim, False)), grad_b
 
 
+@op(inputs="grad_y x", kernel="prod_bwd", formula="grad_x[j] = grad_y * product of x[i], i != j")
+def prod_bwd_(k, grad_y, x):
+    return k.prod_bwd(grad_y, x), (grad_y, x)
+
+
+@prod_bwd_.gradient
+def _(k, saved, grad, need):
+    # The result's derivative in direction x' is that of the product of x + e x', element m left out:
+    # before_m and behind_m are products, before'_m and behind'_m their derivatives, recurrences.
+    grad_y, x = saved
+    shape = tuple(x.shape)
+    n = len(shape) - 1
+    before, behind = k.cumprod(x, n, False, True), k.cumprod(x, n, True, True)
+    to_grad_y = None
+    if need[0]:
+        to_grad_y = k.sum(k.mul(grad, k.mul(before, behind)), (n,), shape[:n])
+    if not need[1]:
+        return to_grad_y, None
+    first = k.recurrence(x, k.mul(before, grad), n, False)
+    second = k.recurrence(_shifted(k, x, n, False), k.mul(behind, grad), n, True)
+    pairs = k.add(
+        k.mul(_shifted(k, first, n, False), behind), k.mul(before, _shifted(k, second, n, True))
+    )
+    return to_grad_y, k.mul(pairs, k.expand(k.reshape(grad_y, (*shape[:n], 1)), shape))
+
+
 def _cumulated(name: str, record: Any, input: Any, dim: Any, dtype: DType | None) -> Tensor:
     need_tensors(name, input=input)
     shape = tuple(input._data.shape)

@@ -1,12 +1,13 @@
-// Scans along a dimension: cumsum cumprod recurrence.
+// Scans along a dimension: cumsum cumprod recurrence prod_bwd.
 //
 // Formula: y_j = x_0 + .. + x_j (cumsum), x_0 * .. * x_j (cumprod); exclusive: without x_j; reverse: from
 //   the end. recurrence: y_j = b_j + a_j y_{j-1}; reverse: y_j = b_j + a_{j+1} y_{j+1}, its adjoint.
+//   prod_bwd: grad_x_j = grad_y * product of the x_i of its row, i != j, without a division.
 // Layout: contiguous, as (outer, extent, inner); lanes run along inner, or where that is 1, for float32's
-//   sums and products, along outer: squares are transposed in registers.
-// Split: by outer and strips of inner; a row is one thread's, in order.
-// Working set: a strip of 512 running values.
-// Cost: reads each operand once, writes the result once.
+//   sums and products, along outer: squares are transposed in registers. prod_bwd: lanes are neighbours.
+// Split: by outer and strips of inner; a row is one thread's, in order. prod_bwd: blocks of 2048 elements.
+// Working set: a strip of 512 running values; prod_bwd: 2048 products, float64.
+// Cost: reads each operand once, writes the result once; prod_bwd reads rows of more than a block twice.
 // Accuracy: the running value is float64, rounded once an element; int64 is exact.
 #include "lists/scan.h"
 #include "strided.h"
@@ -164,6 +165,163 @@ void recur(const RecurrenceArgs& args) {
       });
 }
 
+// ---- prod_bwd ----
+
+constexpr int64_t kProducts = 2048;  // elements of a block
+
+// Running products: a chain a lane, of every 2 * kLanes-th element.
+struct Chains {
+  Vec<double> half[2];
+};
+constexpr int64_t kChains = 2 * kLanes<double>;
+
+// The first n <= kChains elements from x on; 1 in the rest.
+template <class T>
+GS_INLINE Chains factors_at(const T* x, int64_t n) {
+  Chains v;
+  if constexpr (std::is_same_v<T, float>) {
+    const Vec<float> ones = splat(1.0f);
+    const Vec<float> all = n >= kChains
+                               ? load<float>(x)
+                               : select<float>(lane_mask<float>(n), load_n<float>(x, n), ones);
+    HalfFloats half[2];
+    __builtin_memcpy(half, &all, sizeof(all));
+    for (int h = 0; h < 2; ++h) v.half[h] = widen(half[h]);
+  } else {
+    constexpr int64_t kN = kLanes<double>;
+    for (int h = 0; h < 2; ++h) {
+      const int64_t left = n - h * kN;
+      v.half[h] = splat(1.0);
+      if (left >= kN) {
+        v.half[h] = load<double>(x + h * kN);
+      } else if (left > 0) {
+        v.half[h] =
+            select<double>(lane_mask<double>(left), load_n<double>(x + h * kN, left), v.half[h]);
+      }
+    }
+  }
+  return v;
+}
+
+template <class T>
+GS_INLINE void put_factors(T* y, const Chains& v, int64_t n) {
+  if constexpr (std::is_same_v<T, float>) {
+    HalfFloats half[2];
+    for (int h = 0; h < 2; ++h) half[h] = __builtin_convertvector(v.half[h], HalfFloats);
+    Vec<float> all;
+    __builtin_memcpy(&all, half, sizeof(all));
+    n >= kChains ? store<float>(y, all) : store_n<float>(y, all, n);
+  } else {
+    constexpr int64_t kN = kLanes<double>;
+    for (int h = 0; h < 2; ++h) {
+      const int64_t left = n - h * kN;
+      if (left >= kN) {
+        store<double>(y + h * kN, v.half[h]);
+      } else if (left > 0) {
+        store_n<double>(y + h * kN, v.half[h], left);
+      }
+    }
+  }
+}
+
+// The product of the other lanes of v, and in `all` that of every lane, which no lane of it is without.
+GS_INLINE Vec<double> other_lanes(Vec<double> v, double& all) {
+  Vec<double> others = splat(1.0);
+#pragma GCC unroll 4
+  for (int step = 1; step < kLanes<double>; step *= 2) {
+    const Vec<double> mirrored = shuffle<double>(v, v, lane_numbers<double>() ^ step);
+    others *= mirrored;
+    v *= mirrored;
+  }
+  all = v[0];
+  return others;
+}
+
+// The product of n elements.
+template <class T>
+double product_of(const T* x, int64_t n) {
+  Chains running = {{splat(1.0), splat(1.0)}};
+  for (int64_t i = 0; i < n; i += kChains) {
+    const Chains v = factors_at<T>(x + i, n - i);
+    for (int h = 0; h < 2; ++h) running.half[h] *= v.half[h];
+  }
+  double all;
+  other_lanes(running.half[0] * running.half[1], all);
+  return all;
+}
+
+// y_j = factor * the product of the other x of the n <= kProducts: the lane's chain before and behind j,
+// and the other lanes' chains.
+template <class T>
+GS_INLINE void multiply_others(const T* x, T* y, int64_t n, double factor) {
+  Chains behind[kProducts / kChains];
+  Chains running = {{splat(1.0), splat(1.0)}};
+  for (int64_t i = (n - 1) / kChains; i >= 0; --i) {
+    behind[i] = running;
+    const Chains v = factors_at<T>(x + i * kChains, n - i * kChains);
+    for (int h = 0; h < 2; ++h) running.half[h] *= v.half[h];
+  }
+  double all;
+  const Vec<double> others = other_lanes(running.half[0] * running.half[1], all) * factor;
+  Chains before = {{others * running.half[1], others * running.half[0]}};
+  for (int64_t i = 0; i * kChains < n; ++i) {
+    const Chains v = factors_at<T>(x + i * kChains, n - i * kChains);
+    Chains result;
+    for (int h = 0; h < 2; ++h) {
+      result.half[h] = before.half[h] * behind[i].half[h];
+      before.half[h] *= v.half[h];
+    }
+    put_factors<T>(y + i * kChains, result, n - i * kChains);
+  }
+}
+
+template <class T>
+Status prod_bwd_typed(const ProdBwdArgs& args) {
+  const T* const x = reinterpret_cast<const T*>(args.x.data);
+  const T* const grad = reinterpret_cast<const T*>(args.grad_y.data);
+  T* const y = reinterpret_cast<T*>(args.grad_x.data);
+  const int64_t extent = args.x.shape[args.x.ndim - 1], rows = args.grad_y.size;
+  if (args.x.size == 0) return kDone;
+  if (extent <= kProducts) {
+    parallel_for(rows, max64(kBlock / extent, 1), [&](int64_t begin, int64_t end) {
+      for (int64_t o = begin; o < end; ++o) {
+        multiply_others<T>(x + o * extent, y + o * extent, extent, static_cast<double>(grad[o]));
+      }
+    });
+    return kDone;
+  }
+  // Each block's product, then of each row the products of a block's other blocks.
+  const int64_t blocks = (extent + kProducts - 1) / kProducts;
+  const size_t bytes = static_cast<size_t>(2 * rows * blocks) * sizeof(double);
+  double* const product = static_cast<double*>(thread_scratch(bytes));
+  if (!product) return {Code::kOutOfMemory, {static_cast<int64_t>(bytes), 0}};
+  double* const others = product + rows * blocks;
+  const auto each = [&](const auto& body) {
+    parallel_for(rows * blocks, kBlock / kProducts, [&](int64_t begin, int64_t end) {
+      for (int64_t b = begin; b < end; ++b) {
+        const int64_t first = b % blocks * kProducts;
+        body(b, b / blocks * extent + first, min64(kProducts, extent - first));
+      }
+    });
+  };
+  each([&](int64_t b, int64_t at, int64_t n) { product[b] = product_of<T>(x + at, n); });
+  for (int64_t o = 0; o < rows; ++o) {
+    const int64_t first = o * blocks;
+    double running = 1.0;
+    for (int64_t b = blocks - 1; b >= 0; --b) {
+      others[first + b] = running;
+      running *= product[first + b];
+    }
+    running = static_cast<double>(grad[o]);
+    for (int64_t b = 0; b < blocks; ++b) {
+      others[first + b] *= running;
+      running *= product[first + b];
+    }
+  }
+  each([&](int64_t b, int64_t at, int64_t n) { multiply_others<T>(x + at, y + at, n, others[b]); });
+  return kDone;
+}
+
 }  // namespace
 
 Status cumsum(const CumArgs& args) { return cumulate_any<false>(args); }
@@ -185,6 +343,16 @@ Status recurrence(const RecurrenceArgs& args) {
     return kNoDType;
   }
   return kDone;
+}
+
+Status prod_bwd(const ProdBwdArgs& args) {
+  if (args.x.ndim != args.grad_y.ndim + 1) return {Code::kShape, {0, 0}};
+  for (int d = 0; d < args.grad_y.ndim; ++d) {
+    if (args.x.shape[d] != args.grad_y.shape[d]) return {Code::kShape, {0, d}};
+  }
+  if (args.x.dtype == DType::kFloat32) return prod_bwd_typed<float>(args);
+  if (args.x.dtype == DType::kFloat64) return prod_bwd_typed<double>(args);
+  return kNoDType;
 }
 
 }  // namespace GS_ISA

@@ -1,4 +1,4 @@
-"""Launchers of scan.cu: cumsum, cumprod, recurrence."""
+"""Launchers of scan.cu: cumsum, cumprod, recurrence, prod_bwd."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ __all__ = ["ENTRIES"]
 
 _THREADS = 128  # kScanThreads in scan.cu
 _MAX_BLOCKS = 1 << 16
+_TILE = 1024  # kTile in scan.cu
 _WIDE = {"float": "double", "double": "double", "long long": "long long"}
 
 MODULE = Module(
     "scan.cu",
     [
         *(f"cumulate<{t}, {wide}, {p}>" for t, wide in _WIDE.items() for p in ("false", "true")),
-        *(f"recurrence<{t}>" for t in ("float", "double")),
+        *(f"{name}<{t}>" for name in ("recurrence", "prod_bwd") for t in ("float", "double")),
     ],
 )
 
@@ -70,4 +71,19 @@ def recurrence(a: Any, b: Any, dim: int, reverse: bool) -> Any:
     return y
 
 
-ENTRIES = {"cumsum": cumsum, "cumprod": cumprod, "recurrence": recurrence}
+def prod_bwd(grad_y: Any, x: Any) -> Any:
+    """The products of the other elements of each row, times the row's grad_y."""
+    t = check_floats("prod_bwd", grad_y=grad_y, x=x)
+    if not x.shape or grad_y.shape != x.shape[:-1]:
+        raise Fault("prod_bwd", "shape", 0)
+    grad_x = memory.empty(x.shape, x.dtype)
+    if grad_x.size:
+        extent = x.shape[-1]
+        rows, tiles = x.size // extent, -(-extent // _TILE)
+        behind = memory.empty((rows * tiles if tiles > 1 else 1,), np.float64)
+        args = (contiguous(grad_y), contiguous(x), grad_x, behind, np.int64(rows), np.int64(extent))
+        launch(MODULE, f"prod_bwd<{t}>", (min(rows, _MAX_BLOCKS),), (_THREADS,), 0, args)
+    return grad_x
+
+
+ENTRIES = {"cumsum": cumsum, "cumprod": cumprod, "recurrence": recurrence, "prod_bwd": prod_bwd}

@@ -107,4 +107,31 @@ def infos() -> list[OpInfo]:
             torch=False,
         )
     )
+    zeros = ("values", 1.5, 0.0, -2.0, 0.5, 0.0, 1.0, 3.0)
+    unreal = ("values", 1.5, np.nan, -2.0, 0.5, 2.0, np.inf, 1.0, 0.5, -1.0, 0.0, 3.0, 2.0, 0.5)
+
+    def row(shape: Any, values: Any = "nonzero", layout: str = "c", tags: Any = ()) -> Sample:
+        return Sample((Arr(shape[:-1]), Arr(shape, values, layout)), {}, frozenset(tags))
+
+    result.append(
+        OpInfo(
+            name="prod_bwd",
+            covers=("prod_bwd",),
+            call=by_record("prod_bwd"),
+            reference=reference.prod_bwd,
+            samples=lambda: [
+                row((7,)),
+                row((3, 16), layout="reversed", tags=("negative",)),
+                row((2, 2, 33), layout="strided", tags=("odd",)),
+                row((4, 5), zeros),  # rows of one zero, of two and of none
+                row((2, 1), tags=("size1",)),
+                row((2, 0), tags=("empty",)),
+                row((0, 3), tags=("empty",)),
+                row((5, 6), unreal, tags=("special",)),
+            ],
+            terms=lambda grad_y, x: 2 * x.shape[-1] + 4,
+            magnitude=lambda grad_y, x: np.abs(reference.prod_bwd(grad_y, x)),
+            torch=False,
+        )
+    )
     return result

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["cumulate", "recurrence"]
+__all__ = ["cumulate", "prod_bwd", "recurrence"]
 
 
 def cumulate(x: Any, dim: int, reverse: bool, exclusive: bool, product: bool) -> Any:
@@ -33,3 +33,12 @@ def recurrence(a: Any, b: Any, dim: int, reverse: bool) -> Any:
         if t:
             y[j] += a[j + 1] * y[j + 1] if reverse else a[j] * y[j - 1]
     return np.moveaxis(y, 0, dim)
+
+
+def prod_bwd(grad_y: Any, x: Any) -> Any:
+    """grad_y times the product of the row's other elements."""
+    y = np.empty_like(x)
+    with np.errstate(all="ignore"):
+        for j in range(x.shape[-1]):
+            y[..., j] = grad_y * np.prod(np.delete(x, j, -1), axis=-1)
+    return y

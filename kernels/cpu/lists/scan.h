@@ -42,10 +42,23 @@ struct RecurrenceArgs {
   }
 };
 
+struct ProdBwdArgs {
+  Array grad_y, x, grad_x;
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(ProdBwdArgs, grad_y, kContiguous),
+        GS_FIELD(ProdBwdArgs, x, kContiguous),
+        GS_OUT(ProdBwdArgs, grad_x, "x", "x"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
+};
+
 #define GS_SCAN_KERNELS(X) \
   X(cumsum, CumArgs) \
   X(cumprod, CumArgs) \
-  X(recurrence, RecurrenceArgs)
+  X(recurrence, RecurrenceArgs) \
+  X(prod_bwd, ProdBwdArgs)
 // clang-format on
 
 }  // namespace gradsmith
