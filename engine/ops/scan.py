@@ -80,8 +80,8 @@ def prod_bwd_(k, grad_y, x):
 
 @prod_bwd_.gradient
 def _(k, saved, grad, need):
-    # The result's derivative in direction x' is that of the product of x + e x', element m left out:
-    # before_m and behind_m are products, before'_m and behind'_m their derivatives, recurrences.
+    # To x_m: grad_y times the sum over j of grad_j and the product of all x but x_j and x_m, which
+    # is behind_m first_m + before_m second_m: sums of that kind over j < m and over j > m.
     grad_y, x = saved
     shape = tuple(x.shape)
     n = len(shape) - 1
