@@ -25,6 +25,7 @@
 #include "matmul_direct.h"
 #include "matmul_few_rows.h"
 #include "matmul_integers.h"
+#include "matmul_large.h"
 #include "matmul_product.h"
 #include "matmul_small.h"
 #include "matmul_vectors.h"
@@ -36,11 +37,10 @@ namespace {
 constexpr int64_t kDepth = 512;  // whole chains of gemm.h: the same bits on every way
 constexpr int64_t kBlockRows = 64;
 constexpr int64_t kDotDepth = 2048;
-constexpr double kSerialWork = 1.5e6;         // FLOPs: about 7 us of one core
-constexpr double kBigMatrix = 1e8;            // FLOPs of a matrix that is split over all threads
-constexpr int64_t kTasks = 16;                // at least so many blocks where the work allows
-constexpr int64_t kPackedBytes = 16ll << 20;  // of `b` packed at a time
-constexpr int64_t kDirectRows = 64;           // up to so many rows `b` is not worth packing
+constexpr double kSerialWork = 1.5e6;  // FLOPs: about 7 us of one core
+constexpr double kBigMatrix = 1e8;     // FLOPs of a matrix that is split over all threads
+constexpr int64_t kTasks = 16;         // at least so many blocks where the work allows
+constexpr int64_t kDirectRows = 64;    // up to so many rows `b` is not worth packing
 constexpr int64_t kDotRows = 48;
 constexpr int64_t kDotColumns = 16;
 constexpr int64_t kDotSteps =
@@ -123,17 +123,10 @@ void multiply_panel(const Panels& panels, const T* packed_a, StridedRows<T> b, i
   }
 }
 
-// `b` packed in panels of kWidth columns, the last one rounded up to whole vectors; nullptr: not.
-template <class T>
-struct PackedColumns {
-  const T* data;
-  int64_t depth, k0, n0;  // of the packed part
-};
-
 // Rows [m0, m1) and columns [n0, n1) of y, over [k0, k1) of the reduction.
 template <class T>
 void block(const Product<T>& p, int64_t m0, int64_t m1, int64_t n0, int64_t n1, int64_t k0,
-           int64_t k1, bool add, const PackedColumns<T>& packed, T* scratch) {
+           int64_t k1, bool add, T* scratch) {
   constexpr int L = kLanes<T>;
   const Panels panels(m1 - m0);
   if (p.bias && !add) {
@@ -150,14 +143,10 @@ void block(const Product<T>& p, int64_t m0, int64_t m1, int64_t n0, int64_t n1, 
     }
     T* own = a + round_up((m1 - m0) * depth, kLineGap<T>) + kLineGap<T>;
     for (int64_t n = n0, columns = 0; n < n1; n += columns) {
-      const int64_t vectors =
-          packed.data ? TileShape::kVectors : even_part(ceil_div(n1 - n, L), panels.vectors());
+      const int64_t vectors = even_part(ceil_div(n1 - n, L), panels.vectors());
       columns = min(vectors * L, n1 - n);
       StridedRows<T> b;
-      if (packed.data) {
-        const int64_t pitch = round_up(columns, L);
-        b = {packed.data + (n - packed.n0) * packed.depth + (k - packed.k0) * pitch, pitch};
-      } else if (p.b.column == 1 && columns % L == 0 && m1 - m0 <= kDirectRows) {
+      if (p.b.column == 1 && columns % L == 0 && m1 - m0 <= kDirectRows) {
         b = {p.b.at(k, n), p.b.row};
       } else {
         const int pitch = static_cast<int>(round_up(columns, L));
@@ -170,58 +159,15 @@ void block(const Product<T>& p, int64_t m0, int64_t m1, int64_t n0, int64_t n1, 
   }
 }
 
-// One large matrix: `b` is packed by all threads, then used by all row blocks.
+// One large matrix.
 template <class T>
-Status run_shared(const Product<T>& p) {
-  constexpr int64_t kWidth = TileShape::kVectors * kLanes<T>;
-  constexpr int64_t kPackedDepth = 4096;
-  const int64_t rows = balanced(p.M, kBlockRows, TileShape::kRows);
-  const int64_t row_blocks = ceil_div(p.M, rows);
-  const int64_t depth = balanced(p.K, kPackedDepth, 1);
-  const int64_t most = max(kWidth, kPackedBytes / (depth * static_cast<int64_t>(sizeof(T))));
-  const int64_t columns = balanced(p.N, most, kWidth);
-  const int64_t column_blocks = clamp(kTasks / row_blocks, 1, ceil_div(columns, 4 * kWidth));
-  const int64_t block_columns = balanced(columns, ceil_div(columns, column_blocks), kWidth);
-
-  const size_t bytes = static_cast<size_t>(columns * depth) * sizeof(T);
-  T* packed = static_cast<T*>(allocate(bytes));
-  if (!packed) return out_of_memory(bytes);
-  const size_t need =
-      static_cast<size_t>(block_scratch<T>(rows, min(kDepth, depth), false)) * sizeof(T);
-  bool enough = true;
-  for (int64_t n0 = 0; n0 < p.N; n0 += columns) {
-    const int64_t n1 = min(p.N, n0 + columns);
-    for (int64_t k0 = 0; k0 < p.K; k0 += depth) {
-      const int64_t k1 = min(p.K, k0 + depth);
-      const int64_t steps = ceil_div(k1 - k0, kDepth), panels = ceil_div(n1 - n0, kWidth);
-      parallel_for(panels * steps, 2, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) {
-          const int64_t n = n0 + i / steps * kWidth, k = k0 + i % steps * kDepth;
-          const int lines = static_cast<int>(min(kWidth, n1 - n));
-          const int pitch = static_cast<int>(round_up(lines, kLanes<T>));
-          pack_panel(p.b.at(k, n), p.b.column, p.b.row, min(kDepth, k1 - k), lines, pitch,
-                     packed + (n - n0) * (k1 - k0) + (k - k0) * pitch);
-        }
-      });
-      const PackedColumns<T> columns_of_b{packed, k1 - k0, k0, n0};
-      const int64_t across = ceil_div(n1 - n0, block_columns);
-      parallel_for(row_blocks * across, 1, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) {
-          const int64_t m = i / across * rows, n = n0 + i % across * block_columns;
-          T* scratch = static_cast<T*>(thread_scratch(need));
-          if (!scratch) {
-            __atomic_store_n(&enough, false, __ATOMIC_RELAXED);
-            return;
-          }
-          block(p, m, min(p.M, m + rows), n, min(n1, n + block_columns), k0, k1, k0 > 0,
-                columns_of_b, scratch);
-          if (k1 == p.K) activate(p, m, min(p.M, m + rows), n, min(n1, n + block_columns));
-        }
-      });
-    }
-  }
-  release(packed, bytes);
-  return enough ? kDone : out_of_memory(need);
+Status large(const Product<T>& p) {
+  const size_t bytes = multiply_large(LargeProduct<T>{
+      p.a.data, p.a.row, p.a.column, p.b.data, p.b.row, p.b.column, p.bias, p.y, p.M, p.N, p.K, &p,
+      [](const void* context, int64_t m0, int64_t m1, int64_t n0, int64_t n1) {
+        activate(*static_cast<const Product<T>*>(context), m0, m1, n0, n1);
+      }});
+  return bytes ? out_of_memory(bytes) : kDone;
 }
 
 // Whether `b` is small enough to be read where it is, again and again.
@@ -335,7 +281,7 @@ Status run_separate(const Product<T>& p, const Batches& batches) {
         continue;
       }
       if (!dots) {
-        block(q, m0, m1, n0, n1, 0, p.K, false, PackedColumns<T>{nullptr, 0, 0, 0}, scratch);
+        block(q, m0, m1, n0, n1, 0, p.K, false, scratch);
         activate(q, m0, m1, n0, n1);
         continue;
       }
@@ -513,7 +459,7 @@ Status run(const MatmulArgs& args, const Array& a, const Array& b, const Ending&
     q.b.data += b_offset;
     q.y += batch * p.M * p.N;
     if (q.residual) q.residual += batch * p.M * p.N;
-    status = run_shared(q);
+    status = large(q);
     if (status.code != Code::kOk) return status;
   }
   return kDone;

@@ -136,7 +136,7 @@ constexpr DirectTable<T> kDirect =
 template <class T>
 void multiply(const DirectProduct<T>& p) {
   constexpr int64_t L = kLanes<T>;
-  constexpr int64_t kNear = (256 << 10) / sizeof(T), kAhead = 16;
+  constexpr int64_t kNear = (256 << 10) / sizeof(T), kAhead = 16, kLine = 64 / sizeof(T);
   const Panels panels(p.M);
   // Rows of b that are used once come from afar: the processor fetches no columns by itself.
   const bool near = panels.count > 1 || p.K * p.N <= kNear;
@@ -162,6 +162,10 @@ void multiply(const DirectProduct<T>& p) {
         int64_t m = 0;
         for (int64_t r = 0; r < panels.count; ++r) {
           const int rows = panels.rows(r);
+          for (int64_t row = 0; p.fetch_y && row < rows; ++row) {
+            const T* const line = y + (m + row) * p.y_row + n;
+            for (int64_t j = 0; j < columns; j += kLine) __builtin_prefetch(line + j, 1);
+          }
           kDirect<T>.get(rows, vectors)(d, a + m * p.a_row, b + n, bias, y + m * p.y_row + n, tail);
           m += rows;
         }

@@ -19,6 +19,7 @@ struct DirectProduct {
   bool add = false;  // to what y holds; without a bias
   // So many products, and the elements from one to the next.
   int64_t count = 1, a_step = 0, b_step = 0, y_step = 0;
+  bool fetch_y = false;  // a tile's lines of y, before it is computed
 };
 
 // Whether the last columns can be taken by a masked vector; without masks only whole vectors are.

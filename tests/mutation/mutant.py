@@ -56,6 +56,7 @@ TUNED = (
     "matmul_direct",
     "matmul_few_rows",
     "matmul_integers",
+    "matmul_large",
     "matmul_vectors",
     "pool",
     "reduce",

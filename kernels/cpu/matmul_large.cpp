@@ -1,0 +1,179 @@
+// Products of large matrices (matmul_large.h).
+//
+// Method     blocks of columns of `b` are packed in panels by the thread that multiplies by them: what one
+//            core has written reaches another one slowly (256x256 on two Zen 5 cores: 18 us to pack `b`
+//            together and 5 us alone). `a` is read where it is when it is contiguous along k, else packed
+//            kBlockRows at a time; tiles are those of matmul_direct.h.
+// Split      blocks of columns by parts of the rows, by the shape alone, kDepth of the reduction after
+//            kDepth. A thread that goes on with the
+//            next rows of the same columns finds them packed.
+// Cache      kRowBytes * kDepth of packed `b` (512 KB) in L2, a panel of it (98 KB in float32 with AVX-512)
+//            streamed for kBlockRows rows of `a` (131 KB); the lines of a tile's results are fetched while
+//            it is computed.
+// Memory     kRowBytes * kDepth (512 KB) a thread, and 131 KB where `a` is packed.
+// Cost       2 M N K FLOPs; packing writes K N elements, and M K / (kRowBytes / size) * N where `a` is packed.
+// Accuracy   chains of kChain multiply-adds whose sums are added in order, as in matmul.cpp.
+#include "matmul_large.h"
+
+namespace gradsmith {
+namespace GS_ISA {
+namespace {
+
+constexpr int64_t kDepth = 512;      // whole chains of gemm.h
+constexpr int64_t kRowBytes = 1024;  // of a row of a block of columns, at most
+constexpr int64_t kBlockRows = 64;
+constexpr int64_t kTasks = 16;       // at least so many blocks where the rows allow
+constexpr int64_t kTallRows = 2048;  // from which on the parts of the rows even out the work
+
+// Which columns a thread has packed: for which call, which of its blocks, and where.
+struct PackedBlock {
+  uint64_t call = 0;
+  int64_t block = 0;
+  const void* memory = nullptr;
+};
+thread_local PackedBlock packed_block;
+uint64_t calls = 0;
+
+// A block's columns: panels of whole vectors, spread evenly.
+template <class T>
+struct Columns {
+  int64_t n0, n1, vectors, panels;
+  Columns(int64_t begin, int64_t end)
+      : n0(begin),
+        n1(end),
+        vectors(ceil_div(end - begin, kLanes<T>)),
+        panels(ceil_div(vectors, TileShape::kVectors)) {}
+  int64_t first(int64_t panel) const { return min(n1, n0 + vectors * panel / panels * kLanes<T>); }
+};
+
+template <class T>
+void pack_columns(const LargeProduct<T>& p, const Columns<T>& columns, int64_t k, int64_t depth,
+                  T* to) {
+  for (int64_t i = 0; i < columns.panels; ++i) {
+    const int64_t n = columns.first(i), lines = columns.first(i + 1) - n;
+    pack_panel(p.b + k * p.b_row + n * p.b_column, p.b_column, p.b_row, depth,
+               static_cast<int>(lines), static_cast<int>(round_up(lines, kLanes<T>)),
+               to + (n - columns.n0) * depth);
+  }
+}
+
+// multiply_direct, also without masks for the last columns.
+template <class T>
+void multiply_tiles(const DirectProduct<T>& d) {
+  if (direct_columns<T>(d.N)) return multiply_direct(d);
+  constexpr int64_t kWidth = TileShape::kVectors * kLanes<T>;
+  alignas(64) T edge[kBlockRows * kWidth], bias[kWidth] = {};
+  DirectProduct<T> q = d;
+  q.N = round_up(d.N, kLanes<T>);
+  q.y = edge;
+  q.y_row = q.N;
+  if (d.bias) {
+    copy_run(bias, d.bias, d.N);
+    q.bias = bias;
+  }
+  for (int64_t i = 0; i < d.count; ++i, q.a += d.a_step) {
+    q.count = 1;
+    for (int64_t m = 0; d.add && m < d.M; ++m) {
+      copy_run(edge + m * q.N, d.y + i * d.y_step + m * d.y_row, d.N);
+    }
+    multiply_direct(q);
+    for (int64_t m = 0; m < d.M; ++m) {
+      copy_run(d.y + i * d.y_step + m * d.y_row, edge + m * q.N, d.N);
+    }
+  }
+}
+
+// Rows [m0, m1) of a block of columns, `depth` steps of the reduction from k on.
+template <class T>
+void block_rows(const LargeProduct<T>& p, const Columns<T>& columns, int64_t m0, int64_t m1,
+                int64_t k, int64_t depth, const T* packed, T* own) {
+  const bool in_place = p.a_column == 1;
+  for (int64_t m = m0; m < m1; m += kBlockRows) {
+    const int64_t rows = min(kBlockRows, m1 - m);
+    const Panels panels(rows);
+    const T* const a = p.a + m * p.a_row + k * p.a_column;
+    for (int64_t i = 0; !in_place && i < panels.count; ++i) {
+      pack_panel(a + panels.begin(i) * p.a_row, p.a_row, p.a_column, depth, panels.rows(i),
+                 panels.rows(i), own + panels.begin(i) * depth);
+    }
+    for (int64_t i = 0; i < columns.panels; ++i) {
+      const int64_t n = columns.first(i), wide = columns.first(i + 1) - n;
+      DirectProduct<T> d{a,
+                         p.a_row,
+                         1,
+                         packed + (n - columns.n0) * depth,
+                         round_up(wide, kLanes<T>),
+                         p.bias && k == 0 ? p.bias + n : nullptr,
+                         p.y + m * p.N + n,
+                         p.N,
+                         rows,
+                         wide,
+                         depth,
+                         k > 0};
+      d.fetch_y = true;
+      if (in_place) {
+        multiply_tiles(d);
+        continue;
+      }
+      for (int64_t part = 0; part < 2; ++part) {  // the tall panels, then the short ones
+        const int64_t first = part ? panels.tall : 0;
+        d.count = part ? panels.count - panels.tall : panels.tall;
+        if (d.count == 0) continue;
+        d.M = d.a_column = panels.rows(first);
+        d.a_row = 1;
+        d.a = own + panels.begin(first) * depth;
+        d.a_step = d.M * depth;
+        d.y = p.y + (m + panels.begin(first)) * p.N + n;
+        d.y_step = d.M * p.N;
+        multiply_tiles(d);
+      }
+    }
+  }
+}
+
+template <class T>
+size_t large(const LargeProduct<T>& p) {
+  constexpr int64_t L = kLanes<T>, kWidth = TileShape::kVectors * L, kSize = sizeof(T);
+  int64_t across = ceil_div(p.N, kRowBytes / kSize);
+  if (p.M < kTallRows) across = min(round_up(across, 2), ceil_div(p.N, 2 * kWidth));
+  const int64_t wide = balanced(p.N, ceil_div(p.N, across), L);
+  across = ceil_div(p.N, wide);
+  const int64_t parts = clamp(ceil_div(kTasks, across), 1, ceil_div(p.M, kBlockRows));
+  const int64_t rows = balanced(p.M, ceil_div(p.M, parts), TileShape::kRows);
+  const int64_t down = ceil_div(p.M, rows);
+  const int64_t most = min(kDepth, p.K), right = wide * most + L;
+  const int64_t left = p.a_column == 1 ? 0 : kBlockRows * most + L;
+  const size_t need = static_cast<size_t>((right + left) * kSize);
+  bool enough = true;
+  for (int64_t k = 0; k < p.K; k += kDepth) {
+    const int64_t depth = min(kDepth, p.K - k);
+    const uint64_t call = __atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED);
+    parallel_for(across * down, 1, [&](int64_t begin, int64_t end) {
+      T* const scratch = static_cast<T*>(thread_scratch(need));
+      if (!scratch) {
+        __atomic_store_n(&enough, false, __ATOMIC_RELAXED);
+        return;
+      }
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t c = i / down, m0 = i % down * rows, m1 = min(p.M, m0 + rows);
+        const Columns<T> columns(c * wide, min(p.N, (c + 1) * wide));
+        PackedBlock& ready = packed_block;
+        if (ready.call != call || ready.block != c || ready.memory != scratch) {
+          pack_columns(p, columns, k, depth, scratch);
+          ready = {call, c, scratch};
+        }
+        block_rows(p, columns, m0, m1, k, depth, scratch, scratch + right);
+        if (k + depth == p.K && p.finish) p.finish(p.context, m0, m1, columns.n0, columns.n1);
+      }
+    });
+  }
+  return enough ? 0 : need;
+}
+
+}  // namespace
+
+size_t multiply_large(const LargeProduct<float>& p) { return large(p); }
+size_t multiply_large(const LargeProduct<double>& p) { return large(p); }
+
+}  // namespace GS_ISA
+}  // namespace gradsmith
