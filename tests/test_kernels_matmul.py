@@ -72,9 +72,9 @@ def test_integers_exact(dtype, samples):
 @pytest.mark.parametrize(
     ("m", "n", "k"),
     [
-        (200, 300, 500),  # packed by all threads
+        (200, 300, 500),  # columns packed by the threads that use them
         (1025, 200, 400),  # a last row block of one row
-        (130, 1100, 4100),  # the packed operand in parts along K and N
+        (130, 1100, 4100),  # in parts along K and N
         (40, 30, 5000),  # dot tiles in parts along K
         (4000, 10, 300),  # few columns
         (3, 4000, 300),  # few rows, read in place

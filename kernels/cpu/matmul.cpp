@@ -7,8 +7,8 @@
 // Layout     a (..., M, K) or (K,), b (..., K, N) or (K,), any strides, batches broadcast; bias (N,);
 //            y (..., M, N) contiguous. Transposes cost nothing extra: packing reads any strides.
 // Method     Goto and van de Geijn 2008: a row block of `a` is packed k-major for the register tile
-//            (gemm.h), kDepth of the reduction at a time; `b` is packed in column panels once for
-//            all row blocks, or read where it is when it has few rows to be used for. When both
+//            (gemm.h), kDepth of the reduction at a time; `b` is packed in column panels, or read where
+//            it is when it has few rows to be used for. Large matrices: matmul_large.h. When both
 //            operands are contiguous along k and y is small in M or N, dot tiles need no packing. Small
 //            `b`, vectors (matmul_direct.h), few rows (matmul_few_rows.h), tiny and long products
 //            (matmul_small.h) have kernels of their own.

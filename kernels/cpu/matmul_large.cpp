@@ -5,13 +5,13 @@
 //            together and 5 us alone). `a` is read where it is when it is contiguous along k, else packed
 //            kBlockRows at a time; tiles are those of matmul_direct.h.
 // Split      blocks of columns by parts of the rows, by the shape alone, kDepth of the reduction after
-//            kDepth. A thread that goes on with the
-//            next rows of the same columns finds them packed.
+//            kDepth. A thread that goes on with the next rows of the same columns finds them packed.
 // Cache      kRowBytes * kDepth of packed `b` (512 KB) in L2, a panel of it (98 KB in float32 with AVX-512)
 //            streamed for kBlockRows rows of `a` (131 KB); the lines of a tile's results are fetched while
 //            it is computed.
-// Memory     kRowBytes * kDepth (512 KB) a thread, and 131 KB where `a` is packed.
-// Cost       2 M N K FLOPs; packing writes K N elements, and M K / (kRowBytes / size) * N where `a` is packed.
+// Memory     kRowBytes * kDepth (512 KB) a thread; 1 MB and 131 KB where `a` is packed.
+// Cost       2 M N K FLOPs; packing writes K N elements, and M K for each block of columns where
+//            `a` is packed.
 // Accuracy   chains of kChain multiply-adds whose sums are added in order, as in matmul.cpp.
 #include "matmul_large.h"
 
@@ -19,8 +19,9 @@ namespace gradsmith {
 namespace GS_ISA {
 namespace {
 
-constexpr int64_t kDepth = 512;      // whole chains of gemm.h
-constexpr int64_t kRowBytes = 1024;  // of a row of a block of columns, at most
+constexpr int64_t kDepth = 512;  // whole chains of gemm.h
+constexpr int64_t kRowBytes =
+    1024;  // of a row of a block of columns; twice that to pack `a` less often
 constexpr int64_t kBlockRows = 64;
 constexpr int64_t kTasks = 16;       // at least so many blocks where the rows allow
 constexpr int64_t kTallRows = 2048;  // from which on the parts of the rows even out the work
@@ -134,7 +135,8 @@ void block_rows(const LargeProduct<T>& p, const Columns<T>& columns, int64_t m0,
 template <class T>
 size_t large(const LargeProduct<T>& p) {
   constexpr int64_t L = kLanes<T>, kWidth = TileShape::kVectors * L, kSize = sizeof(T);
-  int64_t across = ceil_div(p.N, kRowBytes / kSize);
+  const bool in_place = p.a_column == 1;
+  int64_t across = ceil_div(p.N, (in_place ? 1 : 2) * kRowBytes / kSize);
   if (p.M < kTallRows) across = min(round_up(across, 2), ceil_div(p.N, 2 * kWidth));
   const int64_t wide = balanced(p.N, ceil_div(p.N, across), L);
   across = ceil_div(p.N, wide);
@@ -142,7 +144,7 @@ size_t large(const LargeProduct<T>& p) {
   const int64_t rows = balanced(p.M, ceil_div(p.M, parts), TileShape::kRows);
   const int64_t down = ceil_div(p.M, rows);
   const int64_t most = min(kDepth, p.K), right = wide * most + L;
-  const int64_t left = p.a_column == 1 ? 0 : kBlockRows * most + L;
+  const int64_t left = in_place ? 0 : kBlockRows * most + L;
   const size_t need = static_cast<size_t>((right + left) * kSize);
   bool enough = true;
   for (int64_t k = 0; k < p.K; k += kDepth) {
