@@ -341,7 +341,8 @@ template <class T>
 GS_INLINE void fill_row(T* to, const T* from, const Axis& axis, int64_t start, int64_t length,
                         Vec<T>& odd) {
   constexpr int L = kLanes<T>;
-  if (axis.step <= 2) {
+  if (axis.step <= 2 || axis.step == 4) {
+    constexpr auto kAll = std::make_integer_sequence<int, L>{};
     int64_t j = 0;
     if (axis.step == 1 && start >= 0) {
       for (const int64_t whole = min(length, axis.in - start) - L; j <= whole; j += L) {
@@ -353,9 +354,11 @@ GS_INLINE void fill_row(T* to, const T* from, const Axis& axis, int64_t start, i
     for (; j < length; j += L) {
       const int64_t index = start + j * axis.step;
       Vec<T> v = load_inside(from, index, axis.in);
-      if (axis.step == 2) {
-        v = even_lanes<T>(v, load_inside(from, index + L, axis.in),
-                          std::make_integer_sequence<int, L>{});
+      if (axis.step > 1) v = even_lanes<T>(v, load_inside(from, index + L, axis.in), kAll);
+      if (axis.step == 4) {
+        const Vec<T> third = load_inside(from, index + 2 * L, axis.in);
+        const Vec<T> last = load_inside(from, index + 3 * L, axis.in);
+        v = even_lanes<T>(v, even_lanes<T>(third, last, kAll), kAll);
       }
       odd += v - v;
       store(to + j, v);
