@@ -11,7 +11,8 @@
 //            is one more column of the tiles, the gradient of a weight that meets nothing but ones;
 //            where another algorithm took the weight's gradient, a sum after it. Where channels are few
 //            (first layers), each tap of a row has a plane of x of its own: no lanes lie between the rows,
-//            and grad_y is read where it is, the next rows fetched meanwhile.
+//            and grad_y is read where it is, the next rows fetched meanwhile; sums that stay in L2 have
+//            their lanes added up at the end (conv_lane_sums.h).
 // Split      blocks of output channels times blocks of input channels; where these are few, also
 //            the reduction, in slices fixed by the shape. Each slice sums its boxes in order into
 //            its own copy of grad_weight, and the copies are added in order.
@@ -26,6 +27,7 @@
 #include "conv_columns.h"
 #include "conv_depthwise.h"
 #include "conv_image_lanes.h"
+#include "conv_lane_sums.h"
 #include "conv_phases.h"
 #include "conv_plan.h"
 #include "conv_pointwise.h"
@@ -40,6 +42,7 @@ namespace {
 constexpr int64_t kPlaneBytes = 256 << 10;
 constexpr int64_t kLaneBytes = 5 << 10;  // of one row of a box
 constexpr int64_t kRowBlock = 64;
+constexpr int64_t kInPlaceBytes = 3200, kSumBytes = 128 << 10;  // of a row, of sums by lane
 constexpr int64_t kMaxSlices = 16;
 constexpr int64_t kSliceBytes = 64ll << 20;  // of all slices together
 
@@ -50,6 +53,7 @@ struct WeightGradient {
   int64_t images, groups, depth, rows;  // channels of x and of grad_y, of a group
   bool image_lanes;
   bool in_place;      // grad_y is read where it is
+  bool by_lane;       // and the lanes are summed last
   int64_t cell;       // lanes of a position
   int64_t row_pitch;  // of the rows of grad_y, in scratch or where they are
   const int64_t* offset;
@@ -255,13 +259,16 @@ bool choose_in_place(WeightGradient<T>& w, int64_t wanted_boxes) {
     return false;
   }
   x.apart = true;
-  choose_box(p, 1, w.depth, kPlaneBytes / size, 8 * L, kLaneBytes / size, L);
-  if (g.N * p.boxes() < wanted_boxes) {
-    cut_boxes(p, g.N, wanted_boxes, kLaneBytes / size / 4, L);
-  }
+  const int64_t columns = w.depth * p.taps() + 1,
+                tiles = ceil_div(columns, TileShape::kDotColumns) *
+                        ceil_div(w.rows, TileShape::kDotRows);
+  w.by_lane = tiles * kTileSums * GS_VECTOR_BYTES <= kSumBytes && w.rows <= kRowBlock;
+  const int64_t lanes = (w.by_lane ? kInPlaceBytes : kLaneBytes) / size;
+  choose_box(p, 1, w.depth, kPlaneBytes / size, 8 * L, lanes, L);
+  if (g.N * p.boxes() < wanted_boxes) cut_boxes(p, g.N, wanted_boxes, lanes / 4, L);
   const int64_t copies = w.depth * p.axis[0].segments * p.axis[1].segments * x.segments;
   if (copies <= w.rows && p.channels == w.depth && x.box == x.size) return true;
-  x.apart = false;
+  x.apart = w.by_lane = false;
   return false;
 }
 
@@ -321,6 +328,7 @@ Status run_axes(const ConvBwdWeightArgs& args, const Geometry& g, const Axis* ax
   const int64_t parts = g.groups * row_blocks;
   int64_t images = g.N;  // in units of what a box counts
   w.cell = 1;
+  w.by_lane = false;
   w.in_place = choose_in_place(w, ceil_div(min(wanted, kMaxSlices), parts));
   w.image_lanes = !w.in_place && choose_image_lanes(w, ceil_div(min(wanted, kMaxSlices), parts));
   if (w.image_lanes) {
@@ -368,7 +376,11 @@ Status run_axes(const ConvBwdWeightArgs& args, const Geometry& g, const Axis* ax
   const int64_t rows_size = w.in_place ? 0 : row_block * scratch_pitch;
   const int64_t extra =  // the cells of a channel, or useful lanes
       w.image_lanes ? g.in_positions() * L : TileShape::kDotColumns * scratch_pitch;
-  const int64_t scratch_elements = plane_size + rows_size + extra;
+  const int64_t columns = entries + (grad_bias ? 1 : 0);
+  const int64_t tile_sums = ceil_div(row_block, TileShape::kDotRows) *
+                            ceil_div(columns, TileShape::kDotColumns) * kTileSums * L;
+  const int64_t sums_size = w.by_lane ? tile_sums : 0;
+  const int64_t scratch_elements = plane_size + rows_size + sums_size + extra;
   const int64_t blocks = tiles * slices;
   bool enough = true;
   parallel_for(blocks, max(1, blocks / wanted), [&](int64_t begin, int64_t end) {
@@ -377,7 +389,8 @@ Status run_axes(const ConvBwdWeightArgs& args, const Geometry& g, const Axis* ax
       __atomic_store_n(&enough, false, __ATOMIC_RELAXED);
       return;
     }
-    T *rows_of_y = scratch + plane_size, *more = rows_of_y + rows_size;
+    T *rows_of_y = scratch + plane_size, *by_lane = rows_of_y + rows_size;
+    T* const more = by_lane + sums_size;
     for (int64_t i = 0; i < ones_size; i += L) store(scratch + ones + i, splat(T{1}));
     const int64_t in_size = g.in_positions();
     for (int64_t i = begin; i < end; ++i) {
@@ -393,6 +406,7 @@ Status run_axes(const ConvBwdWeightArgs& args, const Geometry& g, const Axis* ax
         into_bias += group * w.rows + row;
       }
       const int64_t first_box = boxes * slice / slices, last_box = boxes * (slice + 1) / slices;
+      __builtin_memset(by_lane, 0, static_cast<size_t>(sums_size) * sizeof(T));
       for (int64_t b = first_box; b < last_box; ++b) {
         const Box box(p, images, b);
         const Stretches stretches(w, box);
@@ -412,9 +426,18 @@ Status run_axes(const ConvBwdWeightArgs& args, const Geometry& g, const Axis* ax
         } else {
           fill_rows(w, box, stretches, group * w.rows + row, rows, rows_of_y);
         }
+        if constexpr (GS_VECTOR_BYTES >= 32) {
+          if (w.by_lane) {
+            multiply_lanes(box.lanes, scratch, w.offset, rows_here, w.row_pitch, next_rows, rows,
+                           columns, by_lane);
+            continue;
+          }
+        }
         multiply_box(w, box, stretches, finite, scratch, rows_here, next_rows, more, rows,
                      channels * taps, b == first_box, into, w.depth * taps, into_bias);
       }
+      if constexpr (GS_VECTOR_BYTES < 32) continue;
+      if (w.by_lane) put_lanes(by_lane, rows, columns, entries, into, w.depth * taps, into_bias);
     }
   });
   if (slices > 1 && enough) {
