@@ -334,37 +334,40 @@ GS_INLINE Vec<T> load_inside(const T* from, int64_t index, int64_t in) {
   return low < high ? load_lanes(from + index, low, high) : Vec<T>{};
 }
 
+// fill_row for a step of 1, 2 or 4: most vectors lie within the input, and are loaded as they are.
+template <class T, int STEP>
+GS_INLINE void fill_vectors(T* to, const T* from, int64_t in, int64_t start, int64_t length,
+                            Vec<T>& odd) {
+  constexpr int L = kLanes<T>;
+  const auto fill = [&](int64_t j, const auto& at) {
+    constexpr auto kAll = std::make_integer_sequence<int, L>{};
+    const int64_t index = start + j * STEP;
+    Vec<T> v = at(index);
+    if constexpr (STEP > 1) v = even_lanes<T>(v, at(index + L), kAll);
+    if constexpr (STEP == 4) {
+      v = even_lanes<T>(v, even_lanes<T>(at(index + 2 * L), at(index + 3 * L), kAll), kAll);
+    }
+    odd += v - v;
+    store(to + j, v);
+  };
+  const auto edge = [&](int64_t index) { return load_inside(from, index, in); };
+  const auto inside = [&](int64_t index) { return load(from + index); };
+  int64_t j = 0;
+  for (; j < length && start + j * STEP < 0; j += L) fill(j, edge);
+  const int64_t last = in - start - STEP * L;  // of j * STEP
+  for (; j < length && j * STEP <= last; j += L) fill(j, inside);
+  for (; j < length; j += L) fill(j, edge);
+}
+
 // Writes a row of a segment: to[j] = from[start + j * step], zero where that index is outside of
 // [0, in). Up to a vector is written beyond `length`. `odd` collects x - x: not zero where x is not
 // finite.
 template <class T>
 GS_INLINE void fill_row(T* to, const T* from, const Axis& axis, int64_t start, int64_t length,
                         Vec<T>& odd) {
-  constexpr int L = kLanes<T>;
-  if (axis.step <= 2 || axis.step == 4) {
-    constexpr auto kAll = std::make_integer_sequence<int, L>{};
-    int64_t j = 0;
-    if (axis.step == 1 && start >= 0) {
-      for (const int64_t whole = min(length, axis.in - start) - L; j <= whole; j += L) {
-        const Vec<T> v = load(from + start + j);
-        odd += v - v;
-        store(to + j, v);
-      }
-    }
-    for (; j < length; j += L) {
-      const int64_t index = start + j * axis.step;
-      Vec<T> v = load_inside(from, index, axis.in);
-      if (axis.step > 1) v = even_lanes<T>(v, load_inside(from, index + L, axis.in), kAll);
-      if (axis.step == 4) {
-        const Vec<T> third = load_inside(from, index + 2 * L, axis.in);
-        const Vec<T> last = load_inside(from, index + 3 * L, axis.in);
-        v = even_lanes<T>(v, even_lanes<T>(third, last, kAll), kAll);
-      }
-      odd += v - v;
-      store(to + j, v);
-    }
-    return;
-  }
+  if (axis.step == 1) return fill_vectors<T, 1>(to, from, axis.in, start, length, odd);
+  if (axis.step == 2) return fill_vectors<T, 2>(to, from, axis.in, start, length, odd);
+  if (axis.step == 4) return fill_vectors<T, 4>(to, from, axis.in, start, length, odd);
   int64_t j = axis.from_index(0, start, length);
   const int64_t end = max(j, axis.from_index(axis.in, start, length));
   for (int64_t i = 0; i < j; ++i) to[i] = T{};
