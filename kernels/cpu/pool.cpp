@@ -6,10 +6,14 @@
 // Layout: contiguous (N, C, *in); fewer than 3 spatial dimensions gain leading ones of extent 1.
 // Split: a block is a number of whole planes. The backward adds in the order of the outputs within a
 //   plane, so the bits do not depend on threads.
-// Lanes are neighbouring outputs of a row whose windows lie inside the input; the outputs at the
+// Lanes are neighbouring outputs of a row. Windows that overlap or meet the padding: rows gain their
+//   padding in a buffer (-inf, which never wins), each row's part of the windows is found once, with its
+//   place, and a window is the maximum of its rows' parts, first rows first: 4 comparisons an output and
+//   not 8 for 3x3. Otherwise windows are read in place. Rows too long for the buffer: outputs at the
 //   edges are scalar.
-// Working set: one input and one output plane.
-// Cost: reads x once (window rows from L1), writes y and indices once.
+// Working set: one input and one output plane; 32 KB of rows.
+// Cost: reads x once (window rows from L1), writes y and indices once. 3x3 stride 1, 16 lanes: 3 loads, 4
+//   steps of two comparisons and two blends, 6 loads and 2 stores of parts.
 // Accuracy: exact.
 // Limits: a plane has at most 2^31 - 1 elements (int32 indices).
 #include "pool.h"
@@ -51,12 +55,54 @@ GS_INLINE void store_indices(int32_t* p, IVec<T> v, int64_t n) {
       store_n<float>(reinterpret_cast<float*>(p), bits, n);
     }
   } else {
+    if (n == kLanes<T>) {
+      typedef int32_t Half __attribute__((vector_size(GS_VECTOR_BYTES / 2)));
+      const Half half = __builtin_convertvector(v, Half);
+      __builtin_memcpy(p, &half, sizeof(half));
+      return;
+    }
 #pragma GCC unroll 64
     for (int i = 0; i < kLanes<T>; ++i) {
       if (i < n) p[i] = static_cast<int32_t>(v[i]);
     }
   }
 }
+
+// Maxima of several windows so far, and where they stood.
+template <class T>
+struct Maxima {
+  Vec<T> value;
+  IVec<T> at;
+
+  // v where it is larger, or NaN: of equals the first stays, of NaNs the last.
+  GS_INLINE void take(Vec<T> v, IVec<T> place) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) ==
+                  4) {  // masks in mask registers: the compiler would widen their union
+      const auto x = bit_cast<__m512>(v);
+      const __mmask16 better =
+          _kor_mask16(_mm512_cmp_ps_mask(x, bit_cast<__m512>(value), _CMP_GT_OQ),
+                      _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q));
+      value = bit_cast<Vec<T>>(_mm512_mask_mov_ps(bit_cast<__m512>(value), better, x));
+      at = bit_cast<IVec<T>>(
+          _mm512_mask_mov_epi32(bit_cast<__m512i>(at), better, bit_cast<__m512i>(place)));
+      return;
+    }
+#endif
+    const IVec<T> better = (v > value) | (v != v);
+    value = better ? v : value;
+    at = better ? place : at;
+  }
+
+  GS_INLINE void store_at(T* y, int32_t* indices, int64_t n) const {
+    if (n == kLanes<T>) {
+      store<T>(y, value);
+    } else {
+      store_n<T>(y, value, n);
+    }
+    store_indices<T>(indices, at, n);
+  }
+};
 
 // n neighbouring outputs, n <= kLanes, the first at column `column` of the input, all inside it along
 // the last dimension; the rows in reach are not empty.
@@ -66,26 +112,233 @@ GS_INLINE void max_pool_lanes(const Window& w, const T* x, Reach d, Reach h, int
   const int64_t step = stride ? stride : w.stride[2];
   const int64_t first = (d.first * w.in[1] + h.first) * w.in[2] + column;
   const IVec<T> lanes = lane_numbers<T>() * static_cast<IntOf<T>>(step);
-  Vec<T> best = load_outputs<T, stride>(x + first, step, n);
-  IVec<T> at = lanes + static_cast<IntOf<T>>(first);
+  Maxima<T> best{load_outputs<T, stride>(x + first, step, n), lanes + static_cast<IntOf<T>>(first)};
   for (int64_t i = d.first; i < d.end; i += w.dilation[0]) {
     for (int64_t j = h.first; j < h.end; j += w.dilation[1]) {
       const int64_t row = (i * w.in[1] + j) * w.in[2] + column;
       for (int64_t k = 0; k < w.kernel[2]; ++k) {
         const int64_t place = row + k * w.dilation[2];
-        const Vec<T> value = load_outputs<T, stride>(x + place, step, n);
-        const IVec<T> better = (value > best) | (value != value);
-        best = better ? value : best;
-        at = better ? lanes + static_cast<IntOf<T>>(place) : at;
+        best.take(load_outputs<T, stride>(x + place, step, n),
+                  lanes + static_cast<IntOf<T>>(place));
       }
     }
   }
-  if (n == kLanes<T>) {
-    store<T>(y, best);
-  } else {
-    store_n<T>(y, best, n);
+  best.store_at(y, indices, n);
+}
+
+// Rows of windows 2 x 2 side by side: two loads and two permutations give both columns of a row.
+template <class T>
+void max_pool_2x2(const Window& w, const T* x, T* y, int32_t* indices) {
+  constexpr int kN = kLanes<T>;
+  const int64_t width = w.in[2], out = w.out[2], rows = w.out[0] * w.out[1];
+  const int64_t height = w.in[1], out_height = w.out[1];
+  const IVec<T> lanes = lane_numbers<T>() * IntOf<T>(2);
+  int64_t row = 0, left = out_height;
+  for (int64_t r = 0; r < rows; ++r, y += out, indices += out) {
+    for (int64_t o = 0; o < out; o += kN) {
+      int64_t n = kN;
+      if (out - o < kN) {
+        if (out < kN) n = out;
+        o = out - n;  // the last vector starts earlier rather than end later
+      }
+      const int64_t place = row + 2 * o;
+      Vec<T> even, odd;
+      load_pairs<T>(x + place, n, even, odd);
+      Maxima<T> best{even, lanes + static_cast<IntOf<T>>(place)};
+      best.take(odd, lanes + static_cast<IntOf<T>>(place + 1));
+      load_pairs<T>(x + place + width, n, even, odd);
+      best.take(even, lanes + static_cast<IntOf<T>>(place + width));
+      best.take(odd, lanes + static_cast<IntOf<T>>(place + width + 1));
+      best.store_at(y + o, indices + o, n);
+    }
+    row += 2 * width;
+    if (--left == 0) {
+      left = out_height;
+      row += (height & 1) * width;
+    }
   }
-  store_indices<T>(indices, at, n);
+}
+
+// What the windows' rows need: a buffer of kRowBytes holds `chunk` rows with their padding, by remainders
+// of the column modulo the stride (`phase` elements each), and the parts of `slots` rows for each of the
+// window's planes, of `columns` outputs each (whole vectors).
+constexpr int64_t kRowBytes = 32768, kMostRows = 64;
+struct RowPlan {
+  int64_t columns, phase, length, chunk, slots;
+  int64_t tap[kMostRows];  // where a tap's elements are in a row
+  bool fits;
+};
+
+template <class T>
+RowPlan plan_rows(const Window& w) {
+  RowPlan p{};
+  constexpr int64_t kN = kLanes<T>, kSize = sizeof(T);
+  if (max64(max64(w.in[2], w.out[2]), w.kernel[2] * w.dilation[2]) >= kRowBytes ||
+      max64(w.stride[2], (w.kernel[1] - 1) * w.dilation[1]) >= kRowBytes ||
+      max64(max64(w.kernel[0], w.kernel[1]), w.kernel[2]) > kMostRows ||
+      w.kernel[0] * w.kernel[1] > kMostRows) {
+    return p;
+  }
+  p.columns = (w.out[2] + kN - 1) / kN * kN;
+  p.phase = p.columns + (w.kernel[2] - 1) * w.dilation[2] / w.stride[2] + 1;
+  p.phase = max64(p.phase, (w.padding[2] + w.in[2]) / w.stride[2] + 1);
+  p.phase = (p.phase + kN - 1) / kN * kN;
+  p.length = p.phase * w.stride[2];
+  p.chunk = max64(1, min64(8, kRowBytes / 4 / (p.length * kSize)));
+  p.slots = p.chunk + (w.kernel[1] - 1) * w.dilation[1];
+  for (int64_t k = 0; k < w.kernel[2]; ++k) {
+    const int64_t column = k * w.dilation[2];
+    p.tap[k] = column % w.stride[2] * p.phase + column / w.stride[2];
+  }
+  p.fits =
+      (p.chunk * p.length + p.columns + 2 * p.slots * w.kernel[0] * p.columns) * kSize <= kRowBytes;
+  for (int d = 0; d < 3 && p.fits; ++d) {
+    for (int64_t o = 0; o < w.out[d] && p.fits; ++o) {
+      const Reach r = reach(w, d, o);
+      p.fits = r.first < r.end;
+    }
+  }
+  return p;
+}
+
+// One row's parts of the windows: the maximum and its column after the window's first. `first` has the
+// first column inside the input.
+template <class T, int kernel>
+void part_of_row(const Window& w, const RowPlan& plan, const T* row, const T* first, T* values,
+                 T* places) {
+  const int64_t taps = kernel ? kernel : w.kernel[2], columns = plan.columns;
+  const auto dilation = static_cast<IntOf<T>>(w.dilation[2]);
+  for (int64_t o = 0; o < columns; o += kLanes<T>) {
+    Maxima<T> best{load<T>(row + o), bit_cast<IVec<T>>(load<T>(first + o))};
+#pragma GCC unroll 4
+    for (int64_t k = 1; k < taps; ++k) {
+      best.take(load<T>(row + plan.tap[k] + o), static_cast<IntOf<T>>(k) * dilation - IVec<T>{});
+    }
+    store<T>(values + o, best.value);
+    store<T>(places + o, bit_cast<Vec<T>>(best.at));
+  }
+}
+
+// A row of the input with its padding, split into phases.
+template <class T>
+GS_INLINE void split_row(const Window& w, const RowPlan& plan, const T* x, T* row) {
+  const Vec<T> least = splat<T>(-T(__builtin_inf()));
+  constexpr int kN = kLanes<T>;
+  const int64_t n = w.in[2], stride = w.stride[2], before = w.padding[2];
+  // What is at or next to the padding first; the elements then cover a part of it.
+  for (int64_t f = 0; f < stride; ++f) {
+    T* const phase = row + f * plan.phase;
+    for (int64_t i = 0; i * stride < before; i += kN) store<T>(phase + i, least);
+    for (int64_t i = plan.phase; i * stride + f >= before + n; i -= kN) {
+      store<T>(phase + i - kN, least);
+    }
+  }
+  int64_t i = 0;
+  if (stride == 1) {
+    T* const to = row + before;
+    for (; i + kN <= n; i += kN) store<T>(to + i, load<T>(x + i));
+    if (i < n) store_n<T>(to + i, load_n<T>(x + i, n - i), n - i);
+    return;
+  }
+  if (stride == 2) {
+    T* const evens = row + before % 2 * plan.phase + before / 2;
+    T* const odds = row + (before + 1) % 2 * plan.phase + (before + 1) / 2;
+    Vec<T> even, odd;
+    for (; i + kN <= n / 2; i += kN) {
+      load_pairs<T>(x + 2 * i, kN, even, odd);
+      store<T>(evens + i, even);
+      store<T>(odds + i, odd);
+    }
+    if (const int64_t left = n / 2 - i; left > 0) {
+      load_pairs<T>(x + 2 * i, left, even, odd);
+      store_n<T>(evens + i, even, left);
+      store_n<T>(odds + i, odd, left);
+    }
+    if (n & 1) evens[n / 2] = x[n - 1];
+    return;
+  }
+  int64_t f = before % stride, at = before / stride;
+  for (; i < n; ++i) {
+    row[f * plan.phase + at] = x[i];
+    if (++f == stride) f = 0, ++at;
+  }
+}
+
+// The first columns inside the input, which are the same for all planes, into their place in the buffer.
+template <class T>
+void first_columns(const Window& w, const RowPlan& plan, T* buffer) {
+  T* const first = buffer + plan.chunk * plan.length;
+  for (int64_t o = 0; o < plan.columns; ++o) {
+    const int64_t skip = max64(w.padding[2] - o * w.stride[2], 0);
+    const auto column =
+        static_cast<IntOf<T>>((skip + w.dilation[2] - 1) / w.dilation[2] * w.dilation[2]);
+    __builtin_memcpy(first + o, &column, sizeof(column));
+  }
+}
+
+template <class T>
+void max_pool_by_rows(const Window& w, const RowPlan& plan, const T* x, T* y, int32_t* indices,
+                      T* buffer) {
+  constexpr int64_t kN = kLanes<T>;
+  const int64_t columns = plan.columns, slots = plan.slots;
+  const T* const first = buffer + plan.chunk * plan.length;
+  T* const values = buffer + plan.chunk * plan.length + columns;
+  T* const places = values + slots * w.kernel[0] * columns;
+  const auto part = w.kernel[2] == 3 ? part_of_row<T, 3> : part_of_row<T, 0>;
+  const IVec<T> lanes = lane_numbers<T>() * static_cast<IntOf<T>>(w.stride[2]);
+  for (int64_t od = 0; od < w.out[0]; ++od) {
+    const Reach d = reach(w, 0, od);
+    int64_t ready = 0, ready_slot = 0;  // rows of each of the planes whose parts are found
+    int64_t seen = 0, seen_slot = 0;
+    for (int64_t oh = 0; oh < w.out[1]; ++oh, y += w.out[2], indices += w.out[2]) {
+      const Reach h = reach(w, 1, oh);
+      for (; ready < h.end; ready += plan.chunk) {
+        const int64_t count = min64(plan.chunk, w.in[1] - ready);
+        int64_t ring = 0;
+        for (int64_t i = d.first; i < d.end; i += w.dilation[0], ring += slots) {
+          const T* const rows = x + (i * w.in[1] + ready) * w.in[2];
+          for (int64_t j = 0; j < count; ++j) {
+            split_row<T>(w, plan, rows + j * w.in[2], buffer + j * plan.length);
+          }
+          int64_t slot = ready_slot;
+          for (int64_t j = 0; j < count; ++j) {
+            const int64_t at = (ring + slot) * columns;
+            part(w, plan, buffer + j * plan.length, first, values + at, places + at);
+            if (++slot == slots) slot = 0;
+          }
+        }
+        ready_slot += plan.chunk;
+        if (ready_slot >= slots) ready_slot -= slots;
+      }
+      for (; seen < h.first; ++seen) {
+        if (++seen_slot == slots) seen_slot = 0;
+      }
+      struct {
+        int64_t slot, place;
+      } row[kMostRows];
+      int64_t n = 0, ring = 0;
+      for (int64_t i = d.first; i < d.end; i += w.dilation[0], ring += slots) {
+        int64_t slot = seen_slot;
+        for (int64_t j = h.first; j < h.end; j += w.dilation[1], ++n) {
+          row[n] = {(ring + slot) * columns, (i * w.in[1] + j) * w.in[2] - w.padding[2]};
+          slot += w.dilation[1];
+          if (slot >= slots) slot -= slots;
+        }
+      }
+      for (int64_t o = 0; o < w.out[2]; o += kN) {
+        Maxima<T> best{load<T>(values + row[0].slot + o),
+                       bit_cast<IVec<T>>(load<T>(places + row[0].slot + o)) +
+                           static_cast<IntOf<T>>(row[0].place)};
+        for (int64_t r = 1; r < n; ++r) {
+          best.take(load<T>(values + row[r].slot + o),
+                    bit_cast<IVec<T>>(load<T>(places + row[r].slot + o)) +
+                        static_cast<IntOf<T>>(row[r].place));
+        }
+        best.at += lanes + static_cast<IntOf<T>>(o * w.stride[2]);
+        best.store_at(y + o, indices + o, min64(kN, w.out[2] - o));
+      }
+    }
+  }
 }
 
 template <class T, int stride>
@@ -118,13 +371,30 @@ void max_pool_typed(const MaxPoolArgs& args, const Window& w) {
   T* const y = reinterpret_cast<T*>(args.y.data);
   int32_t* const indices = reinterpret_cast<int32_t*>(args.indices.data);
   const Interior inside = interior(w);
+  const bool pairs = is_2x2(w);
+  // Rows of windows that share no row and meet no padding are read in place.
+  const bool in_place = w.padding[2] == 0 && w.stride[1] > (w.kernel[1] - 1) * w.dilation[1] &&
+                        (w.out[2] - 1) * w.stride[2] + (w.kernel[2] - 1) * w.dilation[2] < w.in[2];
+  RowPlan plan{};
+  if (!pairs && !in_place) plan = plan_rows<T>(w);
   const auto plane = w.stride[2] == 1   ? max_pool_plane<T, 1>
                      : w.stride[2] == 2 ? max_pool_plane<T, 2>
                      : w.stride[2] == 3 ? max_pool_plane<T, 3>
                                         : max_pool_plane<T, 0>;
   parallel_for(w.planes, planes_per_block(w), [&](int64_t begin, int64_t end) {
+    alignas(GS_VECTOR_BYTES) T buffer[kRowBytes / sizeof(T)];
+    if (plan.fits) first_columns<T>(w, plan, buffer);
     for (int64_t p = begin; p < end; ++p) {
-      plane(w, inside, x + p * w.in_plane, y + p * w.out_plane, indices + p * w.out_plane);
+      const T* const from = x + p * w.in_plane;
+      T* const to = y + p * w.out_plane;
+      int32_t* const at = indices + p * w.out_plane;
+      if (pairs) {
+        max_pool_2x2<T>(w, from, to, at);
+      } else if (plan.fits) {
+        max_pool_by_rows<T>(w, plan, from, to, at, buffer);
+      } else {
+        plane(w, inside, from, to, at);
+      }
     }
   });
 }

@@ -85,6 +85,25 @@ GS_INLINE Vec<T> load_outputs(const T* p, int64_t step, int64_t n) {
   return load_lanes<T>(p, stride ? stride : step, n);
 }
 
+// n pairs of neighbours from p on: the first ones and the second ones, in lanes.
+template <class T>
+GS_INLINE void load_pairs(const T* p, int64_t n, Vec<T>& even, Vec<T>& odd) {
+  constexpr int64_t kN = kLanes<T>;
+  Vec<T> low, high;
+  if (n == kN) {
+    low = load<T>(p);
+    high = load<T>(p + kN);
+  } else if constexpr (kN == 2) {  // n is 1
+    low = load<T>(p);
+    high = Vec<T>{};
+  } else {
+    low = 2 * n < kN ? load_n<T>(p, 2 * n) : load<T>(p);
+    high = 2 * n > kN ? load_n<T>(p + kN, 2 * n - kN) : Vec<T>{};
+  }
+  even = shuffle<T>(low, high, lane_numbers<T>() * IntOf<T>(2));
+  odd = shuffle<T>(low, high, lane_numbers<T>() * IntOf<T>(2) + IntOf<T>(1));
+}
+
 // The first n lanes of two vectors.
 template <class T>
 GS_INLINE void store_pair(T* p, Vec<T> first, Vec<T> second, int64_t n) {
