@@ -165,6 +165,22 @@ def test_special_values_in_every_place(dtype, isa):
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
+def test_windows_that_share_rows(dtype, isa):
+    """Planes of several chunks of rows; dilation 2 and padding 1: the second window starts above."""
+    rng = np.random.default_rng(3)
+    for kernel, stride, padding, dilation in (
+        (3, 1, 1, 1), (3, 2, 1, 1), (3, 1, 1, 2), (5, 2, 2, 1), (4, 3, 1, 1), (2, 1, 1, 1)
+    ):  # fmt: skip
+        x = draw(rng, (1, 2, 37, 41), dtype)
+        x[rng.random(x.shape) < 0.5] = -np.inf
+        out = outputs((37, 41), kernel, stride, padding, dilation, False)
+        options = [(v, v) for v in (kernel, stride, padding, dilation)]
+        y, indices = K.max_pool(x, (1, 2, *out), *options)
+        want, places = reference.max_pool(x, kernel, stride, padding, dilation, False, 2)
+        assert np.array_equal(y, want) and np.array_equal(indices, places)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
 def test_same_bits_on_any_threads(dtype, isa):
     rng = np.random.default_rng(3)
     x = rng.standard_normal((5, 7, 33, 61)).astype(dtype)

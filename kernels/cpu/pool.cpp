@@ -289,7 +289,6 @@ void max_pool_by_rows(const Window& w, const RowPlan& plan, const T* x, T* y, in
   for (int64_t od = 0; od < w.out[0]; ++od) {
     const Reach d = reach(w, 0, od);
     int64_t ready = 0, ready_slot = 0;  // rows of each of the planes whose parts are found
-    int64_t seen = 0, seen_slot = 0;
     for (int64_t oh = 0; oh < w.out[1]; ++oh, y += w.out[2], indices += w.out[2]) {
       const Reach h = reach(w, 1, oh);
       for (; ready < h.end; ready += plan.chunk) {
@@ -310,15 +309,13 @@ void max_pool_by_rows(const Window& w, const RowPlan& plan, const T* x, T* y, in
         ready_slot += plan.chunk;
         if (ready_slot >= slots) ready_slot -= slots;
       }
-      for (; seen < h.first; ++seen) {
-        if (++seen_slot == slots) seen_slot = 0;
-      }
+      const int64_t first_slot = h.first % slots;
       struct {
         int64_t slot, place;
       } row[kMostRows];
       int64_t n = 0, ring = 0;
       for (int64_t i = d.first; i < d.end; i += w.dilation[0], ring += slots) {
-        int64_t slot = seen_slot;
+        int64_t slot = first_slot;
         for (int64_t j = h.first; j < h.end; j += w.dilation[1], ++n) {
           row[n] = {(ring + slot) * columns, (i * w.in[1] + j) * w.in[2] - w.padding[2]};
           slot += w.dilation[1];
