@@ -166,7 +166,7 @@ def test_special_values_in_every_place(dtype, isa):
 
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_windows_that_share_rows(dtype, isa):
-    """Planes of several chunks of rows; with dilation 2 the second window starts above the first."""
+    """Planes of several chunks of rows; a dilated second window starts above the first."""
     rng = np.random.default_rng(3)
     for kernel, stride, padding, dilation in (
         (3, 1, 1, 1), (3, 2, 1, 1), (3, 1, 1, 2), (5, 2, 2, 1), (4, 3, 1, 1), (2, 1, 1, 1)
