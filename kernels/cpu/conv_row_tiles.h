@@ -40,6 +40,76 @@ void choose_row_tiles(const Gather<T>& g, Plan<T>& plan) {
                 reinterpret_cast<uintptr_t>(g.y) % GS_VECTOR_BYTES == 0;
 }
 
+// y[p * kRows + i] = bias + the sums of panel p for `panels` panels of kRows channels and NV vectors of a row:
+// kTiles' sums in their order, in one loop over the panels. The lines of a tile are fetched while its sums
+// are made, or stored past the caches.
+template <class T, int NV, bool STREAM>
+__attribute__((noinline)) void row_panels(int64_t panels, int64_t K, const T* a, int64_t panel_size,
+                                          const T* lanes, const int64_t* offset, T* y,
+                                          int64_t pitch, const T* bias) {
+  constexpr int L = kLanes<T>, MR = TileShape::kRows;
+#pragma GCC unroll 1
+  for (int64_t panel = 0; panel < panels; ++panel, a += panel_size) {
+    Vec<T> sum[MR][NV];
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i) {
+#pragma GCC unroll 8
+      for (int j = 0; j < NV; ++j) sum[i][j] = Vec<T>{};
+    }
+    const T *weight = a, *line = y;
+#pragma GCC unroll 1
+    for (int64_t k = 0; k < K; ++k, weight += MR) {
+      const T* const row = lanes + offset[k];
+      if constexpr (!STREAM) {
+        if (k < MR) {
+#pragma GCC unroll 8
+          for (int j = 0; j < NV; ++j) __builtin_prefetch(line + j * L, 1);
+          line += pitch;
+        }
+      }
+      Vec<T> b[NV];
+#pragma GCC unroll 8
+      for (int j = 0; j < NV; ++j) b[j] = load(row + j * L);
+#pragma GCC unroll 16
+      for (int i = 0; i < MR; ++i) {
+        const Vec<T> value = splat(weight[i]);
+#pragma GCC unroll 8
+        for (int j = 0; j < NV; ++j) sum[i][j] += value * b[j];
+      }
+    }
+    if (bias) {
+#pragma GCC unroll 16
+      for (int i = 0; i < MR; ++i) {
+        const Vec<T> value = splat(bias[i]);
+#pragma GCC unroll 8
+        for (int j = 0; j < NV; ++j) sum[i][j] += value;
+      }
+      bias += MR;
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i, y += pitch) {
+#pragma GCC unroll 8
+      for (int j = 0; j < NV; ++j) {
+        if constexpr (STREAM) {
+          store_stream<T>(y + j * L, sum[i][j]);
+        } else {
+          store(y + j * L, sum[i][j]);
+        }
+      }
+    }
+  }
+}
+
+template <class T>
+using RowPanels = void (*)(int64_t panels, int64_t K, const T* a, int64_t panel_size,
+                           const T* lanes, const int64_t* offset, T* y, int64_t pitch,
+                           const T* bias);
+template <class T, int... I>
+constexpr RowPanels<T> row_panels_of(int vectors, bool stream, std::integer_sequence<int, I...>) {
+  constexpr RowPanels<T> kOf[] = {&row_panels<T, I / 2 + 1, I % 2 == 1>...};
+  return kOf[(vectors - 1) * 2 + (stream ? 1 : 0)];
+}
+
 // All tiles of a box for output channels of panels [first, last), from planes of all channels; a tile is
 // a part of a row.
 template <class T>
@@ -68,7 +138,22 @@ void row_tiles(const Gather<T>& g, const Plan<T>& plan, int64_t group, const Pan
       const int64_t count = min(width - begin, vectors * L);
       const bool whole =
           !plan.stream && (count == vectors * L || (rows_follow && y + 1 < box.size[1]));
-      for (int64_t panel = first; panel < last; ++panel) {
+      int64_t begin_panel = first;
+      // Panels of whole height and nothing to do after the sums.
+      const int64_t tall =
+          panels.height == TileShape::kRows && !g.epilogue && (whole || plan.stream)
+              ? min(last, panels.tall) - first
+              : 0;
+      if (tall > 0) {
+        constexpr auto kAll = std::make_integer_sequence<int, TileShape::kVectors * 2>{};
+        const int64_t k = group * g.rows + panels.begin(first);
+        row_panels_of<T>(vectors, plan.stream, kAll)(
+            tall, g.depth * taps, plan.weight + (group * panels.count + first) * plan.panel_size,
+            plan.panel_size, lanes + begin, plan.offset, out + k * out_size + begin, out_size,
+            g.bias ? g.bias + k : nullptr);
+        begin_panel += tall;
+      }
+      for (int64_t panel = begin_panel; panel < last; ++panel) {
         const int height = panels.rows(panel);
         const int64_t k = group * g.rows + panels.begin(panel);
         const T* const a = plan.weight + (group * panels.count + panel) * plan.panel_size;
