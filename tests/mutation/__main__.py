@@ -61,8 +61,9 @@ TUNED = {
         f"tests/test_{name}.py"
         for name in (
             *("allocator", "conv_modes", "conv_pointwise", "conv_winograd", "epilogue"),
-            *("kernels_conv", "kernels_matmul", "kernels_pool", "kernels_reduce", "memory"),
-            *("noticed", "properties_conv", "vector_math"),
+            *("kernels_conv", "kernels_copy", "kernels_elementwise", "kernels_matmul"),
+            *("kernels_phases", "kernels_pool", "kernels_reduce", "memory", "noticed"),
+            *("properties_conv", "vector_math"),
         )
     ],
     # Not what needs a process of its own.
