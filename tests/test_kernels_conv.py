@@ -197,6 +197,12 @@ LARGE = {
     "depthwise, strided columns": (2, 4, 1, 1, (13, 24), (4, 3), (1, 2), (1, 1), (1, 1)),
     "depthwise, 6 rows": (2, 3, 1, 1, (20, 21), (6, 3), (1, 1), (2, 1), (1, 1)),
     "depthwise, 5x5, stride 2": (2, 3, 1, 1, (21, 35), (5, 5), (2, 2), (2, 2), (1, 1)),
+    # Nearly the 3x3 kernel of stride 2 and padding 1, whose input gradient has a way of its own.
+    "depthwise, stride 2, 3x5": (2, 3, 1, 1, (9, 21), (3, 5), (2, 2), (1, 1), (1, 1)),
+    "depthwise, stride 2, 5x3": (2, 3, 1, 1, (11, 20), (5, 3), (2, 2), (1, 1), (1, 1)),
+    "depthwise, stride 2, rows not padded": (2, 3, 1, 1, (9, 20), (3, 3), (2, 2), (0, 1), (1, 1)),
+    "depthwise, stride 2, padding 2": (2, 3, 1, 1, (9, 20), (3, 3), (2, 2), (1, 2), (1, 1)),
+    "depthwise, stride 2, dilated": (2, 3, 1, 1, (9, 20), (3, 3), (2, 2), (1, 1), (1, 2)),
     "channel lanes, a large image": (1, 1, 8, 8, (140, 140), (3, 3), (1, 1), (1, 1), (1, 1)),
     "channel lanes, boxes of rows": (2, 1, 32, 22, (81, 70), (3, 3), (2, 2), (1, 1), (1, 1)),
     "channel lanes, images, grouped": (7, 2, 16, 12, (7, 7), (3, 3), (1, 1), (1, 1), (1, 1)),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from mutation import cpp_sites, python_sites, table
-from mutation.mutant import ROOT, TUNED, every_mutant, sample, tuned_sources
+from mutation.mutant import ROOT, TUNED, every_mutant, sample, tuned_family, tuned_sources
 from mutation.schemata import DISPATCH, switched
 
 CPP = """// A header.
@@ -126,9 +126,12 @@ def test_sample_takes_every_family_and_kind() -> None:
 
 
 def test_every_tuned_kernel_is_a_family() -> None:
-    assert {family for _, _, family in tuned_sources()} == set(TUNED)
+    families = {family for _, _, family in tuned_sources()}
+    assert families >= set(TUNED)
+    assert tuned_family("conv_of_next_year") == "conv_of_next_year"
+    assert not any(map(tuned_family, ("conv", "conv_settings", "matmul", "copy", "softmax")))
     chosen = sample(every_mutant(tuned=True), 90, 1)
-    assert {m.family for m in chosen} == set(TUNED)
+    assert {m.family for m in chosen} == families
     assert all(m.path.startswith(f"kernels/cpu/{m.family}") for m in chosen)
     planned = every_mutant(["conv_plan"], tuned=True)
     assert {m.key for m in planned} <= {m.key for m in every_mutant(["conv_plan"])}

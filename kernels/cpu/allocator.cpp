@@ -20,6 +20,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "exposed.h"
 #include "runtime.h"
 
 namespace gradsmith {
@@ -95,6 +96,7 @@ void* system_allocate(size_t bytes) {
 }
 
 void system_release(void* memory, size_t bytes) {
+  GS_EXPOSE(memory, bytes, bytes);
   if (bytes < kLarge) {
     free(memory);
   } else {
@@ -163,6 +165,7 @@ void* allocate(size_t bytes) {
   ++cache.stats.allocations;
   cache.stats.in_use += size;
   if (cache.stats.in_use > cache.stats.peak) cache.stats.peak = cache.stats.in_use;
+  GS_EXPOSE(memory, bytes, static_cast<size_t>(size));
   return memory;
 }
 
@@ -186,6 +189,7 @@ void release(void* memory, size_t bytes) {
   block->next = cache.free[c];
   cache.free[c] = block;
   cache.stats.cached += size;
+  GS_EXPOSE(memory, sizeof(FreeBlock), static_cast<size_t>(size));
 }
 
 void empty_cache() {

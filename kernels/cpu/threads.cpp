@@ -17,6 +17,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "exposed.h"
 #include "runtime.h"
 
 namespace gradsmith {
@@ -269,6 +270,7 @@ void* thread_scratch(size_t bytes) {
     scratch.memory = allocate(bytes);
     scratch.bytes = scratch.memory ? bytes : 0;
   }
+  if (scratch.memory) GS_EXPOSE(scratch.memory, bytes, scratch.bytes);
   return scratch.memory;
 }
 

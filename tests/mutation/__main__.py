@@ -4,6 +4,7 @@
     python -m tests.mutation --tuned --count 90 --seed 1 --write docs/proof.md
     python -m tests.mutation --files kernels/cuda/scan.cu engine/ops/softmax.py --count 20
     python -m tests.mutation --key 1a2b3c4d5e        one mutant again, with all its tests
+    python -m tests.mutation --tuned --sanitize --key 1a2b3c4d5e    the same under AddressSanitizer
     python -m tests.mutation --ci                    the fixed small sample of CI
 
 Results are kept (build/mutation/results.json) by the mutant's key and the source's text: a run that
@@ -113,6 +114,8 @@ def run_plan(
     tests: Sequence[str],
     arguments: Sequence[str],
     paths: dict[str, str],
+    sanitize: bool = False,
+    isa: str = "",
 ) -> dict[str, dict[str, Any]]:
     """Builds the mutants, runs their tests; key -> result.
 
@@ -137,7 +140,7 @@ def run_plan(
     gather()
     numbered = list(enumerate(mutants, 1))
     began = time.monotonic()
-    build = Build(folder, numbered, jobs)
+    build = Build(folder, numbered, jobs, sanitize, isa)
     build.build()
     for n, m in numbered:
         if n in build.invalid:
@@ -179,7 +182,7 @@ def run_plan(
     (folder / "plan.json").write_text(json.dumps(plan))
     if waiting:
         command = [sys.executable, "-m", "tests.mutation.session", str(folder / "plan.json")]
-        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **build.environment()}
         began = time.monotonic()
         run = subprocess.run(command, cwd=ROOT, env=environment, preexec_fn=lambda: os.nice(5))
         print(f"tests ran for {time.monotonic() - began:.0f} s", flush=True)
@@ -187,6 +190,13 @@ def run_plan(
             raise SystemExit(f"the tests' process ended with {run.returncode}")
     gather()
     return {m.key: results[m.key] for m in mutants if m.key in results}
+
+
+def add_results(store: Path, found: dict[str, dict[str, Any]]) -> None:
+    """What a run with AddressSanitizer or of another ISA killed is killed for the others too."""
+    results = json.loads(store.read_text()) if store.exists() else {}
+    results.update({key: r for key, r in found.items() if r["state"] == "killed"})
+    store.write_text(json.dumps(results, indent=1))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -203,6 +213,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--budget", type=float, default=60.0, help="seconds of tests a mutant")
     parser.add_argument("--folder", type=Path, default=ROOT / "build/mutation")
     parser.add_argument("--tuned", action="store_true", help="of the tuned CPU kernels alone")
+    parser.add_argument("--sanitize", action="store_true", help="build with AddressSanitizer")
+    parser.add_argument("--isa", default="", help="the build's; default: v3 on x86-64")
     parser.add_argument("--list", action="store_true", help="only list the sample")
     parser.add_argument("--write", type=Path, help="put the table into this page")
     parser.add_argument("--ci", action="store_true", help="the fixed small sample of CI")
@@ -228,9 +240,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.fresh:
         for name in ("results.jsonl", "results.json", "coverage.json"):
             (options.folder / name).unlink(missing_ok=True)
-    results = run_plan(
-        options.folder.resolve(), chosen, options.jobs, options.budget, tests, extra, paths
-    )
+    folder = options.folder.resolve()
+    work = folder / f"{options.isa}{'sanitized' * options.sanitize}"
+    common = (options.jobs, options.budget, tests, extra, paths, options.sanitize, options.isa)
+    results = run_plan(work, chosen, *common)
+    if work != folder:
+        add_results(folder / "results.json", results)
     report = table.Report(chosen, results)
     print(report.text())
     if not options.files:

@@ -43,7 +43,6 @@ TUNED = (
     "conv_columns",
     "conv_depthwise",
     "conv_filter",
-    "conv_first",
     "conv_gather",
     "conv_image_lanes",
     "conv_phases",
@@ -70,6 +69,8 @@ TUNED = (
     "transpose",
     "vector",
 )
+#: Not among them, though their names begin as those of ways do.
+GENERAL = {"conv_bwd_weight", "conv_settings"}
 #: Of Python: gradients and op bodies stand here; the rest makes arguments, views and words.
 NOT_GRADIENTS = {
     "__init__",
@@ -153,11 +154,19 @@ def sources() -> list[tuple[str, Path]]:
     return sorted(found, key=lambda pair: (pair[0], str(pair[1])))
 
 
+def tuned_family(stem: str) -> str | None:
+    """The family of a way for speed, of a new one its own name; None for other sources."""
+    name = next((t for t in TUNED if stem.startswith(t)), None)
+    if name is None and stem.startswith(("conv_", "matmul_")) and stem not in GENERAL:
+        return stem
+    return name
+
+
 def tuned_sources() -> list[tuple[str, Path, str]]:
     """(layer, file, family) of the tuned kernels: each of them is a family here."""
     found = []
     for path in sorted((ROOT / "kernels/cpu").glob("*.*")):
-        name = next((t for t in TUNED if path.stem.startswith(t)), None)
+        name = tuned_family(path.stem)
         if name and path.suffix in (".cpp", ".h"):
             found.append(("cpu", path, name))
     return found

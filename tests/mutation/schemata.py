@@ -118,7 +118,14 @@ class Build:
         invalid: number -> why it does not compile.
     """
 
-    def __init__(self, folder: Path, numbered: Sequence[tuple[int, Mutant]], jobs: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        numbered: Sequence[tuple[int, Mutant]],
+        jobs: int,
+        sanitize: bool = False,
+        isa: str = "",
+    ) -> None:
         if len(numbered) >= LIMIT:
             raise ValueError(f"at most {LIMIT - 1} mutants at once; got {len(numbered)}")
         self.folder, self.jobs = folder, jobs
@@ -129,11 +136,14 @@ class Build:
         setup = setup_py()
         machine = {"arm64": "aarch64"}.get(os.uname().machine, os.uname().machine)
         isas = setup.ISA_FLAGS[machine]
-        self.isa = "v3" if "v3" in isas else next(iter(isas))
+        self.isa = isa or ("v3" if "v3" in isas else next(iter(isas)))
         # Half the time of -O2 to compile. Warnings are the product's build's business.
         self.flags = ["-O1" if f == "-O2" else f for f in setup.FLAGS]
         # What AddressSanitizer's run would see first: local arrays that are overrun.
         self.flags += ["-fPIC", "-w", "-fstack-protector-strong"]
+        self.sanitize = sanitize
+        if sanitize:
+            self.flags += ["-fsanitize=address", "-fno-omit-frame-pointer"]
         self.isa_flags = [*isas[self.isa], f"-DGS_ISA={self.isa}"]
         self.runtime = set(setup.RUNTIME)
         self.products = setup.object_folder("plain")
@@ -269,8 +279,11 @@ class Build:
     def _product(self, source: Path) -> Path | None:
         """The object that the product's own build made of a source without mutants, if it is new.
 
-        So that a sample of few files does not compile the others.
+        So that a sample of few files does not compile the others. AddressSanitizer sees only what
+        it has compiled.
         """
+        if self.sanitize:
+            return None
         texts = self._with_includes(source)
         if any((ROOT / name).read_text(encoding="utf-8") != text for name, text in texts):
             return None
@@ -305,6 +318,8 @@ class Build:
         if self.has_cpu:
             objects += [str(target) for _, _, target in units]
             link = [*self.cxx, "-shared", "-pthread", *objects, "-o", str(self.module)]
+            if self.sanitize:
+                link.append("-fsanitize=address")
             run = self._run(link)
             if run.returncode:
                 raise RuntimeError(run.stderr)
@@ -339,6 +354,16 @@ class Build:
             self._write_one(stub, include + text)
             checks.append((stub, flags, stub.with_suffix(".checked")))
         return checks
+
+    def environment(self) -> dict[str, str]:
+        """What a process that loads the module needs besides."""
+        if not self.sanitize:
+            return {}
+        names = ("libasan.so", "libstdc++.so")
+        found = [self._run([*self.cxx, f"-print-file-name={n}"]).stdout.strip() for n in names]
+        # Python itself never frees all it allocates.
+        options = "detect_leaks=0:allocator_may_return_null=1"
+        return {"LD_PRELOAD": " ".join(found), "ASAN_OPTIONS": options}
 
     @property
     def switch(self) -> Path:
