@@ -111,11 +111,15 @@ def test_results_beyond_the_cache():
     )
     y = K.conv_fwd(x, weight, None, (1, 40, 336, 336), (1, 1), (0, 0), (1, 1), 1)
     assert np.array_equal(y.reshape(40, -1), weight.reshape(40, 8) @ x.reshape(8, -1))
-    x, weight = x[:, :, ::2, ::2].copy(), integers(rng, (8, 40, 1, 1), np.float32)
-    grad_x = K.conv_bwd_input(x, weight, None, y.shape, (2, 2), (0, 0), (1, 1), 1)
-    product = weight.reshape(8, 40).T @ x.reshape(8, -1)
-    assert np.array_equal(grad_x[0, :, ::2, ::2].reshape(40, -1), product)
-    assert not grad_x[0, :, 1::2].any() and not grad_x[0, :, :, 1::2].any()
+    # Planes small enough to be put together before they are stored, and larger ones.
+    for size, channels in ((240, 80), (336, 40)):
+        grad_y = x[:, :, : size // 2, : size // 2].copy()
+        weight = integers(rng, (8, channels, 1, 1), np.float32)
+        options = ((1, channels, size, size), (2, 2), (0, 0), (1, 1), 1)
+        grad_x = K.conv_bwd_input(grad_y, weight, None, *options)
+        product = weight.reshape(8, channels).T @ grad_y.reshape(8, -1)
+        assert np.array_equal(grad_x[0, :, ::2, ::2].reshape(channels, -1), product)
+        assert not grad_x[0, :, 1::2].any() and not grad_x[0, :, :, 1::2].any()
 
 
 def test_the_plan_says_so():

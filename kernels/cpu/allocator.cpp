@@ -185,11 +185,11 @@ void release(void* memory, size_t bytes) {
     system_release(memory, static_cast<size_t>(size));
     return;
   }
+  GS_EXPOSE(memory, sizeof(FreeBlock), static_cast<size_t>(size));
   auto* block = static_cast<FreeBlock*>(memory);
   block->next = cache.free[c];
   cache.free[c] = block;
   cache.stats.cached += size;
-  GS_EXPOSE(memory, sizeof(FreeBlock), static_cast<size_t>(size));
 }
 
 void empty_cache() {
