@@ -126,6 +126,31 @@ def test_vectors(dtype):
                 K.matmul(a, matrix, None, (1, 37))
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_vectors_of_any_stride(dtype):
+    """Elements of a vector that are apart or backwards; rows longer than a task."""
+    rng = np.random.default_rng(12)
+    for k, n in ((5, 9), (43, 70), (700, 37), (70_003, 5)):
+        vectors = [integers(rng, 3 * k, dtype)[::3], integers(rng, k, dtype)[::-1]]
+        matrix, turned = integers(rng, (k, n), dtype), integers(rng, (n, k), dtype).T
+        for build in builds((2,)):
+            for a in vectors:
+                for b in (matrix, turned):
+                    what = (build, k, a.strides, b.strides)
+                    assert_same(K.matmul(a, b, None, (n,)), reference(a, b), what)
+                    assert_same(K.matmul(b.T, a, None, (n,)), reference(b.T, a), what)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_dot_products_that_end_anywhere(dtype):
+    """One element beyond whole vectors, blocks of them (256 of 2 to 16 lanes) or slices."""
+    rng = np.random.default_rng(13)
+    for k in (*range(1, 20), *(256 * lanes + d for lanes in (2, 4, 8, 16) for d in (0, 1)), 32769):
+        a, b = integers(rng, k, dtype), integers(rng, k, dtype)
+        for build in builds((2,)):
+            assert_same(K.matmul(a, b, None, ()), reference(a, b), (build, k))
+
+
 @pytest.mark.parametrize("dtype", [np.int32, np.int64])
 def test_whole_numbers_wrap_around(dtype):
     rng = np.random.default_rng(10)

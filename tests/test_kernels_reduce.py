@@ -64,6 +64,8 @@ def test_every_set_of_dims_and_layout(dtype, isa):
                 check_sums(x, dims)
                 want = np.asarray(x.max(axis=dims) if dims else x)
                 assert np.array_equal(K.amax(x, dims, want.shape), want)
+                want = np.asarray(x.min(axis=dims) if dims else x)
+                assert np.array_equal(K.amin(x, dims, want.shape), want)
             for dim in range(x.ndim):
                 values, indices = K.max_dim(x, dim, out_shape(shape, (dim,)))
                 want_values, want_indices = reference.max_dim(x, dim)

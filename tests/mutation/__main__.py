@@ -63,8 +63,8 @@ TUNED = {
         for name in (
             *("allocator", "conv_modes", "conv_pointwise", "conv_winograd", "epilogue"),
             *("kernels_conv", "kernels_copy", "kernels_elementwise", "kernels_matmul"),
-            *("kernels_phases", "kernels_pool", "kernels_reduce", "memory", "noticed"),
-            *("properties_conv", "vector_math"),
+            *("kernels_phases", "kernels_pool", "kernels_random", "kernels_reduce", "memory"),
+            *("noticed", "properties_conv", "vector_math"),
         )
     ],
     # Not what needs a process of its own.
