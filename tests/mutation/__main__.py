@@ -72,11 +72,13 @@ TUNED = {
 }
 
 
-#: What CI runs: a few CUDA sources in the emulator, one of the CPU's, and the ops above them.
+#: What CI runs: a few CUDA sources in the emulator, two of the CPU's, one of them a way for speed
+#: (depthwise convolutions by rows), and the ops above them.
 CI = {
-    "count": 40,
+    "count": 44,
     "seed": 4,
     "files": [
+        "kernels/cpu/conv_depthwise_rows.",
         "kernels/cpu/scan.cpp",
         "kernels/cuda/scan.cu",
         "kernels/cuda/softmax.cu",
@@ -90,10 +92,11 @@ CI = {
         "tests/test_ops.py",
         "tests/test_gradients.py",
         "tests/test_determinism.py",
+        "tests/test_kernels_conv.py",
         "tests/test_kernels_reduce.py",
         "tests/test_noticed.py",
     ],
-    "k": "scan or cum or softmax or adaptive or logsumexp or recurrence",
+    "k": "scan or cum or softmax or adaptive or logsumexp or recurrence or depthwise",
 }
 
 

@@ -279,10 +279,10 @@ class Build:
     def _product(self, source: Path) -> Path | None:
         """The object that the product's own build made of a source without mutants, if it is new.
 
-        So that a sample of few files does not compile the others. AddressSanitizer sees only what
-        it has compiled.
+        So that a sample of few files does not compile the others. AddressSanitizer needs the
+        runtime's, which says what memory may be touched.
         """
-        if self.sanitize:
+        if self.sanitize and source.stem in self.runtime:
             return None
         texts = self._with_includes(source)
         if any((ROOT / name).read_text(encoding="utf-8") != text for name, text in texts):
