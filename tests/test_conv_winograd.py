@@ -18,7 +18,11 @@ K = table("cpu")
 cpu = gs.backends.cpu
 
 #: rms and largest error, relative to the rms of the output, that each tile may have.
-BOUNDS = {"winograd_4x4": (2.5e-6, 5e-5), "winograd_2x2": (8e-7, 1e-5)}
+BOUNDS = {
+    "winograd_4x4": (2.5e-6, 5e-5),
+    "winograd_3x3": (2.5e-6, 5e-5),
+    "winograd_2x2": (8e-7, 1e-5),
+}
 
 # (N, C, K, H, W, padding)
 SHAPES = {
@@ -58,7 +62,7 @@ def run(shape: tuple, x, weight, bias, bias_x, grad_y) -> tuple[np.ndarray, ...]
         K.conv_fwd(x, weight, bias, grad_y.shape, *options),
         K.conv_bwd_input(grad_y, weight, bias_x, x.shape, *options),
     )
-    if cpu.conv_algorithm == "winograd_2x2":
+    if cpu.conv_algorithm in ("winograd_2x2", "winograd_3x3"):
         return found
     return *found, K.conv_bwd_weight(grad_y, x, weight.shape, *options)
 

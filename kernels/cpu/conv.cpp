@@ -493,6 +493,7 @@ Status conv_with_epilogue(const ConvFwdArgs& args) {
   Status answer = kDone;
   switch (plan_conv(args)) {
     case ConvAlgorithm::kWinograd4: return winograd_fwd(args, 4);
+    case ConvAlgorithm::kWinograd3: return winograd_fwd(args, 3);
     case ConvAlgorithm::kWinograd2: return winograd_fwd(args, 2);
     case ConvAlgorithm::kPhases: return phases_fwd(args);
     case ConvAlgorithm::kDepthwise:
@@ -526,6 +527,7 @@ Status conv_bwd_input(const ConvBwdInputArgs& args) {
   Status answer = kDone;
   switch (plan_conv(args)) {
     case ConvAlgorithm::kWinograd4: return winograd_bwd_input(args, 4);
+    case ConvAlgorithm::kWinograd3: return winograd_bwd_input(args, 3);
     case ConvAlgorithm::kWinograd2: return winograd_bwd_input(args, 2);
     case ConvAlgorithm::kPhases: return phases_bwd_input(args);
     case ConvAlgorithm::kDepthwise:

@@ -22,32 +22,30 @@ namespace {
 constexpr double kLane = kLanes<float>;
 
 constexpr int64_t kLeastChannels = 16;  // first layers have kernels of their own
-// Multiply-adds that take as long as one step of Winograd's algorithm, for tiles of 4 x 4 and of 2 x 2.
+// Multiply-adds that take as long as one step of Winograd's algorithm, for tiles of 4 x 4, 3 x 3 and 2 x 2.
 struct Costs {
-  double product[2];            // a product of its planes
-  double filter[2], turned[2];  // an element of a filter's planes, transformed
-  double row[2], long_row[2];   // a vector of a channel's line, in or out; of a line of many tiles
-  double column[2];             // a vector of a channel's tiles
+  double product[3];            // a product of its planes
+  double filter[3], turned[3];  // an element of a filter's planes, transformed
+  double row[3], long_row[3];   // a vector of a channel's line, in or out; of a line of many tiles
+  double column[3];             // a vector of a channel's tiles
   double call;                  // its memory, its parallel regions, beyond what others need
 };
 // Filters stay in L2, or do not; the weight gradient.
-constexpr Costs kSmall{{1.2, 1.1},
-                       {0.62 * kLane, 0.75 * kLane},
-                       {0.75 * kLane, 0.9 * kLane},
-                       {127 * kLane, 54 * kLane},
-                       {267 * kLane, 113 * kLane},
-                       {150 * kLane, 84 * kLane},
+constexpr Costs kSmall{{1.2, 1.15, 1.1},
+                       {0.62 * kLane, 0.68 * kLane, 0.75 * kLane},
+                       {0.75 * kLane, 0.82 * kLane, 0.9 * kLane},
+                       {127 * kLane, 90 * kLane, 54 * kLane},
+                       {267 * kLane, 190 * kLane, 113 * kLane},
+                       {150 * kLane, 120 * kLane, 84 * kLane},
                        0};
-constexpr Costs kLarge{{1.05, 1.05},
-                       {1.1 * kLane, 1.6 * kLane},
-                       {1.3 * kLane, 1.9 * kLane},
-                       {127 * kLane, 54 * kLane},
-                       {267 * kLane, 113 * kLane},
-                       {150 * kLane, 84 * kLane},
+constexpr Costs kLarge{{1.05, 1.05, 1.05},
+                       {1.1 * kLane, 1.3 * kLane, 1.6 * kLane},
+                       {1.3 * kLane, 1.6 * kLane, 1.9 * kLane},
+                       {127 * kLane, 90 * kLane, 54 * kLane},
+                       {267 * kLane, 190 * kLane, 113 * kLane},
+                       {150 * kLane, 120 * kLane, 84 * kLane},
                        0};
-constexpr Costs kGradient{{1, 1},     {1.7 * kLane, 1.7 * kLane}, {},
-                          {},         {344 * kLane, 200 * kLane}, {119 * kLane, 56 * kLane},
-                          5e4 * kLane};
+constexpr Costs kGradient{{1}, {1.7 * kLane}, {}, {}, {344 * kLane}, {119 * kLane}, 5e4 * kLane};
 constexpr int64_t kFewTiles = 5 * kLanes<float> / 8;  // of a line (conv_winograd_tile.h)
 constexpr int64_t kSmallFilters = 1 << 13;            // filters times channels
 // The same for sums in order: packing an element of a filter, copying one in or out.
@@ -83,7 +81,7 @@ double winograd_cost(ConvPass pass, const Geometry& g, int tile) {
       static_cast<double>(round_up(g.C, 4)) * static_cast<double>(round_up(g.K, 4));
   const double rows =
       static_cast<double>(lines * ceil_div(is_long ? columns : columns * tile, kLanes<float>));
-  const int size = tile == 4 ? 0 : 1;
+  const int size = 4 - tile;
   const double filter = (pass == ConvPass::kInput ? costs.turned : costs.filter)[size];
   const double row = is_long ? costs.long_row[size] : costs.row[size];
   return planes * filters * (vectors * kLane * costs.product[size] + filter) +
@@ -152,6 +150,9 @@ ConvAlgorithm weigh(ConvPass pass, const Args& args, DType dtype, const Geometry
     case ConvAlgorithm::kWinograd4:
       if (winograd_takes(pass, dtype, g, 4)) return ConvAlgorithm::kWinograd4;
       break;
+    case ConvAlgorithm::kWinograd3:
+      if (winograd_takes(pass, dtype, g, 3)) return ConvAlgorithm::kWinograd3;
+      break;
     case ConvAlgorithm::kWinograd2:
       if (winograd_takes(pass, dtype, g, 2)) return ConvAlgorithm::kWinograd2;
       break;
@@ -174,13 +175,14 @@ ConvAlgorithm weigh(ConvPass pass, const Args& args, DType dtype, const Geometry
     ConvAlgorithm best = ConvAlgorithm::kAuto;
     double least = direct_cost(pass, g) / (pass == ConvPass::kWeight ? kWeightMargin : kMargin);
     if (dilated) least /= kPhaseMargin;
-    for (const int tile : {4, 2}) {
+    for (const int tile : {4, 3, 2}) {
       if (!winograd_takes(pass, dtype, plain, tile)) continue;
       const double cost = winograd_cost(pass, plain, tile) + (dilated ? phase_cost(g) : 0);
       if (cost >= least) continue;
       least = cost;
       best = dilated     ? ConvAlgorithm::kPhases
              : tile == 4 ? ConvAlgorithm::kWinograd4
+             : tile == 3 ? ConvAlgorithm::kWinograd3
                          : ConvAlgorithm::kWinograd2;
     }
     if (best != ConvAlgorithm::kAuto) return best;

@@ -14,12 +14,14 @@ enum class ConvAlgorithm : int32_t {
   kDepthwise,
   kColumns,
   kWinograd4,
+  kWinograd3,
   kWinograd2,
   kPointwise,
   kPhases
 };
-constexpr const char* kConvAlgorithms[] = {"auto",         "direct",       "depthwise", "columns",
-                                           "winograd_4x4", "winograd_2x2", "pointwise", "phases"};
+constexpr const char* kConvAlgorithms[] = {"auto",         "direct",       "depthwise",
+                                           "columns",      "winograd_4x4", "winograd_3x3",
+                                           "winograd_2x2", "pointwise",    "phases"};
 
 // Whether float32 must keep to sums in order: Winograd's algorithm errs more.
 bool conv_exact();

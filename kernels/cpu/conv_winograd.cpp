@@ -34,9 +34,10 @@ constexpr int kFilters = 4;
 #endif
 constexpr int kVectors = 3;
 constexpr int kGroup = L > kFilters ? L : kFilters;
-constexpr int kPackedChannels = 16;  // packed at once
-constexpr int kPrefetch = 1024;      // elements ahead in the filters
-constexpr int kAhead = 6;            // channels ahead of the one that is packed
+constexpr int kPackedChannels = 16;         // packed at once
+constexpr int kPrefetch = 1024;             // elements ahead in the filters
+constexpr int64_t kStretchBytes = 4 << 20;  // of patches
+constexpr int kAhead = 6;                   // channels ahead of the one that is packed
 
 // kGroup filters from number `first` on, transformed, for channels [c, c + channels):
 // to[xi * plane + channel * kGroup + filter]. What is behind the last filter is of no account.
@@ -115,6 +116,11 @@ void transform_products(const Problem& p, const Block& block, int64_t pitch, int
             interleave<float>(done[1], done[3], odd[0], odd[1]);
             interleave<float>(even[0], odd[0], z[0], z[1]);
             interleave<float>(even[1], odd[1], z[2], z[3]);
+          } else if constexpr (M == 3) {
+            constexpr auto lanes = std::make_integer_sequence<int, L>{};
+            z[0] = thirds<0>(done[0], done[1], done[2], lanes);
+            z[1] = thirds<1>(done[0], done[1], done[2], lanes);
+            z[2] = thirds<2>(done[0], done[1], done[2], lanes);
           } else {
             interleave<float>(done[0], done[1], z[0], z[1]);
           }
@@ -249,45 +255,57 @@ Status by_tiles(const Problem& p, int64_t block_tiles, int64_t filters_at_once) 
   return missing ? Status{Code::kOutOfMemory, {missing, 0}} : kDone;
 }
 
-// All patches first, then groups of filters, each through all steps.
+// All patches first, then groups of filters, each through all steps; a stretch of channels at a time,
+// whose patches stay in L3.
 template <class W>
 Status by_filters(const Problem& p, int64_t filters_at_once, int64_t channels_at_once) {
   constexpr int kPlanes = W::T * W::T;
   const int64_t pitch = round_up(p.tiles, L), at_once = round_up(filters_at_once, kGroup);
+  const int64_t fit = kStretchBytes / (kPlanes * pitch * static_cast<int64_t>(sizeof(float)));
+  const int64_t stretch = even_part(p.C, max(2 * channels_at_once, fit));
+  const bool one = stretch >= p.C;
   const int64_t group_stride = channels_at_once * kGroup;
   const int64_t plane = at_once / kGroup * group_stride + kGap;
   Block block;
   block.tiles = pitch;
-  block.patches = p.C * pitch + kGap;
+  block.patches = stretch * pitch + kGap;
   block.products = at_once * pitch + kGap;
-  const Buffer patches(block.patches * kPlanes);
-  if (!patches.data) return patches.missing();
-  int64_t missing = 0;
-  parallel_for(p.C, max(4, ceil_div(p.C, 32)), [&](int64_t begin, int64_t end) {
-    transform_patches<W>(p, block, pitch, 0, p.tiles, begin, end, patches.data + begin * pitch);
-  });
-  const int64_t elements = kPlanes * (plane + block.products) + kPrefetch;
   const EvenBlocks blocks(ceil_div(p.K, kGroup), at_once / kGroup);
-  parallel_for(blocks.count, 1, [&](int64_t index, int64_t) {
-    const int64_t begin = blocks.begin(index) * kGroup;
-    const int64_t end = min(p.K, blocks.begin(index + 1) * kGroup);
-    float* const products = scratch_or_fail(elements, &missing);
-    if (!products) return;
-    float* const weights = products + kPlanes * block.products;
-    for (int64_t c = 0; c < p.C; c += channels_at_once) {
-      const int64_t channels = min(channels_at_once, p.C - c);
-      for (int64_t k = begin; k < end; k += kGroup) {
-        transform_filters<W>(p, k, c, channels, plane,
-                             weights + (k - begin) / kGroup * group_stride);
+  const int64_t size = kPlanes * block.products;  // of a block's products
+  const Buffer memory(block.patches * kPlanes + (one ? 0 : blocks.count * size));
+  if (!memory.data) return memory.missing();
+  float* const patches = memory.data;
+  float* const all_products = patches + block.patches * kPlanes;
+  const int64_t elements = kPlanes * plane + kPrefetch + (one ? size : 0);
+  int64_t missing = 0;
+  for (int64_t first = 0; first < p.C && !missing; first += stretch) {
+    const int64_t last = min(p.C, first + stretch), all = last - first;
+    parallel_for(all, max(4, ceil_div(all, 32)), [&](int64_t begin, int64_t end) {
+      transform_patches<W>(p, block, pitch, 0, p.tiles, first + begin, first + end,
+                           patches + begin * pitch);
+    });
+    parallel_for(blocks.count, 1, [&](int64_t index, int64_t) {
+      const int64_t begin = blocks.begin(index) * kGroup;
+      const int64_t end = min(p.K, blocks.begin(index + 1) * kGroup);
+      float* const own = scratch_or_fail(elements, &missing);
+      if (!own) return;
+      float* const products = one ? own : all_products + index * size;
+      float* const weights = one ? own + size : own;
+      for (int64_t c = first; c < last; c += channels_at_once) {
+        const int64_t channels = min(channels_at_once, last - c);
+        for (int64_t k = begin; k < end; k += kGroup) {
+          transform_filters<W>(p, k, c, channels, plane,
+                               weights + (k - begin) / kGroup * group_stride);
+        }
+        for (int xi = 0; xi < kPlanes; ++xi) {
+          multiply(round_up(end - begin, kFilters), channels, p.tiles, weights + xi * plane,
+                   group_stride, patches + xi * block.patches + (c - first) * pitch,
+                   products + xi * block.products, pitch, c > 0);
+        }
       }
-      for (int xi = 0; xi < kPlanes; ++xi) {
-        multiply(round_up(end - begin, kFilters), channels, p.tiles, weights + xi * plane,
-                 group_stride, patches.data + xi * block.patches + c * pitch,
-                 products + xi * block.products, pitch, c > 0);
-      }
-    }
-    transform_products<W>(p, block, pitch, 0, p.tiles, begin, end, products);
-  });
+      if (last == p.C) transform_products<W>(p, block, pitch, 0, p.tiles, begin, end, products);
+    });
+  }
   return missing ? Status{Code::kOutOfMemory, {missing, 0}} : kDone;
 }
 
@@ -300,7 +318,9 @@ Status run(Problem& p) {
   return by_tiles<W>(p, 64, 64);
 }
 
-Status run(Problem& p, int tile) { return tile == 2 ? run<F2>(p) : run<F4>(p); }
+Status run(Problem& p, int tile) {
+  return tile == 2 ? run<F2>(p) : tile == 3 ? run<F3>(p) : run<F4>(p);
+}
 
 }  // namespace
 

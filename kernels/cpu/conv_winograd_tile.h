@@ -45,6 +45,33 @@ struct F4 {
   }
 };
 
+// F(3x3, 3x3), at 0, 1, -1, 1/2 and infinity.
+struct F3 {
+  static constexpr int M = 3, T = 5;
+  static GS_INLINE void patch(const V* d, V* to) {
+    const V p = d[3] - d[1];
+    to[0] = p + 0.5f * (d[0] - d[2]);
+    to[1] = d[3] + 0.5f * (d[2] - d[1]);
+    to[2] = d[3] + 0.5f * d[1] - 1.5f * d[2];
+    to[3] = p;
+    to[4] = (d[4] - d[2]) - 0.5f * p;
+  }
+  static GS_INLINE void filter(V a, V b, V c, V* to) {
+    const V outer = a + c;
+    to[0] = a + a;
+    to[1] = outer + b;
+    to[2] = (outer - b) * (-1.0f / 3);
+    to[3] = (a * 4.0f + b * 2.0f + c) * (-2.0f / 3);
+    to[4] = c;
+  }
+  static GS_INLINE void output(const V* m, V* to) {
+    const V sum = m[1] + m[2];
+    to[0] = m[0] + sum + m[3];
+    to[1] = (m[1] - m[2]) + 0.5f * m[3];
+    to[2] = sum + 0.25f * m[3] + m[4];
+  }
+};
+
 // F(2x2, 3x3), at 0, 1, -1 and infinity.
 struct F2 {
   static constexpr int M = 2, T = 4;
@@ -142,6 +169,20 @@ GS_INLINE V half_of(V a, V b, std::integer_sequence<int, I...>) {
   return shuffle<float, (Of * (L / 2) + (I < L / 2 ? I : L / 2 + I))...>(a, b);
 }
 
+// Elements Of, Of + 3, Of + 6 .. of a, b and c.
+template <int Of, int... I>
+GS_INLINE V every_third(V a, V b, V c, std::integer_sequence<int, I...>) {
+  const V two = shuffle<float, (Of + 3 * I < 2 * L ? Of + 3 * I : 0)...>(a, b);
+  return shuffle<float, (Of + 3 * I < 2 * L ? I : Of + 3 * I - L)...>(two, c);
+}
+
+// Vector `Of` of a[0], b[0], c[0], a[1], b[1], c[1] ..
+template <int Of, int... I>
+GS_INLINE V thirds(V a, V b, V c, std::integer_sequence<int, I...>) {
+  const V two = shuffle<float, ((Of * L + I) / 3 + ((Of * L + I) % 3 == 1 ? L : 0))...>(a, b);
+  return shuffle<float, ((Of * L + I) % 3 == 2 ? L + (Of * L + I) / 3 : I)...>(two, c);
+}
+
 // a without its first N lanes, and the first N of b.
 template <int N, int... I>
 GS_INLINE V shift_in(V a, V b, std::integer_sequence<int, I...>) {
@@ -161,6 +202,11 @@ GS_INLINE void split(const float* from, V* e) {
     e[1] = every_second<0>(odd, more_odd, lanes);
     e[2] = every_second<1>(even, more_even, lanes);
     e[3] = every_second<1>(odd, more_odd, lanes);
+  } else if constexpr (W::M == 3) {
+    const V c = load(from + 2 * L);
+    e[0] = every_third<0>(a, b, c, lanes);
+    e[1] = every_third<1>(a, b, c, lanes);
+    e[2] = every_third<2>(a, b, c, lanes);
   } else {
     e[0] = every_second<0>(a, b, lanes);
     e[1] = every_second<1>(a, b, lanes);
@@ -176,6 +222,11 @@ GS_INLINE void split_first(const float* from, V* e) {
     const V high = first_two(load(from + 2 * L), load(from + 3 * L), lanes);
     e[0] = half_of<0>(low, high, lanes);
     e[1] = half_of<1>(low, high, lanes);
+  } else if constexpr (W::M == 3) {
+    constexpr auto lanes = std::make_integer_sequence<int, L>{};
+    const V a = load(from), b = load(from + L), c = load(from + 2 * L);
+    e[0] = every_third<0>(a, b, c, lanes);
+    e[1] = every_third<1>(a, b, c, lanes);
   } else {
     split<W>(from, e);
   }
@@ -254,6 +305,11 @@ GS_INLINE void split_row(const float* row, int64_t index, int64_t in, V* e) {
     e[1] = every_second<0>(odd, more_odd, lanes);
     e[2] = every_second<1>(even, more_even, lanes);
     e[3] = every_second<1>(odd, more_odd, lanes);
+  } else if constexpr (W::M == 3) {
+    const V c = load_inside(row, index + 2 * L, in);
+    e[0] = every_third<0>(a, b, c, lanes);
+    e[1] = every_third<1>(a, b, c, lanes);
+    e[2] = every_third<2>(a, b, c, lanes);
   } else {
     e[0] = every_second<0>(a, b, lanes);
     e[1] = every_second<1>(a, b, lanes);
