@@ -218,3 +218,24 @@ def test_environment_sets_the_precision() -> None:
 
     assert run_with("Exact").stdout.strip() == "exact"
     assert "must be one of fast, exact; got 'slow'" in run_with("slow").stderr
+
+
+@pytest.mark.parametrize("algorithm", BOUNDS)
+def test_volumes_of_one_plane(algorithm: str) -> None:
+    """(N, C, 1, H, W) is what (N, C, H, W) is."""
+    x, weight, bias, bias_x, grad_y = arrays(SHAPES["uneven padding"])
+    flat, deep = ((1, 1), (0, 2), (1, 1), 1), ((1, 1, 1), (0, 0, 2), (1, 1, 1), 1)
+    cpu.conv_algorithm = algorithm
+    wanted = (
+        K.conv_fwd(x, weight, bias, grad_y.shape, *flat),
+        K.conv_bwd_input(grad_y, weight, bias_x, x.shape, *flat),
+        K.conv_bwd_weight(grad_y, x, weight.shape, *flat),
+    )
+    x, weight, grad_y = (a[:, :, None] for a in (x, weight, grad_y))
+    got = (
+        K.conv_fwd(x, weight, bias, grad_y.shape, *deep),
+        K.conv_bwd_input(grad_y, weight, bias_x, x.shape, *deep),
+        K.conv_bwd_weight(grad_y, x, weight.shape, *deep),
+    )
+    for a, b in zip(got, wanted, strict=True):
+        assert np.array_equal(a[:, :, 0], b)

@@ -114,3 +114,39 @@ def test_chosen_where_winograd_saves_more_than_the_copies(dilation: int) -> None
             assert all(same_bytes(a, b) for a, b in zip(run(arrays, options), found, strict=True))
     finally:
         _cpu.set_num_threads(threads)
+
+
+#: (images, channels, filters, image, padding, dilation), with phases that stay in their places
+IN_PLACE = {
+    "tiles of 3 x 3": (1, 64, 48, (33, 33), (6, 6), (6, 6)),
+    "images, stretches of channels": (2, 620, 33, (17, 18), (6, 6), (6, 6)),
+    "other sizes": (1, 33, 40, (31, 26), (10, 4), (5, 4)),
+    "no padding": (2, 40, 36, (29, 30), (0, 0), (4, 5)),
+    "more lanes than a vector": (1, 48, 32, (12, 68), (4, 17), (4, 17)),
+}
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_phases_in_their_places(name: str, isa: str) -> None:
+    """Winograd's algorithm, without copies: its error, and the bits of any number of threads."""
+    n, c, k, size, padding, dilation = IN_PLACE[name]
+    case = n, c, k, size, (3, 3), padding, dilation
+    arrays, options = make(case, np.float32, lambda rng, s, dtype: rng.standard_normal(s, dtype))
+    cpu.conv_precision = "exact"
+    exact = run([a.astype(np.float64) for a in arrays], options)
+    cpu.conv_precision, cpu.conv_algorithm = "fast", "phases"
+    threads = _cpu.num_threads()
+    results = []
+    try:
+        for number in (1, 3):
+            _cpu.set_num_threads(number)
+            results.append(run(arrays, options))
+    finally:
+        _cpu.set_num_threads(threads)
+    assert all(same_bytes(a, b) for a, b in zip(*results, strict=True))
+    for got, want in zip(results[0], exact, strict=True):
+        rms = np.sqrt(np.mean(want**2))
+        assert np.sqrt(np.mean((got - want) ** 2)) < 2.5e-6 * rms
+        assert np.abs(got - want).max() < 5e-5 * rms
+    cpu.conv_precision = "exact"
+    assert not same_bytes(run(arrays, options)[0], results[0][0]), "not Winograd's"

@@ -5,16 +5,18 @@
 //   y[n, k, a + d * m] = plain(x[n, :, a + d * j])[k, m]   for each of the d remainders a
 //
 // is a convolution without dilation, with padding / d, of N * d * d smaller images: one that Winograd's
-// algorithm takes. Its input gradient and its weight gradient are those of the plain one alike.
+// algorithm takes. (Where the phases are many and small it reads and writes them where they are.) Its input gradient and its weight gradient are those of the plain one alike.
 //
 // Layout     images of phases (n, z, y, x) of ceil(size / d) rows, zero where an image has fewer: zeros
 //            of padding, as the plain convolution would put there itself.
 // Split      (image, some channels), by the shape alone; the plain convolution as it splits.
-// Memory     one copy of the input and one of the output.
+// Memory     one copy of the input and one of the output, where they are not left in their places.
 // Cost       2 N K out C taps FLOPs or Winograd's part of them; the copies move each element twice.
 // Accuracy   the plain convolution's.
 #include "conv_phases.h"
 
+#include "conv_plan.h"
+#include "conv_winograd.h"
 #include "strided.h"
 
 namespace gradsmith {
@@ -98,17 +100,24 @@ void join(const Phases& p, const char* from_data, char* to_data) {
   });
 }
 
-// An array of phases: images of as many dims as `like` has. Its memory is this object's.
+// The shape of an array of phases: images of as many dims as `like` has.
+Ints shape_of(const Phases& p, const Array& like) {
+  Ints shape{};
+  shape.n = like.ndim;
+  shape.v[0] = p.images * p.count();
+  shape.v[1] = p.channels;
+  for (int d = 2; d < like.ndim; ++d) shape.v[d] = p.small[kSpatial - like.ndim + d];
+  return shape;
+}
+
+// An array of that shape. Its memory is this object's.
 struct PhaseArray {
   Ints shape{};
   Array array{};
   int64_t stride[kSpatial + 2];
 
   PhaseArray(const Phases& p, const Array& like) {
-    shape.n = like.ndim;
-    shape.v[0] = p.images * p.count();
-    shape.v[1] = p.channels;
-    for (int d = 2; d < like.ndim; ++d) shape.v[d] = p.small[kSpatial - like.ndim + d];
+    shape = shape_of(p, like);
     int64_t step = item_size(like.dtype);
     for (int d = like.ndim - 1; d >= 0; --d) {
       stride[d] = step;
@@ -153,6 +162,20 @@ void plain_options(const Ints& dilation, const Geometry& g, Ints* padding, Ints*
   }
 }
 
+// The tiles of Winograd's algorithm that reads and writes every dilation-th row and column where they
+// are, if it is what takes the plain convolution: of few tiles. 0: none.
+template <class Args>
+int winograd_tile(Args plain, const Geometry& g) {
+  Geometry small;
+  if (!phase_geometry(g, &small)) return 0;
+  const ConvAlgorithm way = plan_conv(plain);
+  const int tile = way == ConvAlgorithm::kWinograd4   ? 4
+                   : way == ConvAlgorithm::kWinograd3 ? 3
+                   : way == ConvAlgorithm::kWinograd2 ? 2
+                                                      : 0;
+  return tile > 0 && phases_stay(g, small, tile) ? tile : 0;
+}
+
 }  // namespace
 
 Status phases_fwd(const ConvFwdArgs& args) {
@@ -162,15 +185,18 @@ Status phases_fwd(const ConvFwdArgs& args) {
                                        args.stride, args.padding, args.dilation, args.groups, &g);
   if (checked.code != Code::kOk) return checked;
   const Phases of_x(g, g.C, g.in), of_y(g, g.K, g.out);
+  const Ints x_shape = shape_of(of_x, args.x), y_shape = shape_of(of_y, args.y);
+  ConvFwdArgs plain = args;
+  plain.epilogue = nullptr;
+  plain.x.shape = x_shape.v;
+  plain.out_shape = y_shape;
+  plain_options(args.dilation, g, &plain.padding, &plain.dilation);
+  if (const int tile = winograd_tile(plain, g)) return winograd_fwd(args, tile);
   const PhaseArray x(of_x, args.x), y(of_y, args.y);
   if (!x.array.data) return x.missing();
   if (!y.array.data) return y.missing();
-  ConvFwdArgs plain = args;
-  plain.epilogue = nullptr;
   plain.x = x.array;
   plain.y = y.array;
-  plain.out_shape = y.shape;
-  plain_options(args.dilation, g, &plain.padding, &plain.dilation);
   split(of_x, args.x, x.array);
   const Status status = conv_fwd(plain);
   if (status.code == Code::kOk) join(of_y, y.array, args.y);
@@ -184,14 +210,17 @@ Status phases_bwd_input(const ConvBwdInputArgs& args) {
                                        args.stride, args.padding, args.dilation, args.groups, &g);
   if (checked.code != Code::kOk) return checked;
   const Phases of_x(g, g.C, g.in), of_y(g, g.K, g.out);
+  const Ints x_shape = shape_of(of_x, args.grad_x), y_shape = shape_of(of_y, args.grad_y);
+  ConvBwdInputArgs plain = args;
+  plain.grad_y.shape = y_shape.v;
+  plain.x_shape = x_shape;
+  plain_options(args.dilation, g, &plain.padding, &plain.dilation);
+  if (const int tile = winograd_tile(plain, g)) return winograd_bwd_input(args, tile);
   const PhaseArray grad_x(of_x, args.grad_x), grad_y(of_y, args.grad_y);
   if (!grad_x.array.data) return grad_x.missing();
   if (!grad_y.array.data) return grad_y.missing();
-  ConvBwdInputArgs plain = args;
   plain.grad_y = grad_y.array;
   plain.grad_x = grad_x.array;
-  plain.x_shape = grad_x.shape;
-  plain_options(args.dilation, g, &plain.padding, &plain.dilation);
   split(of_y, args.grad_y, grad_y.array);
   const Status status = conv_bwd_input(plain);
   if (status.code == Code::kOk) join(of_x, grad_x.array, args.grad_x);

@@ -50,10 +50,12 @@ constexpr int64_t kFewTiles = 5 * kLanes<float> / 8;  // of a line (conv_winogra
 constexpr int64_t kSmallFilters = 1 << 13;            // filters times channels
 // The same for sums in order: packing an element of a filter, copying one in or out.
 constexpr double kPhaseCost = 4 * kLane;  // an element, in or out
+constexpr double kGroupCost =
+    300 * kLane;  // a vector of tiles of phases left in their places, in or out
 constexpr double kSmallPackCost = 0.8 * kLane, kPackCost = 3.6 * kLane, kCopyCost = 20;
 // How much quicker Winograd's must seem.
 constexpr double kMargin = 1.05, kWeightMargin = 1.6;
-constexpr double kPhaseMargin = 1.35;  // besides: a dilated convolution's phases
+constexpr double kPhaseMargin = 1.4;  // besides: a dilated convolution's phases
 
 bool small_filters(const Geometry& g) { return g.C * g.K <= kSmallFilters; }
 
@@ -88,10 +90,22 @@ double winograd_cost(ConvPass pass, const Geometry& g, int tile) {
          static_cast<double>(g.C + g.K) * (rows * row + vectors * costs.column[size]) + costs.call;
 }
 
-// What the copies into phases and out of them cost.
-double phase_cost(const Geometry& g) {
-  return kPhaseCost * (static_cast<double>(g.N * g.C) * static_cast<double>(g.in_positions()) +
-                       static_cast<double>(g.N * g.K) * static_cast<double>(g.out_positions()));
+// The same of a dilated convolution's phases: copied, or left in their places.
+double phases_cost(ConvPass pass, const Geometry& g, const Geometry& plain, int tile) {
+  if (pass == ConvPass::kWeight || !phases_stay(g, plain, tile)) {
+    return winograd_cost(pass, plain, tile) +
+           kPhaseCost * (static_cast<double>(g.N * g.C) * static_cast<double>(g.in_positions()) +
+                         static_cast<double>(g.N * g.K) * static_cast<double>(g.out_positions()));
+  }
+  const int64_t* out = pass == ConvPass::kInput ? plain.in : plain.out;
+  const int64_t tiles = ceil_div(out[1], tile) * ceil_div(out[2], tile);
+  const int64_t groups = g.N * tiles * g.dilation[1] * ceil_div(g.dilation[2], kLanes<float>);
+  const double vectors = static_cast<double>(ceil_div(plain.N * tiles, kLanes<float>));
+  const int size = 4 - tile;
+  const double filter = (pass == ConvPass::kInput ? kLarge.turned : kLarge.filter)[size];
+  return (tile + 2) * (tile + 2) * static_cast<double>(g.C * g.K) *
+             (vectors * kLane * kLarge.product[size] + filter) +
+         static_cast<double>((g.C + g.K) * groups) * kGroupCost;
 }
 
 // The part of the taps that read inputs, not padding: kernels with dilation leave most others out.
@@ -177,7 +191,8 @@ ConvAlgorithm weigh(ConvPass pass, const Args& args, DType dtype, const Geometry
     if (dilated) least /= kPhaseMargin;
     for (const int tile : {4, 3, 2}) {
       if (!winograd_takes(pass, dtype, plain, tile)) continue;
-      const double cost = winograd_cost(pass, plain, tile) + (dilated ? phase_cost(g) : 0);
+      const double cost =
+          dilated ? phases_cost(pass, g, plain, tile) : winograd_cost(pass, plain, tile);
       if (cost >= least) continue;
       least = cost;
       best = dilated     ? ConvAlgorithm::kPhases

@@ -1,5 +1,5 @@
 // winograd_fwd, winograd_bwd_input: conv_fwd and conv_bwd_input of 3x3 filters at stride 1, with 2.25
-// multiplications an output instead of 9 (F(4x4, 3x3)), or 4 (F(2x2, 3x3)).
+// multiplications an output instead of 9 (F(4x4, 3x3)), 2.8 (F(3x3, 3x3)), or 4 (F(2x2, 3x3)).
 //
 // Layout     as conv.cpp's: x (N, C, H, W), weight (K, C, 3, 3), y (N, K, *out), contiguous. The input
 //            gradient is the forward pass of grad_y with the filters turned by half a turn and C and
@@ -11,13 +11,15 @@
 //            the columns first and laid side by side, so that no lanes are empty. F(4x4) interpolates at 0, 1, -1, 1/2,
 //            -2 and infinity: the reciprocal pair errs less than 2 and -2 at the same cost.
 // Split      many tiles: all filters are transformed first, then a thread takes blocks of tiles
-//            through all steps. Few tiles: all patches first, then a thread takes groups of filters.
-// Cache      a block's patches and products, kBlockBytes, in L2; the filters stream through it.
+//            through all steps. Few tiles: all patches of a stretch of channels first, then a thread takes
+//            groups of filters. With dilation a tile has every dilation-th row and column (conv_phases.cpp).
+// Cache      a block's patches and products in L2, the filters stream through it; a stretch's patches,
+//            kStretchBytes, in L3.
 // Cost       2 T T C K FLOPs a tile, and about 20 vector instructions an input or output of a tile.
-// Accuracy   rms error about 8 times that of conv.cpp's sums for F(4x4), 2 for F(2x2); see
+// Accuracy   rms error about 8 times that of conv.cpp's sums for F(4x4), 3 for F(3x3), 2 for F(2x2); see
 //            docs/accuracy.md. Tiles do not depend on one another, and all blocks sum alike: the same
 //            bits for every number of threads. What is not finite spreads over the tiles that read it.
-// Limits     float32; stride 1, dilation 1, one group; any padding and sizes.
+// Limits     float32; stride 1, one group; dilation 1 with any padding and sizes, or as conv_phases.h says.
 #include "conv_winograd.h"
 
 #include "conv_winograd_tile.h"
@@ -146,6 +148,48 @@ void transform_products(const Problem& p, const Block& block, int64_t pitch, int
           finish(p.epilogue, row, n);
         }
       }
+    }
+  }
+}
+
+// transform_products of all tiles, with dilation.
+template <class W>
+void dilated_products(const Problem& p, const Block& block, int64_t pitch, int64_t k, int64_t k_end,
+                      const float* get) {
+  constexpr int T = W::T, M = W::M;
+  const int64_t size = p.out[0] * p.out[1], of_image = p.tiles / p.N;
+  for (; k < k_end; ++k, get += pitch) {
+    const V bias = splat(p.bias ? p.bias[k] : 0.0f);
+    for (int64_t image = 0; image < p.N; ++image) {
+      float* const plane = p.y + (image * p.K + k) * size;
+      for_groups(p, M, [&](int64_t tile, int64_t first_y, int64_t first_x, int64_t lanes) {
+        const float* const from = get + image * of_image + tile;
+        V rows[M][T];
+#pragma GCC unroll 8
+        for (int j = 0; j < T; ++j) {
+          V m[T], column[M];
+#pragma GCC unroll 8
+          for (int i = 0; i < T; ++i) m[i] = load(from + (i * T + j) * block.products);
+          W::output(m, column);
+#pragma GCC unroll 8
+          for (int i = 0; i < M; ++i) rows[i][j] = column[i];
+        }
+#pragma GCC unroll 8
+        for (int i = 0; i < M; ++i) {
+          const int64_t y = first_y + i * p.step[0];
+          if (y >= p.out[0]) continue;
+          V done[M];
+          W::output(rows[i], done);
+#pragma GCC unroll 8
+          for (int j = 0; j < M; ++j) {
+            const int64_t x = first_x + j * p.step[1], n = min(lanes, p.out[1] - x);
+            if (n <= 0) continue;
+            float* const put = plane + y * p.out[1] + x;
+            store_n(put, done[j] + bias, n);
+            finish(p.epilogue, put, n);
+          }
+        }
+      });
     }
   }
 }
@@ -281,8 +325,12 @@ Status by_filters(const Problem& p, int64_t filters_at_once, int64_t channels_at
   for (int64_t first = 0; first < p.C && !missing; first += stretch) {
     const int64_t last = min(p.C, first + stretch), all = last - first;
     parallel_for(all, max(4, ceil_div(all, 32)), [&](int64_t begin, int64_t end) {
-      transform_patches<W>(p, block, pitch, 0, p.tiles, first + begin, first + end,
-                           patches + begin * pitch);
+      float* const to = patches + begin * pitch;
+      if (p.dilated()) {
+        dilated_patches<W>(p, block, pitch, first + begin, first + end, to);
+      } else {
+        transform_patches<W>(p, block, pitch, 0, p.tiles, first + begin, first + end, to);
+      }
     });
     parallel_for(blocks.count, 1, [&](int64_t index, int64_t) {
       const int64_t begin = blocks.begin(index) * kGroup;
@@ -303,7 +351,12 @@ Status by_filters(const Problem& p, int64_t filters_at_once, int64_t channels_at
                    products + xi * block.products, pitch, c > 0);
         }
       }
-      if (last == p.C) transform_products<W>(p, block, pitch, 0, p.tiles, begin, end, products);
+      if (last < p.C) return;
+      if (p.dilated()) {
+        dilated_products<W>(p, block, pitch, begin, end, products);
+      } else {
+        transform_products<W>(p, block, pitch, 0, p.tiles, begin, end, products);
+      }
     });
   }
   return missing ? Status{Code::kOutOfMemory, {missing, 0}} : kDone;
@@ -311,10 +364,10 @@ Status by_filters(const Problem& p, int64_t filters_at_once, int64_t channels_at
 
 template <class W>
 Status run(Problem& p) {
-  p.lines = ceil_div(p.out[0], W::M);
-  p.columns = ceil_div(p.out[1], W::M);
-  p.tiles = p.N * p.lines * p.columns;
-  if (p.tiles <= 192) return by_filters<W>(p, 32, 96);
+  p.lines = ceil_div(p.out[0], p.step[0] * W::M);
+  p.columns = ceil_div(p.out[1], p.step[1] * W::M);
+  p.tiles = p.N * p.step[0] * p.step[1] * p.lines * p.columns;
+  if (p.tiles <= 192 || p.dilated()) return by_filters<W>(p, 32, 96);
   return by_tiles<W>(p, 64, 64);
 }
 
@@ -329,10 +382,12 @@ Status winograd_fwd(const ConvFwdArgs& args, int tile) {
   p.N = args.x.shape[0];
   p.C = args.x.shape[1];
   p.K = args.weight.shape[0];
-  for (int d = 0; d < 2; ++d) {
-    p.in[d] = args.x.shape[2 + d];
-    p.out[d] = args.out_shape.v[2 + d];
-    p.padding[d] = args.padding.v[d];
+  const int64_t more = args.x.ndim - 4;  // dims before the two: of one plane
+  for (int64_t d = 0; d < 2; ++d) {
+    p.in[d] = args.x.shape[more + 2 + d];
+    p.out[d] = args.out_shape.v[more + 2 + d];
+    p.padding[d] = args.padding.v[more + d];
+    p.step[d] = args.dilation.v[more + d];
   }
   p.x = reinterpret_cast<const float*>(args.x.data);
   p.y = reinterpret_cast<float*>(args.y.data);
@@ -351,10 +406,12 @@ Status winograd_bwd_input(const ConvBwdInputArgs& args, int tile) {
   p.N = args.grad_y.shape[0];
   p.C = args.grad_y.shape[1];
   p.K = args.x_shape.v[1];
-  for (int d = 0; d < 2; ++d) {
-    p.in[d] = args.grad_y.shape[2 + d];
-    p.out[d] = args.x_shape.v[2 + d];
-    p.padding[d] = 2 - args.padding.v[d];
+  const int64_t more = args.grad_y.ndim - 4;
+  for (int64_t d = 0; d < 2; ++d) {
+    p.in[d] = args.grad_y.shape[more + 2 + d];
+    p.out[d] = args.x_shape.v[more + 2 + d];
+    p.step[d] = args.dilation.v[more + d];
+    p.padding[d] = 2 * p.step[d] - args.padding.v[more + d];
   }
   p.x = reinterpret_cast<const float*>(args.grad_y.data);
   p.y = reinterpret_cast<float*>(args.grad_x.data);

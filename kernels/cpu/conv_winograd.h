@@ -6,7 +6,7 @@
 namespace gradsmith {
 namespace GS_ISA {
 
-// Compute the convolution, or its input gradient, with tiles of 4 x 4 or 2 x 2 outputs, or its weight
+// Compute the convolution, or its input gradient, with tiles of 4 x 4, 3 x 3 or 2 x 2 outputs, or its weight
 // gradient, with 4 x 4: cases that conv_plan.cpp found these to take.
 Status winograd_fwd(const ConvFwdArgs& args, int tile);
 Status winograd_bwd_input(const ConvBwdInputArgs& args, int tile);

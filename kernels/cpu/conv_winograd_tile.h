@@ -107,6 +107,8 @@ struct Problem {
   bool turned;                         // filters turned by half a turn
   int64_t lines, columns, tiles;       // tiles of an image: lines x columns; of all images
   const ConvEpilogue* epilogue = nullptr;
+  int64_t step[2] = {1, 1};  // dilation: padding is a multiple of it
+  bool dilated() const { return step[0] > 1 || step[1] > 1; }
 };
 
 // Sizes of what a block of tiles needs, in elements.
@@ -394,6 +396,85 @@ void transform_patches(const Problem& p, const Block& block, int64_t pitch, int6
           for (int j = 0; j < T; ++j) store(first + j * step, done[j]);
         }
       }
+    }
+  }
+}
+
+// ---- with dilation ----
+
+// Calls group(tile, first row, first column, how many) for each vector of an image's tiles. A tile has
+// every step-th row and column; those of neighbouring columns are neighbours: no lane changes its place.
+template <class Group>
+void for_groups(const Problem& p, int m, const Group& group) {
+  int64_t tile = 0;
+  for (int64_t line = 0; line < p.lines; ++line) {
+    for (int64_t column = 0; column < p.columns; ++column) {
+      for (int64_t y = 0; y < p.step[0]; ++y) {
+        for (int64_t x = 0; x < p.step[1]; x += L) {
+          const int64_t n = min(L, p.step[1] - x);
+          group(tile, line * m * p.step[0] + y, column * m * p.step[1] + x, n);
+          tile += n;
+        }
+      }
+    }
+  }
+}
+
+// transform_patches of all tiles.
+template <class W>
+void dilated_patches(const Problem& p, const Block& block, int64_t pitch, int64_t c, int64_t c_end,
+                     float* to) {
+  constexpr int T = W::T;
+  const int64_t size = p.in[0] * p.in[1], of_image = p.tiles / p.N;
+  for (; c < c_end; ++c, to += pitch) {
+    for (int64_t image = 0; image < p.N; ++image) {
+      const float* const plane = p.x + (image * p.C + c) * size;
+      if (c + 1 < c_end) prefetch(plane + size, size);
+      for_groups(p, W::M, [&](int64_t tile, int64_t first_y, int64_t first_x, int64_t) {
+        const float* row[T];
+        for (int i = 0; i < T; ++i) {
+          const int64_t y = first_y + i * p.step[0] - p.padding[0];
+          row[i] = y >= 0 && y < p.in[0] ? plane + y * p.in[1] : nullptr;
+        }
+        V column[T][T];
+#pragma GCC unroll 8
+        for (int j = 0; j < T; ++j) {
+          const int64_t x = first_x + j * p.step[1] - p.padding[1];
+          const int64_t low = clamp(-x, 0, L), high = clamp(p.in[1] - x, 0, L);
+          V d[T] = {};
+          if (high - low == L) {
+#pragma GCC unroll 8
+            for (int i = 0; i < T; ++i) {
+              if (row[i]) d[i] = load(row[i] + x);
+            }
+          } else if (low < high) {
+#pragma GCC unroll 8
+            for (int i = 0; i < T; ++i) {
+              if (row[i]) d[i] = load_lanes(row[i] + x, low, high);
+            }
+          }
+          W::patch(d, column[j]);
+        }
+        tile += image * of_image;
+        const int64_t room = pitch - tile;  // the next group overwrites what is not of this one
+        float* const put = to + tile;
+#pragma GCC unroll 8
+        for (int i = 0; i < T; ++i) {
+          V line[T], done[T];
+#pragma GCC unroll 8
+          for (int j = 0; j < T; ++j) line[j] = column[j][i];
+          W::patch(line, done);
+          if (room >= L) {
+#pragma GCC unroll 8
+            for (int j = 0; j < T; ++j) store(put + (i * T + j) * block.patches, done[j]);
+          } else {
+#pragma GCC unroll 8
+            for (int j = 0; j < T; ++j) {
+              store_n(put + (i * T + j) * block.patches, done[j], room);
+            }
+          }
+        }
+      });
     }
   }
 }

@@ -182,10 +182,11 @@ Status winograd_bwd_weight(const ConvBwdWeightArgs& args) {
   p.N = args.x.shape[0];
   p.C = args.x.shape[1];
   p.K = args.grad_y.shape[1];
-  for (int d = 0; d < 2; ++d) {
-    p.in[d] = args.x.shape[2 + d];
-    p.out[d] = args.grad_y.shape[2 + d];
-    p.padding[d] = args.padding.v[d];
+  const int64_t more = args.x.ndim - 4;  // dims before the two: of one plane
+  for (int64_t d = 0; d < 2; ++d) {
+    p.in[d] = args.x.shape[more + 2 + d];
+    p.out[d] = args.grad_y.shape[more + 2 + d];
+    p.padding[d] = args.padding.v[more + d];
   }
   p.x = reinterpret_cast<const float*>(args.x.data);
   p.y = reinterpret_cast<float*>(args.grad_y.data);
