@@ -5,7 +5,8 @@
 //   y[n, k, a + d * m] = plain(x[n, :, a + d * j])[k, m]   for each of the d remainders a
 //
 // is a convolution without dilation, with padding / d, of N * d * d smaller images: one that Winograd's
-// algorithm takes. (Where the phases are many and small it reads and writes them where they are.) Its input gradient and its weight gradient are those of the plain one alike.
+// algorithm takes. Its input gradient and its weight gradient are those of the plain one alike. Where
+// phases are many and small, Winograd's algorithm reads and writes them where they are.
 //
 // Layout     images of phases (n, z, y, x) of ceil(size / d) rows, zero where an image has fewer: zeros
 //            of padding, as the plain convolution would put there itself.
