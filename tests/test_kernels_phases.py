@@ -122,7 +122,7 @@ IN_PLACE = {
     "images, stretches of channels": (2, 620, 33, (17, 18), (6, 6), (6, 6)),
     "other sizes": (1, 33, 40, (31, 26), (10, 4), (5, 4)),
     "no padding": (2, 96, 80, (28, 33), (0, 0), (4, 5)),
-    "more lanes than a vector": (1, 48, 32, (12, 68), (4, 17), (4, 17)),
+    "more lanes than a vector": (1, 128, 96, (24, 68), (4, 17), (4, 17)),
 }
 
 
