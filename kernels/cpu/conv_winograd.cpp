@@ -38,7 +38,7 @@ constexpr int kVectors = 3;
 constexpr int kGroup = L > kFilters ? L : kFilters;
 constexpr int kPackedChannels = 16;         // packed at once
 constexpr int kPrefetch = 1024;             // elements ahead in the filters
-constexpr int64_t kStretchBytes = 4 << 20;  // of patches
+constexpr int64_t kStretchBytes = 10 << 20;  // of patches
 constexpr int kAhead = 6;                   // channels ahead of the one that is packed
 
 // kGroup filters from number `first` on, transformed, for channels [c, c + channels):
