@@ -14,17 +14,9 @@ constexpr int64_t kChunk = 4096;
 
 GS_INLINE double square_root(double x) { return __builtin_sqrt(x); }
 
-// Halves are added to halves: a chain of as many additions as there are lanes costs as much as a row.
 template <class T>
 GS_INLINE double sum_by_halves(Vec<T> v) {
-  alignas(GS_VECTOR_BYTES) T lanes[kLanes<T>];
-  store<T>(lanes, v);
-#pragma GCC unroll 8
-  for (int half = kLanes<T> / 2; half > 0; half /= 2) {
-#pragma GCC unroll 16
-    for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
-  }
-  return static_cast<double>(lanes[0]);
+  return static_cast<double>(fold_halves<T>(v, [](Vec<T> a, Vec<T> b) { return a + b; }));
 }
 
 constexpr int kSums = 4;  // accumulators, to hide the latency of additions
