@@ -22,6 +22,7 @@ from gradsmith.benchmarks.roofline import disturbed
 from gradsmith.benchmarks.shares import level_of, share
 from gradsmith.cli import bench_charts, charts
 from gradsmith.cli.bench_page import render, seconds
+from gradsmith.cli.bench_tables import SLOWER
 from gradsmith.cli.main import main
 
 CLASSES = {
@@ -320,7 +321,7 @@ def test_a_run_in_a_page_replaces_the_one_before(tmp_path):
     assert bench("report", run, "--markdown", page) == 0
     alone = page.read_text(encoding="utf-8")
     tables = re.findall(r"(?:^\|.*\n)+", alone, re.MULTILINE)
-    behind = any((r.as_shipped or 1) < 0.9 for r in made_up().results)
+    behind = any((r.as_shipped or 1) < SLOWER for r in made_up().results)
     assert len(tables) == 1 + behind + len({r.family for r in made_up().results})
     assert ("More than 10 % slower" in alone) == behind
     for table in tables:
@@ -334,6 +335,20 @@ def test_a_run_in_a_page_replaces_the_one_before(tmp_path):
     text = page.read_text(encoding="utf-8")
     assert text.startswith("# Mine\n\n<!--") and text.endswith("-->\n\nThe end\n")
     assert text.count("gradsmith bench: begin") == 1 and len(text) < len(alone)
+
+
+def test_float64_stands_beside_float32(tmp_path):
+    report = made_up()
+    single = next(r for r in report.results if r.flops)
+    times = {n: Timing(4 * t.median, 0.0, 0.0) for n, t in single.engines.items()}
+    double = replace(single, dtype="float64", engines=times)
+    run, page = tmp_path / "run.json", tmp_path / "page.md"
+    dump(replace(report, results=(*report.results, double)), run)
+    assert bench("report", run, "--markdown", page) == 0
+    (line,) = re.findall(r"^.*GFLOP/s \| of float32's \|\n.*\n(.*)$", page.read_text(), re.M)
+    factor = single.engines["gradsmith-exact"].median / single.engines["gradsmith"].median
+    assert line.startswith(f"| {single.family}: {single.case} | {single.kind} |")
+    assert line.endswith(f" {factor / 4:.0%} |")
 
 
 def test_several_runs_are_one_by_their_medians(tmp_path):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..benchmarks.results import TORCH, Report
-from .bench_tables import classes, goals, means, slower, table_of, targets
+from .bench_tables import classes, doubles, goals, means, slower, table_of, targets
 
 __all__ = ["page", "section"]
 
@@ -38,6 +38,12 @@ def section(report: Report) -> str:
     if rates[1]:
         parts.append("Rates beside what the machine should give (geometric mean, best case):")
         parts.append(_table(*rates, left=2))
+    both = doubles(report)
+    if both[1]:
+        parts.append(
+            "float64 beside float32 without Winograd's algorithm (goal: 45 %):"
+        )
+        parts.append(_table(*both, left=2))
     behind = slower(report)
     if behind:
         parts.append("More than 10 % slower than PyTorch as shipped:")

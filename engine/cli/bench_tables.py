@@ -25,6 +25,7 @@ __all__ = [
     "SLOWER",
     "Rows",
     "classes",
+    "doubles",
     "goals",
     "means",
     "seconds",
@@ -161,6 +162,23 @@ def goals(report: Report) -> Rows:
             f"{a.reached} of {a.count}",
         ])  # fmt: skip
     return ["class", "pass", "goal", "mean", "best", "at the goal"], rows
+
+
+def doubles(report: Report) -> Rows:
+    """float64's rate beside float32's, of the cases that were timed in both; with sums in order."""
+    found = {r.key: r for r in report.results if r.flops and OURS in r.engines}
+    rows = []
+    for key, double in found.items():
+        single = found.get((*key[:2], "float32", key[3]))
+        if double.dtype != "float64" or single is None:
+            continue
+        engine = EXACT if EXACT in single.engines else OURS  # float64 never takes Winograd's
+        before, after = single.engines[engine].median, double.engines[OURS].median
+        rows.append([
+            f"{double.family}: {double.case}", double.kind, f"{1e-9 * single.flops / before:.3g}",
+            f"{1e-9 * double.flops / after:.3g}", f"{before / after:.0%}",
+        ])  # fmt: skip
+    return ["case", "pass", "float32, GFLOP/s", "float64, GFLOP/s", "of float32's"], rows
 
 
 def slower(report: Report) -> list[Result]:
