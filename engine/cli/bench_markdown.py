@@ -40,9 +40,7 @@ def section(report: Report) -> str:
         parts.append(_table(*rates, left=2))
     both = doubles(report)
     if both[1]:
-        parts.append(
-            "float64 beside float32 without Winograd's algorithm (goal: 45 %):"
-        )
+        parts.append("float64 beside float32 without Winograd's algorithm (goal: 45 %):")
         parts.append(_table(*both, left=2))
     behind = slower(report)
     if behind:
