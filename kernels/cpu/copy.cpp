@@ -137,6 +137,19 @@ void copy_loop(const Copier& copier, StridedLoop<2> loop, char* dst, const char*
   int across = fastest_dim(loop, 1);
   if (!repeats && across != last && loop.shape[last] < 4 && loop.shape[across] > loop.shape[last]) {
     swap_dims(loop, across, last);  // longer runs: pixel_shuffle by 2 ran in pairs
+    if (copier.bits && copier.dst_size == 4 && loop.shape[across] == 2 &&
+        loop.stride[0][across] == 4 && loop.stride[0][last] == 8 && loop.stride[1][last] == 4 &&
+        is_aligned<float>(loop, 0, dst) && is_aligned<float>(loop, 1, src)) {
+      const int64_t second = loop.stride[1][across];
+      loop.shape[across] = 1;
+      parallel_for(total / 2, kBlock / 2, [&](int64_t begin, int64_t end) {
+        const char* const base[2] = {dst, src};
+        for_rows<2>(loop, base, begin, end, [&](int64_t, const char* const* p, int64_t n) {
+          interleave_row<float>(const_cast<char*>(p[0]), p[1], p[1] + second, n);
+        });
+      });
+      return;
+    }
     across = last;
   }
   if (!repeats && across != last && magnitude(loop.stride[1][last]) > copier.src_size &&

@@ -132,6 +132,50 @@ GS_INLINE void reverse_row(char* dst, const char* src, int64_t n) {
   }
 }
 
+// dst = n pairs of an element of a and one of b; aligned.
+template <class T>
+GS_INLINE void interleave_row(char* dst, const char* a, const char* b, int64_t n) {
+  constexpr int64_t kN = kLanes<T>;
+  T* const to = reinterpret_cast<T*>(dst);
+  const T *const first = reinterpret_cast<const T*>(a), *const second =
+                                                            reinterpret_cast<const T*>(b);
+  int64_t i = 0;
+  Vec<T> low, high;
+  for (; i + kN <= n; i += kN) {
+    interleave<T>(load<T>(first + i), load<T>(second + i), low, high);
+    store<T>(to + 2 * i, low);
+    store<T>(to + 2 * i + kN, high);
+  }
+  const int64_t left = n - i;
+  if (left == 0) return;
+  if (GS_VECTOR_BYTES < 32) {  // SSE has no masked loads
+    for (; i < n; ++i) {
+      to[2 * i] = first[i];
+      to[2 * i + 1] = second[i];
+    }
+    return;
+  }
+  interleave<T>(load_n<T>(first + i, left), load_n<T>(second + i, left), low, high);
+  if (2 * left < kN) {
+    store_n<T>(to + 2 * i, low, 2 * left);
+    return;
+  }
+  store<T>(to + 2 * i, low);
+  if (2 * left > kN) store_n<T>(to + 2 * i + kN, high, 2 * left - kN);
+}
+
+// n neighbours at dst = every second element from src on; aligned.
+template <class T>
+GS_INLINE void halve_row(char* dst, const char* src, int64_t n) {
+  T* const to = reinterpret_cast<T*>(dst);
+  const T* const from = reinterpret_cast<const T*>(src);
+  int64_t i = 0;
+  for (; i + kLanes<T> <= n; i += kLanes<T>) {
+    store<T>(to + i, load_lanes<T>(from + 2 * i, 2, kLanes<T>));
+  }
+  if (i < n) store_n<T>(to + i, load_lanes<T>(from + 2 * i, 2, n - i), n - i);
+}
+
 // The numbers whose conversion goes by vectors: of floats, integers and to bools.
 template <class D, class S>
 constexpr bool kConvertsByVectors = !std::is_same_v<D, S> && std::is_arithmetic_v<S> &&
@@ -223,6 +267,12 @@ void copy_row(char* dst, int64_t dst_stride, const char* src, int64_t src_stride
     if (dst_stride == sizeof(D)) return fill_row<D>(dst, value, n);
     for (int64_t i = 0; i < n; ++i) store_one(dst + i * dst_stride, value);
     return;
+  }
+  if constexpr (std::is_same_v<D, S> && sizeof(D) == 4) {
+    if (dst_stride == 4 && src_stride == 8 && n > 1 &&
+        (reinterpret_cast<uintptr_t>(dst) | reinterpret_cast<uintptr_t>(src)) % 4 == 0) {
+      return halve_row<float>(dst, src, n);
+    }
   }
   if constexpr (std::is_same_v<D, S>) {
     constexpr int64_t kSize = sizeof(D);

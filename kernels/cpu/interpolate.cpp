@@ -9,7 +9,9 @@
 // Layout: contiguous (outer, size, inner).
 // Split: the taps of all outputs (for the backward: of all inputs) are listed once; then a block is a
 //   number of output rows. Each result is a sum in the order of its taps.
-// Working set: the list, 16 bytes a tap; a few rows of inner elements.
+// Lanes are neighbours of a row; along a line neighbouring outputs, whose taps are picked out of two
+//   vectors of the line: places and weights of each vector of outputs are made once a call.
+// Working set: the list, 16 bytes a tap (lines: 8 more); a few rows of inner elements.
 // Cost: reads x once for each tap (from cache), writes y once.
 // Accuracy: coordinates in float64 (nearest: as PyTorch, in the element's type); sums in T.
 #include "lists/interpolate.h"
@@ -143,6 +145,107 @@ void sum_line(const Taps<T>& list, int64_t results, const T* x, T* y) {
   }
 }
 
+// The same line by vectors of results: tap k of vector v is two vectors of the line from base[v * taps + k]
+// on, of which it takes lanes `pick`; a lane that has no such tap has pick -1.
+template <class T>
+constexpr bool kPicks =
+    GS_VECTOR_BYTES >= 32 && sizeof(T) == 4;  // SSE cannot permute by a vector of places
+
+template <class T>
+struct Picks {
+  int64_t taps, vectors;
+  bool whole;  // every result has all taps
+  int64_t* base;
+  IntOf<T>* pick;
+  T* weight;
+};
+
+// How many taps a result has, at most `limit`.
+template <class T>
+bool count_taps(const Taps<T>& list, int64_t results, int64_t limit, Picks<T>& picks) {
+  int64_t least = limit + 1, most = 0;
+  for (int64_t r = 0; r < results; ++r) {
+    const int64_t count = list.start[r + 1] - list.start[r];
+    least = min64(least, count);
+    most = max64(most, count);
+  }
+  picks.taps = most;
+  picks.whole = least == most;
+  return most <= limit;
+}
+
+// Where the arrays are, in memory for count_taps' limit.
+template <class T>
+bool place_picks(char* memory, Picks<T>& picks) {
+  const int64_t n = picks.vectors * picks.taps;
+  picks.pick = reinterpret_cast<IntOf<T>*>(memory);
+  picks.weight = reinterpret_cast<T*>(memory + n * GS_VECTOR_BYTES);
+  picks.base = reinterpret_cast<int64_t*>(memory + 2 * n * GS_VECTOR_BYTES);
+  return true;
+}
+
+// Fills in `picks`; false: a vector's results lie too far apart.
+template <class T>
+bool pick_taps(const Taps<T>& list, int64_t results, int64_t sources, const Picks<T>& picks) {
+  constexpr int64_t kN = kLanes<T>;
+  for (int64_t v = 0; v < picks.vectors; ++v) {
+    for (int64_t k = 0; k < picks.taps; ++k) {
+      const int64_t at = v * picks.taps + k;
+      const auto index = [&](int64_t lane) {
+        const int64_t r = v * kN + lane;
+        if (r >= results || list.start[r] + k >= list.start[r + 1]) return int64_t{-1};
+        return list.start[r] + k;
+      };
+      int64_t least = sources, most = 0;
+      for (int64_t i = 0; i < kN; ++i) {
+        if (index(i) < 0) continue;
+        const int64_t place = list.index[index(i)];
+        least = place < least ? place : least;
+        most = max64(most, place);
+      }
+      least = max64(min64(least, sources - 2 * kN), 0);
+      if (most - least >= 2 * kN) return false;
+      picks.base[at] = least;
+      for (int64_t i = 0; i < kN; ++i) {
+        const int64_t tap = index(i);
+        picks.pick[at * kN + i] = static_cast<IntOf<T>>(tap < 0 ? -1 : list.index[tap] - least);
+        picks.weight[at * kN + i] = tap < 0 ? T(0) : list.weight[tap];
+      }
+    }
+  }
+  return true;
+}
+
+template <class T, bool whole>
+void pick_line(const Picks<T>& picks, int64_t results, int64_t sources, const T* x, T* y) {
+  constexpr int64_t kN = kLanes<T>;
+  const bool is_long = sources >= 2 * kN;
+  Vec<T> low{}, high{};
+  if (!is_long) {  // then every base is 0
+    low = sources >= kN ? load<T>(x) : load_n<T>(x, sources);
+    if (sources > kN) high = load_n<T>(x + kN, sources - kN);
+  }
+  for (int64_t v = 0, at = 0; v < picks.vectors; ++v) {
+    Vec<T> sum{};
+    for (int64_t k = 0; k < picks.taps; ++k, ++at) {
+      if (is_long) {
+        low = load<T>(x + picks.base[at]);
+        high = load<T>(x + picks.base[at] + kN);
+      }
+      const auto pick =
+          bit_cast<IVec<T>>(load<T>(reinterpret_cast<const T*>(picks.pick) + at * kN));
+      const Vec<T> value = shuffle<T>(low, high, pick);
+      const Vec<T> next = sum + value * load<T>(picks.weight + at * kN);
+      sum = whole ? next : pick >= 0 ? next : sum;
+    }
+    if (const int64_t n = results - v * kN; n >= kN) {
+      store<T>(y + v * kN, sum);
+    } else {
+      store_n<T>(y + v * kN, sum, n);
+    }
+  }
+}
+
 template <class T>
 Status resample_typed(const Map& m, bool turned, const Array& from, const Array& to, int64_t outer,
                       int64_t inner) {
@@ -151,7 +254,16 @@ Status resample_typed(const Map& m, bool turned, const Array& from, const Array&
                                        : m.out * (m.mode == kCubic    ? 4
                                                   : m.mode == kLinear ? 2
                                                                       : 1);
-  const size_t bytes = bytes_of<T>(results, most);
+  Picks<T> picks{};
+  picks.vectors = (results + kLanes<T> - 1) / kLanes<T>;
+  const bool may_pick = kPicks<T> && inner == 1 && m.mode != kArea && outer > 16 &&
+                        results >= kLanes<T> / 2 && sources <= 4 * results;
+  // Turned around, an input has the taps of out / in outputs, and one or two at the borders more.
+  const int64_t per_result = m.mode == kCubic ? 4 : m.mode == kLinear ? 2 : 1;
+  const int64_t most_taps = turned ? per_result * (m.out / m.in + 3) : per_result;
+  const auto listed = static_cast<int64_t>(bytes_of<T>(results, most) + 63) / 64 * 64;
+  const int64_t lanes_of_taps = may_pick ? picks.vectors * most_taps : 0;
+  const auto bytes = static_cast<size_t>(listed + lanes_of_taps * (2 * GS_VECTOR_BYTES + 8));
   char* const memory = static_cast<char*>(allocate(bytes));
   if (!memory) return {Code::kOutOfMemory, {static_cast<int64_t>(bytes), 0}};
   Taps<T> list;
@@ -165,6 +277,15 @@ Status resample_typed(const Map& m, bool turned, const Array& from, const Array&
     parallel_for(outer * results, max64(kBlock / inner, 1), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         sum_rows<T>(list, i % results, x + i / results * sources * inner, inner, y + i * inner);
+      }
+    });
+  } else if (kPicks<T> && may_pick && count_taps<T>(list, results, most_taps, picks) &&
+             place_picks<T>(memory + listed, picks) &&
+             pick_taps<T>(list, results, sources, picks)) {
+    const auto line = picks.whole ? pick_line<T, true> : pick_line<T, false>;
+    parallel_for(outer, max64(kBlock / results, 1), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        line(picks, results, sources, x + i * sources, y + i * results);
       }
     });
   } else {

@@ -16,7 +16,7 @@
 //   steps of two comparisons and two blends, 6 loads and 2 stores of parts.
 // Accuracy: exact.
 // Limits: a plane has at most 2^31 - 1 elements (int32 indices).
-#include "pool.h"
+#include "pool_3x3.h"
 
 namespace gradsmith {
 namespace GS_ISA {
@@ -43,66 +43,6 @@ GS_INLINE void max_pool_one(const Window& w, const T* x, Reach d, Reach h, Reach
   *y = best;
   *index = static_cast<int32_t>(at < 0 ? 0 : at);
 }
-
-// The lower half of each lane, as int32.
-template <class T>
-GS_INLINE void store_indices(int32_t* p, IVec<T> v, int64_t n) {
-  if constexpr (sizeof(T) == 4) {
-    const Vec<float> bits = bit_cast<Vec<float>>(v);
-    if (n == kLanes<T>) {
-      store<float>(reinterpret_cast<float*>(p), bits);
-    } else {
-      store_n<float>(reinterpret_cast<float*>(p), bits, n);
-    }
-  } else {
-    if (n == kLanes<T>) {
-      typedef int32_t Half __attribute__((vector_size(GS_VECTOR_BYTES / 2)));
-      const Half half = __builtin_convertvector(v, Half);
-      __builtin_memcpy(p, &half, sizeof(half));
-      return;
-    }
-#pragma GCC unroll 64
-    for (int i = 0; i < kLanes<T>; ++i) {
-      if (i < n) p[i] = static_cast<int32_t>(v[i]);
-    }
-  }
-}
-
-// Maxima of several windows so far, and where they stood.
-template <class T>
-struct Maxima {
-  Vec<T> value;
-  IVec<T> at;
-
-  // v where it is larger, or NaN: of equals the first stays, of NaNs the last.
-  GS_INLINE void take(Vec<T> v, IVec<T> place) {
-#if defined(__AVX512F__)
-    if constexpr (sizeof(T) ==
-                  4) {  // masks in mask registers: the compiler would widen their union
-      const auto x = bit_cast<__m512>(v);
-      const __mmask16 better =
-          _kor_mask16(_mm512_cmp_ps_mask(x, bit_cast<__m512>(value), _CMP_GT_OQ),
-                      _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q));
-      value = bit_cast<Vec<T>>(_mm512_mask_mov_ps(bit_cast<__m512>(value), better, x));
-      at = bit_cast<IVec<T>>(
-          _mm512_mask_mov_epi32(bit_cast<__m512i>(at), better, bit_cast<__m512i>(place)));
-      return;
-    }
-#endif
-    const IVec<T> better = (v > value) | (v != v);
-    value = better ? v : value;
-    at = better ? place : at;
-  }
-
-  GS_INLINE void store_at(T* y, int32_t* indices, int64_t n) const {
-    if (n == kLanes<T>) {
-      store<T>(y, value);
-    } else {
-      store_n<T>(y, value, n);
-    }
-    store_indices<T>(indices, at, n);
-  }
-};
 
 // n neighbouring outputs, n <= kLanes, the first at column `column` of the input, all inside it along
 // the last dimension; the rows in reach are not empty.
@@ -372,8 +312,11 @@ void max_pool_typed(const MaxPoolArgs& args, const Window& w) {
   // Rows of windows that share no row and meet no padding are read in place.
   const bool in_place = w.padding[2] == 0 && w.stride[1] > (w.kernel[1] - 1) * w.dilation[1] &&
                         (w.out[2] - 1) * w.stride[2] + (w.kernel[2] - 1) * w.dilation[2] < w.in[2];
+  const auto of_3x3 = !is_3x3(w)         ? nullptr
+                      : w.stride[2] == 1 ? max_pool_3x3<T, 1>
+                                         : max_pool_3x3<T, 2>;
   RowPlan plan{};
-  if (!pairs && !in_place) plan = plan_rows<T>(w);
+  if (!pairs && !of_3x3 && !in_place) plan = plan_rows<T>(w);
   const auto plane = w.stride[2] == 1   ? max_pool_plane<T, 1>
                      : w.stride[2] == 2 ? max_pool_plane<T, 2>
                      : w.stride[2] == 3 ? max_pool_plane<T, 3>
@@ -387,6 +330,8 @@ void max_pool_typed(const MaxPoolArgs& args, const Window& w) {
       int32_t* const at = indices + p * w.out_plane;
       if (pairs) {
         max_pool_2x2<T>(w, from, to, at);
+      } else if (of_3x3) {
+        of_3x3(w, from, to, at);
       } else if (plan.fits) {
         max_pool_by_rows<T>(w, plan, from, to, at, buffer);
       } else {

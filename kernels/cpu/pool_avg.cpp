@@ -116,6 +116,36 @@ GS_INLINE void avg_pool_lanes(const Window& w, const T* x, Reach d, Reach h, int
   }
 }
 
+// Rows of windows 2 x 2 side by side: two loads and two permutations give both columns of a row.
+template <class T>
+void avg_pool_2x2(const Window& w, T count, const T* x, T* y) {
+  constexpr int kN = kLanes<T>;
+  const int64_t width = w.in[2], out = w.out[2];
+  const T share = T(1) / count;
+  const bool exact = count == T(4);  // then the quotient is that product
+  for (int64_t d = 0; d < w.out[0]; ++d, x += (w.in[1] & 1) * width) {
+    for (int64_t r = 0; r < w.out[1]; ++r, x += 2 * width, y += out) {
+      for (int64_t o = 0; o < out; o += kN) {
+        // The last vector starts earlier rather than end later.
+        const int64_t from = out - o < kN ? max64(out - kN, 0) : o, n = min64(kN, out);
+        Vec<T> even, odd, sum{};
+        load_pairs<T>(x + 2 * from, n, even, odd);
+        sum += even;
+        sum += odd;
+        load_pairs<T>(x + 2 * from + width, n, even, odd);
+        sum += even;
+        sum += odd;
+        sum = exact ? sum * share : sum / count;
+        if (n == kN) {
+          store<T>(y + from, sum);
+        } else {
+          store_n<T>(y + from, sum, n);
+        }
+      }
+    }
+  }
+}
+
 template <class T, int stride>
 void avg_pool_plane(const Window& w, const Interior& inside, bool include_pad, int64_t divisor,
                     const T* x, T* y) {
@@ -295,6 +325,15 @@ template <class T>
 void avg_pool_typed(const AvgPoolArgs& args, const Window& w) {
   const T* const x = reinterpret_cast<const T*>(args.x.data);
   T* const y = reinterpret_cast<T*>(args.y.data);
+  if (is_2x2(w)) {
+    const auto count = static_cast<T>(args.divisor ? args.divisor : 4);
+    parallel_for(w.planes, planes_per_block(w), [&](int64_t begin, int64_t end) {
+      for (int64_t p = begin; p < end; ++p) {
+        avg_pool_2x2<T>(w, count, x + p * w.in_plane, y + p * w.out_plane);
+      }
+    });
+    return;
+  }
   const Interior inside = interior(w);
   const auto plane = w.stride[2] == 1   ? avg_pool_plane<T, 1>
                      : w.stride[2] == 2 ? avg_pool_plane<T, 2>
