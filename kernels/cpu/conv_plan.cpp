@@ -55,7 +55,8 @@ constexpr double kGroupCost =
 constexpr double kSmallPackCost = 0.8 * kLane, kPackCost = 3.6 * kLane, kCopyCost = 20;
 // How much quicker Winograd's must seem.
 constexpr double kMargin = 1.05, kWeightMargin = 1.6;
-constexpr double kPhaseMargin = 1.4;  // besides: a dilated convolution's phases
+// Besides: a dilated convolution's phases, copied and left in their places.
+constexpr double kPhaseMargin = 1.4, kInPlaceMargin = 1.15;
 
 bool small_filters(const Geometry& g) { return g.C * g.K <= kSmallFilters; }
 
@@ -93,9 +94,10 @@ double winograd_cost(ConvPass pass, const Geometry& g, int tile) {
 // The same of a dilated convolution's phases: copied, or left in their places.
 double phases_cost(ConvPass pass, const Geometry& g, const Geometry& plain, int tile) {
   if (pass == ConvPass::kWeight || !phases_stay(g, plain, tile)) {
-    return winograd_cost(pass, plain, tile) +
-           kPhaseCost * (static_cast<double>(g.N * g.C) * static_cast<double>(g.in_positions()) +
-                         static_cast<double>(g.N * g.K) * static_cast<double>(g.out_positions()));
+    return kPhaseMargin *
+           (winograd_cost(pass, plain, tile) +
+            kPhaseCost * (static_cast<double>(g.N * g.C) * static_cast<double>(g.in_positions()) +
+                          static_cast<double>(g.N * g.K) * static_cast<double>(g.out_positions())));
   }
   const int64_t* out = pass == ConvPass::kInput ? plain.in : plain.out;
   const int64_t tiles = ceil_div(out[1], tile) * ceil_div(out[2], tile);
@@ -103,9 +105,9 @@ double phases_cost(ConvPass pass, const Geometry& g, const Geometry& plain, int 
   const double vectors = static_cast<double>(ceil_div(plain.N * tiles, kLanes<float>));
   const int size = 4 - tile;
   const double filter = (pass == ConvPass::kInput ? kLarge.turned : kLarge.filter)[size];
-  return (tile + 2) * (tile + 2) * static_cast<double>(g.C * g.K) *
-             (vectors * kLane * kLarge.product[size] + filter) +
-         static_cast<double>((g.C + g.K) * groups) * kGroupCost;
+  return kInPlaceMargin * ((tile + 2) * (tile + 2) * static_cast<double>(g.C * g.K) *
+                               (vectors * kLane * kLarge.product[size] + filter) +
+                           static_cast<double>((g.C + g.K) * groups) * kGroupCost);
 }
 
 // The part of the taps that read inputs, not padding: kernels with dilation leave most others out.
@@ -188,7 +190,6 @@ ConvAlgorithm weigh(ConvPass pass, const Args& args, DType dtype, const Geometry
   if (g.C >= kLeastChannels && g.K >= kLeastChannels) {
     ConvAlgorithm best = ConvAlgorithm::kAuto;
     double least = direct_cost(pass, g) / (pass == ConvPass::kWeight ? kWeightMargin : kMargin);
-    if (dilated) least /= kPhaseMargin;
     for (const int tile : {4, 3, 2}) {
       if (!winograd_takes(pass, dtype, plain, tile)) continue;
       const double cost =

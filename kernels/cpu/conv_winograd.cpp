@@ -36,10 +36,11 @@ constexpr int kFilters = 4;
 #endif
 constexpr int kVectors = 3;
 constexpr int kGroup = L > kFilters ? L : kFilters;
-constexpr int kPackedChannels = 16;         // packed at once
-constexpr int kPrefetch = 1024;             // elements ahead in the filters
+constexpr int kPackedChannels = 16;          // packed at once
+constexpr int kPrefetch = 1024;              // elements ahead in the filters
 constexpr int64_t kStretchBytes = 10 << 20;  // of patches
-constexpr int kAhead = 6;                   // channels ahead of the one that is packed
+constexpr int kRowsAhead = 16;               // channels ahead in the patches
+constexpr int kAhead = 6;                    // channels ahead of the one that is packed
 
 // kGroup filters from number `first` on, transformed, for channels [c, c + channels):
 // to[xi * plane + channel * kGroup + filter]. What is behind the last filter is of no account.
@@ -210,7 +211,10 @@ __attribute__((noinline)) void product(int64_t depth, const float* a, const floa
   for (int64_t k = 0; k < depth; ++k) {
     V right[NV];
 #pragma GCC unroll 4
-    for (int j = 0; j < NV; ++j) right[j] = load(b + j * L);
+    for (int j = 0; j < NV; ++j) {
+      right[j] = load(b + j * L);
+      __builtin_prefetch(b + kRowsAhead * pitch + j * L);
+    }
 #pragma GCC unroll 8
     for (int i = 0; i < kFilters; ++i) {
       const V left = splat(a[i]);
