@@ -28,6 +28,7 @@
 #include "matmul_large.h"
 #include "matmul_product.h"
 #include "matmul_small.h"
+#include "matmul_stream.h"
 #include "matmul_vectors.h"
 
 namespace gradsmith {
@@ -45,10 +46,12 @@ constexpr int64_t kDotRows = 48;
 constexpr int64_t kDotColumns = 16;
 constexpr int64_t kDotSteps =
     8;  // of K a row from which on adding up lanes is less than turning `b`
+constexpr int64_t kTurnedSteps = 64;        // of K from which on a tile's sums are worth turning
 constexpr int64_t kVectorWork = 1 << 14;    // multiplications of a row by a matrix in L1
 constexpr int64_t kOuterBlock = 1 << 14;    // elements of an outer product that more is done to
 constexpr int64_t kTinySteps = 1 << 13;     // of tiny products' K: about 10 us of one core
 constexpr int64_t kDirectBytes = 64 << 10;  // of `b`, read where it is for any number of rows
+constexpr int64_t kFarAway = 96;            // times that: 6 MB, which come from afar
 
 // ---- dot tiles ----
 
@@ -376,7 +379,10 @@ bool few_rows(const Product<T>& p, Status* status) {
                        const auto& product = *static_cast<const Product<T>*>(context);
                        activate(product, 0, product.M, n0, n1);
                      }};
-  const size_t bytes = turned ? multiply_turned(q) : multiply_few_rows(q);
+  const bool far = p.b.column == 1 && p.M <= kStreamRows && !fits_near(p, kFarAway);
+  const size_t bytes = far                             ? multiply_stream(q)
+                       : turned && p.K >= kTurnedSteps ? multiply_turned(q)
+                                                       : multiply_few_rows(q);
   *status = bytes ? out_of_memory(bytes) : kDone;
   return true;
 }
@@ -443,7 +449,8 @@ Status run(const MatmulArgs& args, const Array& a, const Array& b, const Ending&
   if (batches.count == 1 && (p.M == 1 || p.N == 1) && vector_product(p, &status)) return status;
   if (batches.count > 1 && tiny(p, batches)) return kDone;
   if (batches.count == 1 && p.M > 1 && long_reduction(p, &status)) return status;
-  if (batches.count == 1 && p.M > TileShape::kRows && p.M <= 2 * kBlockRows &&
+  const bool far = p.M > 1 && p.b.column == 1 && !fits_near(p, kFarAway);
+  if (batches.count == 1 && (far || p.M > TileShape::kRows) && p.M <= 2 * kBlockRows &&
       few_rows(p, &status)) {
     return status;
   }
