@@ -165,11 +165,14 @@ void block(const Product<T>& p, int64_t m0, int64_t m1, int64_t n0, int64_t n1, 
 // One large matrix.
 template <class T>
 Status large(const Product<T>& p) {
-  const size_t bytes = multiply_large(LargeProduct<T>{
-      p.a.data, p.a.row, p.a.column, p.b.data, p.b.row, p.b.column, p.bias, p.y, p.M, p.N, p.K, &p,
-      [](const void* context, int64_t m0, int64_t m1, int64_t n0, int64_t n1) {
-        activate(*static_cast<const Product<T>*>(context), m0, m1, n0, n1);
-      }});
+  LargeProduct<T> q{p.a.data, p.a.row, p.a.column, p.b.data, p.b.row, p.b.column, p.bias,
+                    p.y,      p.M,     p.N,        p.K,      &p,      nullptr};
+  if (p.addend || p.activation || p.residual) {
+    q.finish = [](const void* context, int64_t m0, int64_t m1, int64_t n0, int64_t n1) {
+      activate(*static_cast<const Product<T>*>(context), m0, m1, n0, n1);
+    };
+  }
+  const size_t bytes = multiply_large(q);
   return bytes ? out_of_memory(bytes) : kDone;
 }
 

@@ -335,14 +335,22 @@ size_t vector_by_rows(const T* x, int64_t step, const T* b, int64_t row, const T
 template <class T>
 void outer(const T* a, int64_t step, const T* b, T* y, int64_t M, int64_t N) {
   constexpr int L = kLanes<T>;
+  const bool past = GS_VECTOR_BYTES == 64 && N % L == 0 &&
+                    M * N * int64_t{sizeof(T)} > last_level_cache() / 2 &&
+                    reinterpret_cast<uintptr_t>(y) % GS_VECTOR_BYTES == 0;
   parallel_for(M, max(1, (1 << 17) / max(1, N)), [&](int64_t begin, int64_t end) {
     for (int64_t m = begin; m < end; ++m) {
       const Vec<T> factor = splat(a[m * step]);
       T* const to = y + m * N;
       int64_t n = 0;
+      if (past) {  // what no cache keeps
+        for (; n < N; n += L) store_stream<T>(to + n, factor * load(b + n));
+        continue;
+      }
       for (; n + L <= N; n += L) store(to + n, factor * load(b + n));
       if (n < N) store_n(to + n, factor * load_n(b + n, N - n), N - n);
     }
+    if (past) stream_fence();
   });
 }
 

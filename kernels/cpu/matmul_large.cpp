@@ -8,7 +8,8 @@
 //            kDepth. A thread that goes on with the next rows of the same columns finds them packed.
 // Cache      kRowBytes * kDepth of packed `b` (512 KB) in L2, a panel of it (98 KB in float32 with AVX-512)
 //            streamed for kBlockRows rows of `a` (131 KB); the lines of a tile's results are fetched while
-//            it is computed.
+//            it is computed. Results beyond half of the last level that nothing is added to are stored past
+//            the caches.
 // Memory     kRowBytes * kDepth (512 KB) a thread; 1 MB and 131 KB where `a` is packed.
 // Cost       2 M N K FLOPs; packing writes K N elements, and M K for each block of columns where
 //            `a` is packed.
@@ -84,10 +85,12 @@ void multiply_tiles(const DirectProduct<T>& d) {
   }
 }
 
-// Rows [m0, m1) of a block of columns, `depth` steps of the reduction from k on.
+// Rows [m0, m1) of a block of columns, `depth` steps of the reduction from k on; past: the caches.
 template <class T>
 void block_rows(const LargeProduct<T>& p, const Columns<T>& columns, int64_t m0, int64_t m1,
-                int64_t k, int64_t depth, const T* packed, T* own) {
+                int64_t k, int64_t depth, const T* packed, T* own, bool past) {
+  constexpr int64_t kWidth = TileShape::kVectors * kLanes<T>;
+  alignas(64) T block[kBlockRows * kWidth];
   const bool in_place = p.a_column == 1;
   for (int64_t m = m0; m < m1; m += kBlockRows) {
     const int64_t rows = min(kBlockRows, m1 - m);
@@ -111,12 +114,14 @@ void block_rows(const LargeProduct<T>& p, const Columns<T>& columns, int64_t m0,
                          wide,
                          depth,
                          k > 0};
-      d.fetch_y = true;
-      if (in_place) {
-        multiply_tiles(d);
-        continue;
+      d.fetch_y = !past;
+      if (past) {
+        d.y = block;
+        d.y_row = kWidth;
       }
-      for (int64_t part = 0; part < 2; ++part) {  // the tall panels, then the short ones
+      T* const y = d.y;
+      if (in_place) multiply_tiles(d);
+      for (int64_t part = in_place ? 2 : 0; part < 2; ++part) {  // the tall panels, the short ones
         const int64_t first = part ? panels.tall : 0;
         d.count = part ? panels.count - panels.tall : panels.tall;
         if (d.count == 0) continue;
@@ -124,9 +129,15 @@ void block_rows(const LargeProduct<T>& p, const Columns<T>& columns, int64_t m0,
         d.a_row = 1;
         d.a = own + panels.begin(first) * depth;
         d.a_step = d.M * depth;
-        d.y = p.y + (m + panels.begin(first)) * p.N + n;
-        d.y_step = d.M * p.N;
+        d.y = y + panels.begin(first) * d.y_row;
+        d.y_step = d.M * d.y_row;
         multiply_tiles(d);
+      }
+      for (int64_t r = 0; past && r < rows; ++r) {
+        T* const to = p.y + (m + r) * p.N + n;
+        for (int64_t j = 0; j < wide; j += kLanes<T>) {
+          store_stream<T>(to + j, load(block + r * kWidth + j));
+        }
       }
     }
   }
@@ -146,6 +157,10 @@ size_t large(const LargeProduct<T>& p) {
   const int64_t most = min(kDepth, p.K), right = wide * most + L;
   const int64_t left = in_place ? 0 : kBlockRows * most + L;
   const size_t need = static_cast<size_t>((right + left) * kSize);
+  // Results that no cache keeps, and that nothing is added to.
+  const bool past = GS_VECTOR_BYTES == 64 && p.K <= kDepth && !p.finish && p.N % L == 0 &&
+                    p.M * p.N * kSize > last_level_cache() / 2 &&
+                    reinterpret_cast<uintptr_t>(p.y) % GS_VECTOR_BYTES == 0;
   bool enough = true;
   for (int64_t k = 0; k < p.K; k += kDepth) {
     const int64_t depth = min(kDepth, p.K - k);
@@ -164,7 +179,8 @@ size_t large(const LargeProduct<T>& p) {
           pack_columns(p, columns, k, depth, scratch);
           ready = {call, c, scratch};
         }
-        block_rows(p, columns, m0, m1, k, depth, scratch, scratch + right);
+        block_rows(p, columns, m0, m1, k, depth, scratch, scratch + right, past);
+        if (past) stream_fence();
         if (k + depth == p.K && p.finish) p.finish(p.context, m0, m1, columns.n0, columns.n1);
       }
     });

@@ -18,6 +18,7 @@ struct LargeProduct {
   T* y;
   int64_t M, N, K;
   const void* context;
+  // nullptr: nothing is due.
   void (*finish)(const void* context, int64_t m0, int64_t m1, int64_t n0, int64_t n1);
 };
 
