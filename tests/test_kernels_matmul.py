@@ -86,7 +86,6 @@ def test_integers_exact(dtype, samples):
         (100, 33, 3000),
         (7, 6001, 270),  # few rows by a matrix that is read from afar
         (600, 8192, 5),  # results past the caches
-        (1100, 4096, 1),  # and without a reduction
     ],
 )
 @pytest.mark.parametrize("layout", ["plain", "transposed"])
@@ -200,6 +199,13 @@ def test_every_tail():
                 got = matmul(a[:m, :k], b.T[:n, :k].T if n <= 35 else b[:k, :n])
                 expected = reference(a[:m, :k], b.T[:n, :k].T if n <= 35 else b[:k, :n])
                 assert_same(got, expected, (build, m, n, k, "transposed"))
+
+
+def test_outer_product_past_the_caches():
+    rng = np.random.default_rng(5)
+    a, b = integers(rng, (1100, 1), np.float32), integers(rng, (1, 4096), np.float32)
+    for build in builds((2,)):
+        assert_same(matmul(a, b), reference(a, b), build)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
