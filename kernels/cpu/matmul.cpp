@@ -51,7 +51,7 @@ constexpr int64_t kVectorWork = 1 << 14;    // multiplications of a row by a mat
 constexpr int64_t kOuterBlock = 1 << 14;    // elements of an outer product that more is done to
 constexpr int64_t kTinySteps = 1 << 13;     // of tiny products' K: about 10 us of one core
 constexpr int64_t kDirectBytes = 64 << 10;  // of `b`, read where it is for any number of rows
-constexpr int64_t kFarAway = 96;            // times that: 6 MB, which come from afar
+constexpr int64_t kFarAway = 192;           // times that: 12 MB, which come from afar
 
 // ---- dot tiles ----
 
