@@ -120,10 +120,12 @@ GS_INLINE void reverse_row(char* dst, const char* src, int64_t n) {
       const IVec<Bits> backwards = kN - 1 - lane_numbers<Bits>();
       Bits* const to = reinterpret_cast<Bits*>(dst);
       const Bits* const from = reinterpret_cast<const Bits*>(src);
-      for (; i < n && n >= kN; i += kN) {
-        if (i > n - kN) i = n - kN;  // the last vector again covers some elements
-        const Vec<Bits> v = load<Bits>(from - i - kN + 1);
-        store<Bits>(to + i, shuffle<Bits>(v, v, backwards));
+      // From the row's end: prefetchers follow loads that ascend.
+      for (int64_t j = 0; j < n && n >= kN; j += kN) {
+        if (j > n - kN) j = n - kN;  // the last vector again covers some elements
+        const Vec<Bits> v = load<Bits>(from - (n - 1) + j);
+        store<Bits>(to + (n - kN) - j, shuffle<Bits>(v, v, backwards));
+        i = n;
       }
     }
   }
