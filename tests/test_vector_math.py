@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from gradsmith.kernels import ACTIVATIONS, table
 from gradsmith.testing.comparing import same_bytes
+from gradsmith.testing.reference.math import erfc
 
 K = table("cpu")
 FUNCTIONS = ("exp", "expm1", "log", "log1p", "log2", "sigmoid", "tanh", "erf", "sin", "cos", "tan")
@@ -220,15 +221,58 @@ def test_mish_far_out(device: str) -> None:
         assert all(abs(v) < 1e-6 for v in curvature.tolist())
 
 
-def test_gelu_and_silu(isa, full):
-    """gelu: 4 ULP from -0.5 up, below it 4 ULP of x; silu: 4 ULP."""
+#: Where gelu and its slope are farthest off on some ISA, and where results underflow.
+GELU_WORST = (
+    -0.327269197, -0.0658196136, -0.140382186, -0.0494330302, -6.07682896, -7.50758362, -7.7805419,
+    -3.22295833, -0.7517916, -14.1, -14.2, -14.3, -14.45, -14.6, -20.0, 0.0077067581, 0.0274,
+)  # fmt: skip
+PI = np.longdouble("3.14159265358979323846264338327950288")
+
+
+def gelu_values(x, approximate):
+    """gelu, its slope, the sum of the magnitudes of the slope's terms, and tanh's argument."""
+    x = x.astype(np.longdouble)
+    t = np.abs(x)
+    if approximate:
+        u = np.sqrt(2 / PI) * (t + np.longdouble(44715) / 1000000 * t**3)
+        small = np.exp(-2 * u)
+        low = small / (1 + small)
+        term = 2 * t * low / (1 + small) * np.sqrt(2 / PI)
+        term = term * (1 + np.longdouble(134145) / 1000000 * t**2)
+    else:
+        low, u = erfc(t / np.sqrt(np.longdouble(2))) / 2, 0 * t
+        term = t * np.exp(-t * t / 2) / np.sqrt(2 * PI)
+    share = np.where(x > 0, 1 - low, low)
+    return x * share, share + np.sign(x) * term, share + term, u
+
+
+@pytest.mark.parametrize("approximate", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_gelu_and_its_slope(dtype, approximate, isa, full):
+    """4 ULP at any x, of the slope's terms for the slope; by tanh 4 + 6 |u|."""
+    rng = np.random.default_rng(5)
+    low = -14.6 if dtype == np.float32 else -38.7
+    n = SAMPLES[full] // 40
+    parts = (rng.uniform(low, 8, n), rng.uniform(-2, 2, n), -(10.0 ** rng.uniform(-44, 1, n)))
+    x = np.concatenate([*parts, GELU_WORST, -np.array(GELU_WORST), [0.0, -0.0]]).astype(dtype)
+    kind = ACTIVATIONS.index("gelu_tanh" if approximate else "gelu")
+    value, slope, terms, u = gelu_values(x, approximate)
+    y = K.activation(x, kind, 0.0, 0.0, 0.0)
+    slopes = K.activation_bwd(np.ones_like(x), x, kind, 0.0, 0.0, 0.0)
+    for got, wanted, size in ((y, value, value), (slopes, slope, terms)):
+        unit = np.spacing(np.maximum(np.abs(size), np.finfo(dtype).tiny).astype(dtype))
+        error = np.abs(got - wanted) / unit - 6 * u
+        worst = int(np.argmax(error))
+        assert error[worst] <= 4, (x[worst], error[worst])
+    assert np.array_equal(np.signbit(y), np.signbit(x))
+    far = np.array([np.inf, 1e30, -1e30, -50.0, np.nan], dtype)
+    wanted = np.array([np.inf, 1e30, 0, 0, np.nan], dtype)
+    assert np.array_equal(K.activation(far, kind, 0.0, 0.0, 0.0), wanted, equal_nan=True)
+
+
+def test_silu(isa, full):
+    """4 ULP."""
     x = np.random.default_rng(5).uniform(-20, 20, SAMPLES[full]).astype(np.float32)
-    wide = x.astype(np.float64)
-    for name, wanted, low in (
-        ("gelu", wide * (0.5 + 0.5 * erf(wide / np.sqrt(2))), -0.5),
-        ("silu", wide * reference("sigmoid", x), -20),
-    ):
-        got = K.activation(x, ACTIVATIONS.index(name), 0.0, 0.0, 0.0)
-        error, finite = ulp_error(got, wanted, np.float32)
-        assert finite.all() and error[x >= low].max() <= 4, name
-        assert np.abs(got - wanted)[x < low].max(initial=0) <= 4 * 2.0**-19, name
+    got = K.activation(x, ACTIVATIONS.index("silu"), 0.0, 0.0, 0.0)
+    error, finite = ulp_error(got, x.astype(np.float64) * reference("sigmoid", x), np.float32)
+    assert finite.all() and error.max() <= 4

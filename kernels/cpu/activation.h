@@ -2,7 +2,7 @@
 #pragma once
 
 #include "vector_math.h"
-#include "vector_table.h"
+#include "vector_normal.h"
 
 namespace gradsmith {
 namespace GS_ISA {
@@ -26,37 +26,6 @@ template <class T>
 GS_INLINE Vec<T> silu_slope(Vec<T> g, Vec<T> x) {
   const Vec<T> s = weighed<T>(splat<T>(T(1)), x);
   return g * (s * (x * (T(1) - s) + T(1)));
-}
-
-// P(X <= x) for a normal X, and its density
-template <class T>
-GS_INLINE Vec<T> normal_share(Vec<T> x) {
-  return verf<T>(x * T(0.7071067811865476)) * T(0.5) + T(0.5);
-}
-template <class T>
-GS_INLINE Vec<T> normal_density(Vec<T> x) {
-  return vexp<T>(x * x * T(-0.5)) * T(0.3989422804014327);
-}
-
-#if defined(GS_HAS_TABLES)
-// f(x) from f(-|x|), for f(x) + f(-x) = 1
-GS_INLINE Vec<float> other_side(Vec<float> y, Vec<float> x) { return x > 0.0f ? 1.0f - y : y; }
-#endif
-
-// x P(X <= x), and g times its derivative
-template <class T>
-GS_INLINE Vec<T> gelu(Vec<T> x) {
-#if defined(GS_HAS_TABLES)
-  if constexpr (sizeof(T) == 4) return x * other_side(look_up(kNormalTail, vabs<T>(x)), x);
-#endif
-  return x * normal_share<T>(x);
-}
-template <class T>
-GS_INLINE Vec<T> gelu_slope(Vec<T> g, Vec<T> x) {
-#if defined(GS_HAS_TABLES)
-  if constexpr (sizeof(T) == 4) return g * other_side(look_up(kGeluSlope, vabs<T>(x)), x);
-#endif
-  return g * (normal_share<T>(x) + x * normal_density<T>(x));
 }
 
 }  // namespace GS_ISA

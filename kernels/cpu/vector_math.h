@@ -161,6 +161,21 @@ GS_INLINE Vec<T> scale(Vec<T> y, const Exponent<T>& e) {
 #endif
 }
 
+// y 2^n for the n <= 0 of exponentials: one step up and one down.
+template <class T>
+GS_INLINE Vec<T> scale_down(Vec<T> y, const Exponent<T>& e) {
+#if defined(__AVX512F__)
+  return scale<T>(y, e);
+#else
+  using C = MathConstants<T>;
+  constexpr IntOf<T> kUp = sizeof(T) == 4 ? 64 : 512;
+  constexpr T kDown = sizeof(T) == 4 ? T(0x1p-64) : T(0x1p-512);
+  return y *
+         bit_cast<Vec<T>>((bit_cast<IVec<T>>(e.shifted) + (C::kBias + kUp)) << C::kMantissaBits) *
+         kDown;
+#endif
+}
+
 // exp for kExpMin <= x <= kExpMax. 1 + r and what it loses are added separately: 0.70 ULP, where the
 // plain sum gives 0.98.
 template <class T>
@@ -172,12 +187,12 @@ GS_INLINE Vec<T> exp_in_range(Vec<T> x) {
   return scale<T>(sum + rest, n);
 }
 
-// The same without the two corrections: 1.1 ULP, in seven tenths of the time.
+// The same for x <= 0 without the two corrections: 1.1 ULP, in seven tenths of the time.
 template <class T>
 GS_INLINE Vec<T> exp_quick(Vec<T> x) {
   Vec<T> r, unused;
   const Exponent<T> n = reduce_ln2<T>(x, r, unused);
-  return scale<T>((exp_tail(r) * (r * r) + r) + T(1), n);
+  return scale_down<T>((exp_tail(r) * (r * r) + r) + T(1), n);
 }
 
 template <class T>
