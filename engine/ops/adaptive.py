@@ -99,8 +99,9 @@ def _average(n: int, input: Tensor, output_size: Any) -> Tensor:
 
 def _maximum(n: int, input: Tensor, output_size: Any, return_indices: bool) -> Any:
     x, batched, out_shape, window = _plan(f"adaptive_max_pool{n}d", n, input, output_size)
-    # max_pool's lanes are neighbouring outputs: it is the faster one where there are many.
-    if window is None or out_shape[-1] < 8:
+    # max_pool's lanes are neighbouring outputs: it is the faster one where there are many, or where
+    # windows are at most two elements wide.
+    if window is None or (out_shape[-1] < 8 and window[-1] > 2):
         y, indices = apply(adaptive_max_pool, (x,), (out_shape,))
     else:
         options = (out_shape, window, window, (0,) * n, (1,) * n)

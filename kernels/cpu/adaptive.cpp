@@ -14,6 +14,7 @@
 // Limits: for max a plane has at most 2^31 - 1 elements (int32 indices). Where out divides in, the ops
 //   call avg_pool and max_pool instead, whose lanes are whole vectors.
 #include "lists/adaptive.h"
+#include "maxima.h"
 #include "strided.h"
 
 namespace gradsmith {
@@ -210,8 +211,32 @@ void maximum_by_columns(const Planes& p, const T* x, T* y, int32_t* indices) {
   });
 }
 
+// Small planes of one window: kLanes maxima of every kLanes-th element, then theirs.
+template <class T>
+void maximum_of_planes(const Planes& p, const T* x, T* y, int32_t* indices) {
+  constexpr int64_t kN = kLanes<T>;
+  const int64_t n = p.in_size;
+  p.over([&](int64_t plane) {
+    const T* const from = x + plane * n;
+    const IVec<T> lanes = lane_numbers<T>();
+    Maxima<T> best{load<T>(from), lanes};
+    for (int64_t i = kN; i < n; i += kN) {
+      // The last vector starts earlier rather than end later.
+      const int64_t at = min64(i, n - kN);
+      best.take(load<T>(from + at), lanes + static_cast<IntOf<T>>(at));
+    }
+    IntOf<T> place;
+    join_lanes<T>(best, y + plane, &place);
+    indices[plane] = static_cast<int32_t>(place);
+  });
+}
+
 template <class T>
 void maximum(const Planes& p, const T* x, T* y, int32_t* indices) {
+  constexpr int64_t kSmall = 1024;
+  if (p.out_size == 1 && p.in_size >= kLanes<T> && p.in_size <= kSmall) {
+    return maximum_of_planes<T>(p, x, y, indices);
+  }
   const bool narrow = p.in[2] < 4 * kLanes<T> * p.out[2];  // windows of less than take_row's pace
   if (p.in[2] <= kColumns && narrow) return maximum_by_columns<T>(p, x, y, indices);
   p.over([&](int64_t plane) {

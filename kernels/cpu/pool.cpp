@@ -63,7 +63,7 @@ GS_INLINE void max_pool_lanes(const Window& w, const T* x, Reach d, Reach h, int
       }
     }
   }
-  best.store_at(y, indices, n);
+  store_maxima<T>(best, y, indices, n);
 }
 
 // Rows of windows 2 x 2 side by side: two loads and two permutations give both columns of a row.
@@ -89,7 +89,7 @@ void max_pool_2x2(const Window& w, const T* x, T* y, int32_t* indices) {
       load_pairs<T>(x + place + width, n, even, odd);
       best.take(even, lanes + static_cast<IntOf<T>>(place + width));
       best.take(odd, lanes + static_cast<IntOf<T>>(place + width + 1));
-      best.store_at(y + o, indices + o, n);
+      store_maxima<T>(best, y + o, indices + o, n);
     }
     row += 2 * width;
     if (--left == 0) {
@@ -272,7 +272,7 @@ void max_pool_by_rows(const Window& w, const RowPlan& plan, const T* x, T* y, in
                         static_cast<IntOf<T>>(row[r].place));
         }
         best.at += lanes + static_cast<IntOf<T>>(o * w.stride[2]);
-        best.store_at(y + o, indices + o, min64(kN, w.out[2] - o));
+        store_maxima<T>(best, y + o, indices + o, min64(kN, w.out[2] - o));
       }
     }
   }

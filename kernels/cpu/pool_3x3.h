@@ -10,6 +10,7 @@
 //   permutations and 6 steps.
 #pragma once
 
+#include "maxima.h"
 #include "pool.h"
 
 namespace gradsmith {
@@ -40,41 +41,15 @@ GS_INLINE void store_indices(int32_t* p, IVec<T> v, int64_t n) {
   }
 }
 
-// Maxima of several windows so far, and where they stood.
 template <class T>
-struct Maxima {
-  Vec<T> value;
-  IVec<T> at;
-
-  // v where it is larger, or NaN: of equals the first stays, of NaNs the last.
-  GS_INLINE void take(Vec<T> v, IVec<T> place) {
-#if defined(__AVX512F__)
-    if constexpr (sizeof(T) ==
-                  4) {  // masks in mask registers: the compiler would widen their union
-      const auto x = bit_cast<__m512>(v);
-      const __mmask16 better =
-          _kor_mask16(_mm512_cmp_ps_mask(x, bit_cast<__m512>(value), _CMP_GT_OQ),
-                      _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q));
-      value = bit_cast<Vec<T>>(_mm512_mask_mov_ps(bit_cast<__m512>(value), better, x));
-      at = bit_cast<IVec<T>>(
-          _mm512_mask_mov_epi32(bit_cast<__m512i>(at), better, bit_cast<__m512i>(place)));
-      return;
-    }
-#endif
-    const IVec<T> better = (v > value) | (v != v);
-    value = better ? v : value;
-    at = better ? place : at;
+GS_INLINE void store_maxima(const Maxima<T>& best, T* y, int32_t* indices, int64_t n) {
+  if (n == kLanes<T>) {
+    store<T>(y, best.value);
+  } else {
+    store_n<T>(y, best.value, n);
   }
-
-  GS_INLINE void store_at(T* y, int32_t* indices, int64_t n) const {
-    if (n == kLanes<T>) {
-      store<T>(y, value);
-    } else {
-      store_n<T>(y, value, n);
-    }
-    store_indices<T>(indices, at, n);
-  }
-};
+  store_indices<T>(indices, best.at, n);
+}
 
 #if defined(__AVX2__)
 
@@ -215,7 +190,7 @@ void max_pool_3x3(const Window& w, const T* x, T* y, int32_t* indices) {
         Maxima<T> best = above;
         best.take(here.value, here.at);
         best.take(below.value, below.at);
-        best.store_at(to, at, n);
+        store_maxima<T>(best, to, at, n);
         above = stride == 1 ? here : below;
         if constexpr (stride == 1) here = below;
       }
