@@ -51,7 +51,8 @@ constexpr int64_t kVectorWork = 1 << 14;    // multiplications of a row by a mat
 constexpr int64_t kOuterBlock = 1 << 14;    // elements of an outer product that more is done to
 constexpr int64_t kTinySteps = 1 << 13;     // of tiny products' K: about 10 us of one core
 constexpr int64_t kDirectBytes = 64 << 10;  // of `b`, read where it is for any number of rows
-constexpr int64_t kFarAway = 192;           // times that: 12 MB, which come from afar
+constexpr int64_t kClashRows = 48;
+constexpr int64_t kFarAway = 192;  // times that: 12 MB, which come from afar
 
 // ---- dot tiles ----
 
@@ -190,10 +191,17 @@ bool dots_are_less(const Product<T>& p) {
   return 2 * p.N <= L && p.K * (L - p.N) > 8 * L * p.N;
 }
 
+// From one packed row to the next: whole vectors, no large power of two.
+template <class T>
+constexpr int64_t near_pitch(int64_t columns) {
+  const int64_t pitch = round_up(columns, kLanes<T>);
+  return pitch * static_cast<int64_t>(sizeof(T)) % 512 ? pitch : pitch + kLanes<T>;
+}
+
 // Columns [n0, n1) of `b` as rows of whole vectors.
 template <class T>
 void pack_all(const Product<T>& p, int64_t n0, int64_t n1, T* to) {
-  const int64_t pitch = round_up(n1 - n0, kLanes<T>);
+  const int64_t pitch = near_pitch<T>(n1 - n0);
   pack_panel(p.b.at(0, n0), p.b.column, p.b.row, p.K, static_cast<int>(n1 - n0),
              static_cast<int>(pitch), to);
 }
@@ -208,7 +216,12 @@ Status run_separate(const Product<T>& p, const Batches& batches) {
   const bool dots = p.a.column == 1 && p.K >= 2 * kLanes<T> && (few_rows || few_columns);
   const bool turn_b = dots && p.b.row != 1;
   // The tiles that read `a` where it is; a small `b` that is not contiguous along its rows is copied.
-  const bool pack_b = !dots && p.M > 1 && p.b.column != 1 && direct_columns<T>(p.N) && fits_near(p);
+  // So is one whose rows are a large power of two apart: a tile's columns of it share few sets of L1.
+  const bool clash = p.b.column == 1 && p.M >= kBlockRows && p.K >= kClashRows &&
+                     p.b.row * int64_t{sizeof(T)} % 1024 == 0;
+  const bool pack_b =
+      !dots && p.M > 1 && (p.b.column != 1 || clash) && direct_columns<T>(p.N) &&
+      (fits_near(p) || (p.a.column == 1 && p.M >= kBlockRows && !clash && fits_near(p, 4)));
   const bool direct =
       pack_b ||
       (!dots && p.b.column == 1 && direct_columns<T>(p.N) &&
@@ -221,7 +234,7 @@ Status run_separate(const Product<T>& p, const Batches& batches) {
   const int64_t wanted =
       static_cast<int64_t>(clamp(static_cast<int64_t>(total / kSerialWork), 1, kTasks));
   const int64_t parts = ceil_div(wanted, batches.count);
-  int64_t rows = balanced(p.M, dots ? p.M : 4 * kBlockRows, unit);
+  int64_t rows = balanced(p.M, dots || pack_b ? p.M : 4 * kBlockRows, unit);
   int64_t columns = p.N;
   if (parts > 1) {
     if (direct && p.M >= 2 * unit) {
@@ -238,7 +251,7 @@ Status run_separate(const Product<T>& p, const Batches& batches) {
       max(1, static_cast<int64_t>(static_cast<double>(tasks) * kSerialWork / (total + 1)));
   const int64_t scratch_elements =
       turn_b || pack_b
-          ? round_up(p.N, kLanes<T>) * p.K + kLineGap<T>
+          ? near_pitch<T>(p.N) * p.K + kLineGap<T>
           : (dots || direct ? 0 : block_scratch<T>(min(rows, p.M), min(kDepth, p.K), true));
   bool enough = true;
   parallel_for(tasks, grain, [&](int64_t begin, int64_t end) {
@@ -276,7 +289,7 @@ Status run_separate(const Product<T>& p, const Batches& batches) {
         if (pack_b) {
           pack_all(q, n0, n1, scratch);
           d.b = scratch;
-          d.b_row = round_up(n1 - n0, kLanes<T>);
+          d.b_row = near_pitch<T>(n1 - n0);
         } else if (down * across == 1) {  // as many matrices as lie at equal steps
           done = min(end - i, batches.run(batch, &d.a_step, &d.b_step));
           d.count = done;
