@@ -27,6 +27,9 @@ GRID = [
 ]
 
 
+NARROW = ((0, 1), (1, 1), (1, 2))  # the grid's size, of whose rows the last is one longer; dims
+
+
 def outputs(size, kernel, stride, padding, dilation, ceil_mode):
     return tuple(reference.out_size(n, kernel, stride, padding, dilation, ceil_mode) for n in size)
 
@@ -50,6 +53,8 @@ def test_grid(dtype, isa):
     rng = np.random.default_rng(0)
     cases = sampled(GRID, 45)
     assert len(cases) >= 45
+    # Rows of one and two elements, which the padding reaches across.
+    cases = [*cases, *((k, 1, k // 2, 1, n, d, False) for k in (5, 7) for n, d in NARROW)]
     for kernel, stride, padding, dilation, size, dims, ceil_mode in cases:
         spatial = (size,) * (dims - 1) + (size + 1,)
         out = outputs(spatial, kernel, stride, padding, dilation, ceil_mode)
