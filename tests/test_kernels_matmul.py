@@ -74,6 +74,7 @@ def test_integers_exact(dtype, samples):
     [
         (200, 300, 500),  # columns packed by the threads that use them
         (1025, 200, 400),  # a last row block of one row
+        (200, 300, 513),  # one step of the reduction more than is packed at a time
         (130, 1100, 4100),  # in parts along K and N
         (40, 30, 5000),  # dot tiles in parts along K
         (4000, 10, 300),  # few columns
