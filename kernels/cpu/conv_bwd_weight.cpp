@@ -42,7 +42,9 @@ namespace {
 constexpr int64_t kPlaneBytes = 256 << 10;
 constexpr int64_t kLaneBytes = 5 << 10;  // of one row of a box
 constexpr int64_t kRowBlock = 64;
-constexpr int64_t kInPlaceBytes = 3200, kSumBytes = 128 << 10;  // of a row, of sums by lane
+// Of a row that is read in place, so that a tile's stay in L1; with sums by lane the next tile's too.
+constexpr int64_t kInPlaceBytes = 4 << 10, kByLaneBytes = 3200;
+constexpr int64_t kSumBytes = 128 << 10;  // of sums by lane
 constexpr int64_t kMaxSlices = 16;
 constexpr int64_t kSliceBytes = 64ll << 20;  // of all slices together
 
@@ -263,7 +265,7 @@ bool choose_in_place(WeightGradient<T>& w, int64_t wanted_boxes) {
                 tiles = ceil_div(columns, TileShape::kDotColumns) *
                         ceil_div(w.rows, TileShape::kDotRows);
   w.by_lane = tiles * kTileSums * GS_VECTOR_BYTES <= kSumBytes && w.rows <= kRowBlock;
-  const int64_t lanes = (w.by_lane ? kInPlaceBytes : kLaneBytes) / size;
+  const int64_t lanes = (w.by_lane ? kByLaneBytes : kInPlaceBytes) / size;
   choose_box(p, 1, w.depth, kPlaneBytes / size, 8 * L, lanes, L);
   if (g.N * p.boxes() < wanted_boxes) cut_boxes(p, g.N, wanted_boxes, lanes / 4, L);
   const int64_t copies = w.depth * p.axis[0].segments * p.axis[1].segments * x.segments;
