@@ -96,7 +96,7 @@ CI = {
         "tests/test_kernels_reduce.py",
         "tests/test_noticed.py",
     ],
-    "k": "scan or cum or softmax or adaptive or logsumexp or recurrence or depthwise",
+    "k": "scan or cum or prod or softmax or adaptive or logsumexp or recurrence or depthwise",
 }
 
 
