@@ -270,9 +270,60 @@ def test_gelu_and_its_slope(dtype, approximate, isa, full):
     assert np.array_equal(K.activation(far, kind, 0.0, 0.0, 0.0), wanted, equal_nan=True)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_gelu_keeps_its_tail_on_every_device(dtype, device):
+    """8 ULP: CUDA's erfc has up to 4; |x| more where it is subnormal before x multiplies it."""
+    low = -14.2 if dtype == np.float32 else -38.0
+    x = np.concatenate([np.linspace(low, 8, 999), GELU_WORST]).astype(dtype)
+    value, slope, terms, _ = gelu_values(x, False)
+    leaf = gs.tensor(x, device=device).requires_grad_()
+    y = gs.nn.functional.gelu(leaf)
+    y.sum().backward()
+    for got, wanted, size in ((y.detach(), value, value), (leaf.grad, slope, terms)):
+        unit = np.spacing(np.maximum(np.abs(size), np.finfo(dtype).tiny).astype(dtype))
+        error = np.abs(got.cpu().numpy() - wanted) / unit
+        error -= np.where(np.abs(wanted) < np.finfo(dtype).tiny * np.abs(x), np.abs(x), 0)
+        assert error.max() <= 8, (x[int(np.argmax(error))], error.max())
+    far = gs.nn.functional.gelu(gs.tensor([1e30, -1e30, -50.0], dtype=y.dtype, device=device))
+    assert far.tolist() == [gs.tensor(1e30, dtype=y.dtype).item(), 0.0, 0.0]
+
+
 def test_silu(isa, full):
     """4 ULP."""
     x = np.random.default_rng(5).uniform(-20, 20, SAMPLES[full]).astype(np.float32)
     got = K.activation(x, ACTIVATIONS.index("silu"), 0.0, 0.0, 0.0)
     error, finite = ulp_error(got, x.astype(np.float64) * reference("sigmoid", x), np.float32)
     assert finite.all() and error.max() <= 4
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_gates_of_recurrent_layers(dtype, isa):
+    """3 ULP: with weights of zero the gates that lstm_fwd saves are functions of its input."""
+    width, rng = 16, np.random.default_rng(5)
+    parts = (rng.uniform(-20, 20, 40000), rng.uniform(-1, 1, 40000), rng.uniform(-90, 90, 8000))
+    x = np.concatenate(parts).astype(dtype).reshape(-1, width)
+    x[0, :4] = np.inf, -np.inf, 0, np.nan
+    n, weight = len(x), np.zeros((4 * width, width), dtype)
+    shape, steps = (n, width), np.array([n], np.int64)
+    saved = K.lstm_fwd(
+        np.tile(x, 4),
+        None,
+        None,
+        weight,
+        None,
+        None,
+        steps,
+        shape,
+        shape,
+        shape,
+        (n, 5 * width),
+        False,
+    )[3]
+    gates = saved.reshape(n, 5, width)
+    wide = x.astype(np.longdouble)
+    with np.errstate(over="ignore"):
+        wanted = 1 / (1 + np.exp(-wide)), np.tanh(wide)
+    for got, exact in ((gates[:, 0], wanted[0]), (gates[:, 2], wanted[1])):
+        unit = np.spacing(np.maximum(np.abs(exact), np.finfo(dtype).tiny).astype(dtype))
+        assert np.array_equal(np.isnan(got), np.isnan(x))
+        assert np.nanmax(np.abs(got - exact) / unit) <= 3

@@ -6,7 +6,8 @@
 // positions p of all images in a row:
 //   y[n, k, p] = bias[k] + weight columns, weight being (K, C * taps);
 //   grad_weight = grad_y^T columns^T,  grad_y^T being (K, N * positions);
-//   grad_x[n, c, i] = sum over the taps and positions that read i of (weight^T grad_y^T).
+//   grad_x[n, c, i] = bias[c] (of a transposed convolution) + the sum over the taps and positions that
+//     read i of (weight^T grad_y^T).
 // Why: with 7x7 images the planes of conv.h lose half of their lanes, and packing K * C * 9 weights is
 //   not repaid; one large product of matrices has neither. N8 C512 7x7 K512 3x3, 2 threads of a
 //   Zen 5 with AVX-512: input gradient 255 -> 311, weight gradient 185 -> 357 GFLOP/s; N2: 140 -> 265
@@ -149,9 +150,9 @@ void fill_columns(const Geometry& g, const T* x, T* columns) {
   });
 }
 
-// grad_x[n, c] = the sum of the columns (c, tap) at the inputs that they were read from.
+// grad_x[n, c] = bias[c] and the sum of the columns (c, tap) at the inputs that they were read from.
 template <class T>
-void gather_columns(const Geometry& g, const T* columns, T* grad_x) {
+void gather_columns(const Geometry& g, const T* columns, const T* bias, T* grad_x) {
   const int64_t taps = g.taps(), positions = g.out_positions(), step = g.stride[2];
   const int64_t in_size = g.in_positions();
   parallel_for(
@@ -159,7 +160,7 @@ void gather_columns(const Geometry& g, const T* columns, T* grad_x) {
         for (int64_t i = begin; i < end; ++i) {
           const int64_t n = i / g.C, c = i % g.C;
           T* const plane = grad_x + i * in_size;
-          for (int64_t j = 0; j < in_size; ++j) plane[j] = T(0);
+          for (int64_t j = 0; j < in_size; ++j) plane[j] = bias ? bias[c] : T(0);
           for (int64_t t = 0; t < taps; ++t) {
             const T* const from = columns + ((c * taps + t) * g.N + n) * positions;
             for_tap_rows(g, Tap(g, t), [&](int64_t in, int64_t out, int64_t low, int64_t high) {
@@ -214,7 +215,8 @@ Status bwd_input(const ConvBwdInputArgs& args, const Geometry& g) {
                                  Matrix(first.data, g.K, row_size, row_size, 1, dtype, size),
                                  Matrix(columns.data, rows, row_size, row_size, 1, dtype, size));
   if (status.code != Code::kOk) return status;
-  gather_columns(g, static_cast<const T*>(columns.data), reinterpret_cast<T*>(args.grad_x.data));
+  gather_columns(g, static_cast<const T*>(columns.data), reinterpret_cast<const T*>(args.bias.data),
+                 reinterpret_cast<T*>(args.grad_x.data));
   return kDone;
 }
 
@@ -383,8 +385,7 @@ bool columns_bwd_input(const ConvBwdInputArgs& args, Status* status) {
     return true;
   }
   const int64_t least = 256 * 256;
-  if (g.taps() < 2 || args.bias.data || !(single ? pays<float>(g, least) : pays<double>(g, least)))
-    return false;
+  if (g.taps() < 2 || !(single ? pays<float>(g, least) : pays<double>(g, least))) return false;
   if (status) *status = single ? bwd_input<float>(args, g) : bwd_input<double>(args, g);
   return true;
 }

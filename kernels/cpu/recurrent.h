@@ -40,6 +40,34 @@ void copy(T* to, const T* from, int64_t n) {
   __builtin_memcpy(to, from, static_cast<size_t>(n) * sizeof(T));
 }
 
+// ---- activations ----
+
+// 1 / (1 + e^-x) and tanh without the last corrections of vector_math.h: 2.4 and 1.5 ULP instead of 2 and
+// 0.9 in two thirds of the time. The sums of products before them have lost more.
+template <class T>
+GS_INLINE Vec<T> quick_sigmoid(Vec<T> x) {
+  using C = MathConstants<T>;
+  constexpr IntOf<T> kSign = IntOf<T>(1) << (sizeof(T) * 8 - 1);
+  const Vec<T> down = bit_cast<Vec<T>>(bit_cast<IVec<T>>(x) | kSign);  // -|x|
+  const Vec<T> e = exp_quick<T>(greater(splat<T>(C::kExpMin), down));
+  return (x < T(0) ? e : splat<T>(T(1))) / (e + T(1));
+}
+
+template <class T>
+GS_INLINE Vec<T> quick_tanh(Vec<T> x) {
+  using C = MathConstants<T>;
+  constexpr IntOf<T> kSign = IntOf<T>(1) << (sizeof(T) * 8 - 1);
+  const IVec<T> sign = bit_cast<IVec<T>>(x) & kSign;
+  const Vec<T> magnitude = bit_cast<Vec<T>>(bit_cast<IVec<T>>(x) & ~kSign);
+  const Vec<T> e = exp_quick<T>(lesser(splat<T>(C::kTanhOne), magnitude) * T(-2));
+  Vec<T> p, q;
+  tanh_ratio(magnitude, p, q);
+  const IVec<T> small = magnitude < T(0.625);
+  const Vec<T> ratio = (small ? p : e * T(-2)) / (small ? q : e + T(1));
+  const Vec<T> y = (small ? magnitude : splat<T>(T(1))) + ratio;
+  return bit_cast<Vec<T>>(bit_cast<IVec<T>>(y) | sign);
+}
+
 // ---- arguments ----
 
 template <class T>

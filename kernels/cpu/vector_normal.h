@@ -8,7 +8,7 @@
 // float64 by Remez' exchange in 40 digits (2.3e-17); relative errors up to kNormalEnd.
 //
 // Largest errors of gelu, and of its slope (of P(X <= x) + |x| times the density, since the slope is 0 at
-// -0.75), where results are subnormal too, in ULP (float32: every third of its numbers):
+// -0.75), where results are subnormal too, in ULP (float32: of every number):
 //            table   series   series without multiply-add   float64
 //   gelu      3.3      3.7               3.9                  2.9
 //   slope     2.4      3.0               3.6                  3.2

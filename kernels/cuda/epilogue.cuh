@@ -1,7 +1,7 @@
 // Epilogues of products: a residual that is added, an activation.
 #pragma once
 
-#include "common.cuh"
+#include "normal.cuh"
 
 namespace gs {
 
@@ -9,8 +9,6 @@ __device__ __forceinline__ float exponential(float x) { return expf(x); }
 __device__ __forceinline__ double exponential(double x) { return exp(x); }
 __device__ __forceinline__ float tangent(float x) { return tanhf(x); }
 __device__ __forceinline__ double tangent(double x) { return tanh(x); }
-__device__ __forceinline__ float error_function(float x) { return erff(x); }
-__device__ __forceinline__ double error_function(double x) { return erf(x); }
 
 enum Activation { kIdentity, kRelu, kGelu, kTanh, kSigmoid, kSilu };
 
@@ -19,12 +17,6 @@ template <class T>
 __device__ __forceinline__ T logistic(T x) {
   const T e = exponential(x < T(0) ? x : -x);
   return (x < T(0) ? e : T(1)) / (T(1) + e);
-}
-
-// P(X <= x) for a normal X
-template <class T>
-__device__ __forceinline__ T normal_share(T x) {
-  return T(0.5) * (error_function(x * T(0.7071067811865476)) + T(1));
 }
 
 // One copy of it, for a tile stores up to 64 elements a thread.
@@ -44,10 +36,7 @@ __device__ __forceinline__ T slope(T g, T v, int activation) {
   if (activation == kRelu) return v <= T(0) ? T(0) : g;  // NaN passes, as in PyTorch
   if (activation == kTanh) return g * (T(1) - v * v);
   if (activation == kSigmoid) return g * (v * (T(1) - v));
-  if (activation == kGelu) {
-    const T density = exponential(v * v * T(-0.5)) * T(0.3989422804014327);
-    return g * (normal_share(v) + v * density);
-  }
+  if (activation == kGelu) return g * (normal_share(v) + v * normal_density(v));
   if (activation == kSilu) {
     const T s = logistic(v);
     return g * (s * (v * (T(1) - s) + T(1)));
