@@ -64,7 +64,8 @@ struct Function {
   int kind;
   T a, b, c;
 
-  // gelu_tanh: the argument of tanh, and its slope.
+  // gelu_tanh: the argument u of tanh, and its slope. (1 + tanh u) / 2 = 1 / (1 + e^-2u), which is right
+  // to its last places far down too.
   static __device__ __forceinline__ T inner(T x) {
     return (x + x * x * x * T(0.044715)) * T(0.7978845608028654);
   }
@@ -89,7 +90,7 @@ struct Function {
       case kLeakyRelu: return x > T(0) ? x : x * a;
       case kElu: return x <= T(0) ? exponential_minus_1(x * c) * a : x * b;
       case kGelu: return x * gs::normal_share(x);
-      case kGeluTanh: return x * T(0.5) * (hyperbolic_tangent(inner(x)) + T(1));
+      case kGeluTanh: return x * logistic(inner(x) * T(2));
       case kSilu: return x * logistic(x);
       case kMish: {
         T rest;
@@ -120,8 +121,8 @@ struct Function {
       case kElu: return x <= T(0) ? g * (exponential(x * c) * (a * c)) : g * b;
       case kGelu: return g * (gs::normal_share(x) + x * gs::normal_density(x));
       case kGeluTanh: {
-        const T t = hyperbolic_tangent(inner(x));
-        return g * ((t + T(1)) * T(0.5) + x * T(0.5) * (T(1) - t * t) * inner_slope(x));
+        const T s = logistic(inner(x) * T(2));
+        return g * (s + x * T(2) * s * (T(1) - s) * inner_slope(x));
       }
       case kSilu: {
         const T s = logistic(x);
