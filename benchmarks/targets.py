@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from .results import EXACT, OURS, TORCH, TORCH_TUNED, Report, Result, by_class, geometric_mean
 from .shares import share
 
-__all__ = ["GOALS", "TARGETS", "Attained", "Goal", "Target", "Verdict", "attained", "verdicts"]
+__all__ = [
+    "GOALS",
+    "LARGE",
+    "TARGETS",
+    "Attained",
+    "Goal",
+    "Target",
+    "Verdict",
+    "attained",
+    "verdicts",
+]
 
 
 @dataclass(frozen=True)
@@ -67,6 +77,9 @@ class Goal:
     gflops: bool = False
 
 
+#: Seconds: of what takes less, the fixed cost of a call and of waking a thread is a large part.
+LARGE = 100e-6
+
 #: (class, pass) -> goal; pass "": both.
 GOALS: dict[tuple[str, str], Goal] = {
     ("matmul, 256 and more", ""): Goal(0.9),
@@ -96,6 +109,7 @@ class Attained:
         family, kind: the class, and the pass; "" where both count together.
         goal: what it should be.
         mean, best: geometric mean and best of its cases, in the goal's unit.
+        large: the mean of those that the ceiling gives at least LARGE seconds; None without any.
         count, reached: how many cases have such a figure, and how many of them are at the goal.
     """
 
@@ -104,6 +118,7 @@ class Attained:
     goal: Goal
     mean: float
     best: float
+    large: float | None
     count: int
     reached: int
 
@@ -114,12 +129,29 @@ def attained(report: Report) -> list[Attained]:
     found = []
     for (family, kind), goal in GOALS.items():
         results = [r for r in classes.get(family, []) if not kind or r.kind == kind]
-        values = [v for r in results if (v := _figure(report, r, goal))]
-        if values:
-            reached = sum(v >= goal.value for v in values)
-            mean = geometric_mean(values)
-            found.append(Attained(family, kind, goal, mean, max(values), len(values), reached))
+        figures = {r.key: v for r in results if (v := _figure(report, r, goal))}
+        if not figures:
+            continue
+        values = list(figures.values())
+        large = [figures[r.key] for r in results if r.key in figures and _is_large(report, r)]
+        found.append(
+            Attained(
+                family,
+                kind,
+                goal,
+                geometric_mean(values),
+                max(values),
+                geometric_mean(large) if large else None,
+                len(values),
+                sum(v >= goal.value for v in values),
+            )
+        )
     return found
+
+
+def _is_large(report: Report, result: Result) -> bool:
+    part = share(report, result)
+    return part is not None and part.value * result.engines[OURS].median >= LARGE
 
 
 def _figure(report: Report, result: Result, goal: Goal) -> float | None:

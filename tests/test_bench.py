@@ -393,5 +393,10 @@ def test_classes_beside_the_goals_of_the_machine():
     matmul, conv = found[names[0]], found[names[1]]
     assert (matmul.count, matmul.reached) == (2, 1)
     assert matmul.mean == pytest.approx((0.95 * 0.5) ** 0.5) and matmul.best == pytest.approx(0.95)
+    assert matmul.large == matmul.mean
+    small = Result(names[0][0], "s", "float32", "forward", 1e6, 0, {}, {OURS: Timing(1, 1, 1)})
+    run = replace(report(small, *results, isa="v4", threads=2), ceilings=Ceilings(fma=fma))
+    (both,) = [a for a in attained(run) if a.family == names[0][0]]
+    assert both.count == 3 and both.large == matmul.large > 50 * both.mean
     assert (conv.count, conv.reached, conv.mean) == (1, 1, pytest.approx(1000))
     assert found[names[1][0], "forward"].reached == 0 and len(found) == 3

@@ -36,7 +36,10 @@ def section(report: Report) -> str:
         parts.append('fast only: not with `gradsmith.backends.cpu.conv_precision = "exact"`.')
     rates = goals(report)
     if rates[1]:
-        parts.append("Rates beside what the machine should give (geometric mean, best case):")
+        parts.append(
+            "Rates beside what the machine should give, in parts of the ceiling that bounds a case "
+            "(geometric means; large: of cases that the ceiling allows 100 us or more):"
+        )
         parts.append(_table(*rates, left=2))
     both = doubles(report)
     if both[1]:

@@ -212,21 +212,28 @@ void fail_allocation(int64_t nth) {
   cache.fail_in = nth;
 }
 
-int64_t last_level_cache() {
-  static const int64_t bytes = [] {
-    long kib = 0;
-    const char* const paths[] = {"/sys/devices/system/cpu/cpu0/cache/index3/size",
-                                 "/sys/devices/system/cpu/cpu0/cache/index2/size"};
-    for (const char* path : paths) {
-      if (FILE* file = fopen(path, "r")) {
-        if (fscanf(file, "%ldK", &kib) != 1) kib = 0;
-        fclose(file);
-      }
-      if (kib > 0) break;
+namespace {
+
+int64_t read_last_level_cache() {
+  long kib = 0;
+  const char* const paths[] = {"/sys/devices/system/cpu/cpu0/cache/index3/size",
+                               "/sys/devices/system/cpu/cpu0/cache/index2/size"};
+  for (const char* path : paths) {
+    if (FILE* file = fopen(path, "r")) {
+      if (fscanf(file, "%ldK", &kib) != 1) kib = 0;
+      fclose(file);
     }
-    return (kib > 0 ? int64_t{kib} : int64_t{32768}) << 10;
-  }();
-  return bytes;
+    if (kib > 0) break;
+  }
+  return (kib > 0 ? int64_t{kib} : int64_t{32768}) << 10;
 }
+
+// Read as the module is loaded: a static of a function would be locked while a first thread reads it,
+// and for ever in the child of a fork at that time.
+const int64_t kLastLevelCache = read_last_level_cache();
+
+}  // namespace
+
+int64_t last_level_cache() { return kLastLevelCache; }
 
 }  // namespace gradsmith

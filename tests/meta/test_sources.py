@@ -176,3 +176,32 @@ def test_asserts_compare_bytes_by_a_call(path):
     """A failing one would be explained for minutes (gradsmith.testing.comparing.same_bytes)."""
     assert list(byte_comparisons(tree(path))) == []
     assert list(byte_comparisons(ast.parse("assert x.tobytes() == y"))) == [1]
+
+
+# A static of a function whose value is computed: the first thread that comes by locks it meanwhile.
+COMPUTED_STATIC = re.compile(
+    r"^[ \t]+static (?!constexpr|inline)[^(){};=]*(?:=\s*[^;]*[(\[{]|\{)", re.M
+)
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in C_SOURCES if "kernels/cpu" in relative(p)], ids=relative
+)
+def test_no_thread_initialises_a_static(path):
+    """The child of a fork at that time would wait for ever (allocator.cpp, kLastLevelCache)."""
+    assert COMPUTED_STATIC.findall(path.read_text()) == []
+
+
+def test_a_computed_static_is_seen():
+    for line in (
+        "  static const int64_t n = [] {",
+        "  static Table t{make()};",
+        "  static int a = f();",
+    ):
+        assert COMPUTED_STATIC.search(line), line
+    for line in (
+        "  static int n = 3;",
+        "  static T identity() { return 0; }",
+        "static const int n = f();",
+    ):
+        assert not COMPUTED_STATIC.search(line), line
