@@ -14,10 +14,9 @@
 // Limits    16 dimensions.
 #include "normal.cuh"
 
+using gs::exponential;
 using gs::int64;
 
-__device__ __forceinline__ float exponential(float x) { return expf(x); }
-__device__ __forceinline__ double exponential(double x) { return exp(x); }
 __device__ __forceinline__ float exponential_minus_1(float x) { return expm1f(x); }
 __device__ __forceinline__ double exponential_minus_1(double x) { return expm1(x); }
 __device__ __forceinline__ float logarithm_of_1_plus(float x) { return log1pf(x); }

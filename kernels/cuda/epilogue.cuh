@@ -5,8 +5,6 @@
 
 namespace gs {
 
-__device__ __forceinline__ float exponential(float x) { return expf(x); }
-__device__ __forceinline__ double exponential(double x) { return exp(x); }
 __device__ __forceinline__ float tangent(float x) { return tanhf(x); }
 __device__ __forceinline__ double tangent(double x) { return tanh(x); }
 

@@ -8,8 +8,8 @@ namespace gs {
 
 __device__ __forceinline__ float complement(float x) { return erfcf(x); }
 __device__ __forceinline__ double complement(double x) { return erfc(x); }
-__device__ __forceinline__ float power_of_e(float x) { return expf(x); }
-__device__ __forceinline__ double power_of_e(double x) { return exp(x); }
+__device__ __forceinline__ float exponential(float x) { return expf(x); }
+__device__ __forceinline__ double exponential(double x) { return exp(x); }
 __device__ __forceinline__ float fused(float a, float b, float c) { return fmaf(a, b, c); }
 __device__ __forceinline__ double fused(double a, double b, double c) { return fma(a, b, c); }
 
@@ -28,7 +28,7 @@ __device__ __forceinline__ T normal_share(T x) {
 template <class T>
 __device__ __forceinline__ T normal_density(T x) {
   const T square = x * x;
-  const T density = power_of_e(square * T(-0.5)) * T(0.3989422804014327);
+  const T density = exponential(square * T(-0.5)) * T(0.3989422804014327);
   if (!(density > T(0))) return density;
   return density * (T(1) - T(0.5) * fused(x, x, -square));
 }
