@@ -95,11 +95,12 @@ def share(report: Report, result: Result, engine: str = OURS) -> Share | None:
     """
     if engine not in result.engines:
         return None
+    beside = result.extra.get("ceiling")
+    if beside is not None:
+        return Share(beside["seconds"] / result.engines[engine].median, beside["name"])
     isa = str(report.environment.get("isa") or "")
     threads = int(result.extra.get("threads_used") or report.environment.get("threads") or 1)
     limit = bound(report.ceilings, isa, threads, result.dtype, result.flops, result.bytes)
     if limit is None:
         return None
-    beside = result.extra.get("ceiling")
-    least = limit.amount / (1e9 * beside) if beside else limit.seconds
-    return Share(least / result.engines[engine].median, limit.name)
+    return Share(limit.seconds / result.engines[engine].median, limit.name)

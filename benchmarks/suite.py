@@ -19,7 +19,7 @@ from .engines import Engine, Local, Remote, Unsupported, importable
 from .harness import Timing, in_turns
 from .programs import program
 from .results import ENGINES, EXACT, OURS, TORCH, Ceilings, Report, Result
-from .shares import bound
+from .shares import Bound, bound
 
 __all__ = ["LARGEST_ERROR", "Plan", "Suite", "available", "quickened", "within"]
 
@@ -190,11 +190,11 @@ class Suite:
             if not blocks:
                 return None
             shape = () if case.op in ("net", "chain", "optimizer") else _shape(case)
-            loop = self._ceiling(case, kind, shape)
-            if loop is not None:
-                blocks[CEILING] = loop
+            limit = self._limit(case, kind, shape)
+            if limit is not None:
+                blocks[CEILING] = self._loop(limit)
             timings = in_turns(blocks, 1 if late else plan.rounds, plan.limit, least=plan.least)
-            return self._result(case, kind, shape, engines, timings)
+            return self._result(case, kind, shape, engines, timings, limit)
         except Exception as error:
             self.failures.append(f"{label}: {type(error).__name__}: {error}")
             return None
@@ -202,29 +202,24 @@ class Suite:
             for engine in engines.values():
                 self._release(engine, case)
 
-    def _ceiling(
-        self, case: Case, kind: str, shape: tuple[int, ...]
-    ) -> Callable[[], list[float]] | None:
-        """The loop of the ceiling that bounds a case; none with --quick, or where none is known."""
+    def _limit(self, case: Case, kind: str, shape: tuple[int, ...]) -> Bound | None:
+        """The ceiling that bounds a case; none with --quick, or where none is known."""
         from gradsmith.backends import cpu
 
-        threads = case.threads or self.plan.threads[0]
-        limit = bound(
-            self.ceilings,
-            cpu.isa(),
-            threads,
-            case.dtype,
-            case.flops(kind, shape),
-            case.bytes(kind, shape),
-        )
-        if limit is None or self.plan.quick:
+        if self.plan.quick:
             return None
+        threads = case.threads or self.plan.threads[0]
+        flops, size = case.flops(kind, shape), case.bytes(kind, shape)
+        return bound(self.ceilings, cpu.isa(), threads, case.dtype, flops, size)
+
+    def _loop(self, limit: Bound) -> Callable[[], list[float]]:
+        """A ceiling's loop, timed in turns with the engines."""
         key = limit.kind, limit.where, limit.threads
         if key not in self._loops:
             from .roofline import Loop
 
             sizes = self.ceilings.sizes.get(limit.where, {})
-            self._loops[key] = Loop(*key, sizes.get(str(threads), 0))
+            self._loops[key] = Loop(*key, sizes.get(str(limit.threads), 0))
         return self._loops[key]
 
     def _part(self) -> float:
@@ -244,6 +239,7 @@ class Suite:
         shape: tuple[int, ...],
         engines: dict[str, Engine],
         timings: dict[str, Timing],
+        limit: Bound | None,
     ) -> Result:
         ceiling = timings.pop(CEILING, None)
         best: dict[str, tuple[str, Timing]] = {}
@@ -254,8 +250,8 @@ class Suite:
         n = case.calls
         times = {name: Timing(t.median / n, t.low / n, t.high / n) for name, (_, t) in best.items()}
         extra: dict[str, Any] = {}
-        if ceiling is not None:
-            extra["ceiling"] = 1e-9 / ceiling.median
+        if limit is not None and ceiling is not None:
+            extra["ceiling"] = {"name": limit.name, "seconds": limit.amount * ceiling.median}
         if case.threads:
             extra["threads_used"] = case.threads
         if "target_us" in case.options:

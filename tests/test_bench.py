@@ -37,7 +37,7 @@ from gradsmith.benchmarks.results import (
 from gradsmith.benchmarks.roofline import Loop
 from gradsmith.benchmarks.shares import share
 from gradsmith.benchmarks.steps import optimizer_forms
-from gradsmith.benchmarks.targets import GOALS, TARGETS, attained, verdicts
+from gradsmith.benchmarks.targets import GOALS, PEAK, TARGETS, attained, verdicts
 from gradsmith.cli.bench_text import PlainBench
 from gradsmith.cli.main import main
 
@@ -323,13 +323,30 @@ def test_targets_are_of_classes_and_passes_that_exist() -> None:
     assert set(TARGETS) <= known
     slow, fast = result(1.0, 1.2, "a"), result(1.0, 1.8, "b")
     pooled = [replace(r, family="conv depthwise") for r in (slow, fast)]
-    (found,) = verdicts(pooled)
+    (found,) = verdicts(report(*pooled))
     assert (found.count, found.least, found.met) == (2, 1.2, False)
     assert found.shipped == pytest.approx((1.2 * 1.8) ** 0.5)
     exact = Timing(4.0, 4.0, 4.0)
     quick = replace(pooled[1], engines={**pooled[1].engines, EXACT: exact})
-    (only,) = verdicts([quick])
+    (only,) = verdicts(report(quick))
     assert only.met and only.only_fast
+
+
+def test_what_the_processor_decides_of_targets_and_goals() -> None:
+    large = [replace(result(1.0, 1.8, "a"), family="matmul, 256 and more")]
+    (amd,), (intel,) = (
+        verdicts(report(*large, cpu=cpu)) for cpu in ("AMD EPYC", "Intel(R) Xeon(R) Processor")
+    )
+    assert (amd.target.shipped, amd.met) == (2.0, False)
+    assert (intel.target.shipped, intel.met) == (1.0, True)
+    times = {OURS: Timing(1e-3, 1e-3, 1e-3)}
+    conv = Result("conv 3x3 stride 1", "n", "float32", "forward", 9e8, 0, {}, times)
+    reached = {}
+    for peak in (PEAK, PEAK / 2):
+        run = replace(report(conv, isa="v4", threads=2), ceilings=Ceilings({"v4": {"2": peak}}))
+        (found,) = attained(run)
+        reached[found.goal.value] = found.reached
+    assert reached == {1000.0: 0, 500.0: 1}
 
 
 # ---- ceilings beside the cases ----
@@ -356,10 +373,10 @@ def test_the_ceiling_is_timed_in_turns_with_the_case():
         assert run.failures == [] and (one.case, one.kind) == ("64x64x64", "forward")
         found.append((one, share(run.report("A processor"), one)))
     (beside, part), (alone, other) = found
-    rate = beside.extra["ceiling"]
-    assert 1 < rate < 1e5  # what it is, not what the table claims
-    seconds = beside.engines[OURS].median
-    assert part.value == pytest.approx(beside.flops / (1e9 * rate * seconds))
+    limit = beside.extra["ceiling"]
+    assert limit["name"] == part.ceiling == f"{cpu.isa()} multiply-adds"
+    assert 1e9 < beside.flops / limit["seconds"] < 1e14  # what it is, not what the table claims
+    assert part.value == pytest.approx(limit["seconds"] / beside.engines[OURS].median)
     assert "ceiling" not in alone.extra
     assert other.value == pytest.approx(alone.flops / (1e6 * alone.engines[OURS].median))
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..benchmarks.results import TORCH, Report
+from ..benchmarks.targets import PEAK
 from .bench_tables import classes, doubles, goals, means, slower, table_of, targets
 
 __all__ = ["page", "section"]
@@ -38,7 +39,8 @@ def section(report: Report) -> str:
     if rates[1]:
         parts.append(
             "Rates beside what the machine should give, in parts of the ceiling that bounds a case "
-            "(geometric means; large: of cases that the ceiling allows 100 us or more):"
+            "(geometric means; large: of cases that the ceiling allows 100 us or more). Goals in "
+            f"GFLOP/s are those of a peak of {PEAK:.0f} GFLOP/s, in proportion to this machine's:"
         )
         parts.append(_table(*rates, left=2))
     both = doubles(report)

@@ -192,7 +192,7 @@ def _summary(report: Report) -> str:
 
 def _targets(report: Report) -> str:
     """Each class beside what it should reach; those without a target have no mark."""
-    found = [v for v in verdicts(report.results) if v.met is not None]
+    found = [v for v in verdicts(report) if v.met is not None]
     if not found:
         return ""
     met = sum(v.met is True for v in found)

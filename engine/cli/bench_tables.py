@@ -139,7 +139,7 @@ def means(results: Sequence[Result]) -> str:
 def targets(report: Report) -> tuple[Rows, bool]:
     """Each class beside its target, and whether one is met with 'fast' alone."""
     rows, fast = [], False
-    for v in verdicts(report.results):
+    for v in verdicts(report):
         met = "" if v.met is None else "no" if not v.met else "fast only" if v.only_fast else "yes"
         fast = fast or v.only_fast
         rows.append([
