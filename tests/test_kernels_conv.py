@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from gradsmith import _cpu
+from gradsmith.backends import cpu
 from gradsmith.kernels import table
 from gradsmith.testing.comparing import same_bytes
 from integer_grid import assert_same, builds, integers
@@ -221,6 +222,13 @@ LARGE = {
     "filter lanes, 3 dims": (1, 1, 33, 26, (4, 5, 12), (3, 2, 4), (1, 3, 2), (1, 0, 1), (2, 1, 1)),
     "filter lanes, cut rows": (1, 1, 80, 40, (13, 31), (3, 3), (1, 1), (5, 7), (5, 7)),
     "filter lanes, a row a tile": (3, 3, 16, 16, (9, 14), (3, 3), (1, 1), (1, 1), (1, 1)),
+    "filter lanes, rows of two images": (3, 1, 21, 40, (11, 13), (3, 3), (2, 2), (1, 1), (1, 1)),
+    "filter lanes, rows of one image": (1, 2, 16, 33, (14, 7), (3, 3), (1, 1), (1, 1), (1, 1)),
+    "filter lanes, many boxes": (2, 1, 17, 33, (90, 45), (3, 3), (2, 2), (1, 1), (1, 1)),
+    "patches, 2x2": (2, 1, 5, 512, (14, 34), (2, 2), (2, 2), (0, 0), (1, 1)),
+    "patches, first layer": (2, 1, 3, 130, (30, 85), (5, 5), (5, 5), (0, 0), (1, 1)),
+    "patches, 1 dim": (3, 1, 20, 512, (40,), (4,), (4,), (0,), (1,)),
+    "patches, 3 dims": (1, 1, 6, 130, (4, 6, 40), (2, 3, 5), (2, 3, 5), (0, 0, 0), (1, 1, 1)),
     "filter lanes, images": (19, 1, 40, 24, (4, 4), (4, 4), (1, 1), (3, 3), (1, 1)),
     "filters smaller than the stride": (1, 1, 40, 36, (14, 25), (2, 2), (3, 3), (0, 1), (1, 1)),
     "phases": (1, 1, 64, 64, (32, 32), (3, 3), (1, 1), (2, 2), (2, 2)),
@@ -235,6 +243,26 @@ def test_integers_exact_large(name, dtype):
     out = out_shape(inner, kernel, stride, padding, dilation)
     arrays = make(np.random.default_rng(2), n, groups, cg, kg, inner, kernel, out, dtype)
     check(*arrays, stride, padding, dilation, groups, (1, 3))
+
+
+def test_strided_input_gradients_of_rows_that_fill_tiles_take_no_columns():
+    def plan(*shapes):
+        return cpu.conv_plan(*shapes, stride=2, padding=1)["input gradient"]
+
+    assert plan((8, 256, 14, 14), (512, 256, 3, 3)) == "direct"
+    assert plan((8, 256, 6, 6), (512, 256, 3, 3)) == "columns"  # rows of three
+    assert plan((1, 256, 8, 8), (512, 256, 3, 3)) == "columns"  # too few to repay packed filters
+
+
+def test_windows_side_by_side_are_patches():
+    def plan(*shapes, **options):
+        return set(cpu.conv_plan(*shapes, **options).values())
+
+    assert plan((4, 256, 32, 32), (512, 256, 2, 2), stride=2) == {"columns"}
+    assert plan((8, 3, 224, 224), (192, 3, 16, 16), stride=16) == {"columns"}
+    for size, options in ((33, {"stride": 2}), (32, {"stride": 2, "padding": 1}), (32, {})):
+        assert plan((4, 256, size, size), (512, 256, 2, 2), **options) == {"direct"}
+    assert plan((4, 64, 32, 32), (128, 64, 2, 2), stride=2) == {"direct"}  # few products an input
 
 
 def test_no_case_keeps_memory():
@@ -268,6 +296,9 @@ def test_no_case_keeps_memory():
         "channel lanes, boxes of rows",
         "depthwise",
         "filter lanes, strided",
+        "filter lanes, rows of two images",
+        "filter lanes, many boxes",
+        "patches, 2x2",
     ],
 )
 def test_same_bits_on_any_number_of_threads(name, dtype):

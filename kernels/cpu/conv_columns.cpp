@@ -17,6 +17,7 @@
 //   image, or one tap alone reads the one pixel there is (3x3, padded). Then nothing is copied but, of the
 //   second, the weights of that tap; y = x weight^T as in a linear layer. C512 K512 3x3, 1 x 1 image, 8 images:
 //   forward 658 -> 89 us, weight gradient with forward 1415 -> 231 (2 threads).
+// Where windows lie side by side, no matrix is built at all: conv_patches.cpp.
 // Layout: any stride, dilation and padding; one group; contiguous operands.
 // Split: the product as matmul splits it; columns by rows, grad_x by (image, channel).
 // Working set: columns are C * taps * N * positions elements (7 MB above); within kMostColumns.
@@ -363,6 +364,7 @@ bool columns_fwd(const ConvFwdArgs& args, Status* status) {
     if (status) *status = single ? window_fwd<float>(args, g, w) : window_fwd<double>(args, g, w);
     return true;
   }
+  if (patches_fwd(args, status)) return true;
   const bool large = g.C * g.K * (single ? 4 : 8) >= kLargeWeights;
   if (g.taps() == 1 ? !large : g.N * g.out_positions() > kFewOutputs) return false;
   const int64_t least = 128 * 128;
@@ -384,6 +386,7 @@ bool columns_bwd_input(const ConvBwdInputArgs& args, Status* status) {
     }
     return true;
   }
+  if (patches_bwd_input(args, status)) return true;
   const int64_t least = 256 * 256;
   if (g.taps() < 2 || !(single ? pays<float>(g, least) : pays<double>(g, least))) return false;
   if (status) *status = single ? bwd_input<float>(args, g) : bwd_input<double>(args, g);
@@ -404,6 +407,7 @@ bool columns_bwd_weight(const ConvBwdWeightArgs& args, Status* status) {
     }
     return true;
   }
+  if (patches_bwd_weight(args, status)) return true;
   const int64_t least = 128 * 128;
   // From here on channels as lanes are quicker (conv_weight_lanes.cpp).
   if (g.out[2] >= 4 && g.N * g.out_positions() > 64 && g.C >= 32) return false;

@@ -151,6 +151,14 @@ bool pointwise_takes(const ConvFwdArgs& args) { return pointwise_fwd(args, nullp
 bool pointwise_takes(const ConvBwdInputArgs& args) { return pointwise_bwd_input(args, nullptr); }
 bool pointwise_takes(const ConvBwdWeightArgs& args) { return pointwise_bwd_weight(args, nullptr); }
 
+// A strided input gradient whose rows fill tiles (conv_filter_lanes.cpp) reads each remainder's taps in place:
+// no columns are written, read and spread over the stride. N8 C512 14x14 K512 3x3 s2, 2 threads of a Xeon with
+// 2 MB of L2: 10.0 -> 8.2 ms.
+bool tiles_beat_columns(ConvPass pass, const Geometry& g) {
+  return pass == ConvPass::kInput && g.stride[2] > 1 && g.stride[2] <= 4 &&
+         g.kernel[2] > g.stride[2] && g.in[2] >= 4 * g.stride[2] && g.N * g.out_positions() >= 32;
+}
+
 template <class Args>
 ConvAlgorithm weigh(ConvPass pass, const Args& args, DType dtype, const Geometry& g) {
   Geometry plain;  // what Winograd's algorithm would compute: of a dilated convolution's phases
@@ -203,7 +211,8 @@ ConvAlgorithm weigh(ConvPass pass, const Args& args, DType dtype, const Geometry
     }
     if (best != ConvAlgorithm::kAuto) return best;
   }
-  return columns_take(args) ? ConvAlgorithm::kColumns : ConvAlgorithm::kDirect;
+  return columns_take(args) && !tiles_beat_columns(pass, g) ? ConvAlgorithm::kColumns
+                                                            : ConvAlgorithm::kDirect;
 }
 
 // ---- plans that are kept ----

@@ -45,6 +45,7 @@ TUNED = (
     "conv_filter",
     "conv_gather",
     "conv_image_lanes",
+    "conv_patches",
     "conv_phases",
     "conv_plan",
     "conv_pointwise",
