@@ -20,6 +20,10 @@ namespace {
 constexpr int64_t kDepth = kChain;
 constexpr int64_t kTasks = 8;
 constexpr double kTaskWork = 1e6;  // FLOPs: about 5 us of a core
+// Below so many FLOPs each task packs x^T for itself: what another core has just written comes more slowly
+// (32 rows, 400 -> 120 on two cores of an Emerald Rapids: 29 us, and 24 on one).
+constexpr double kApartWork = 7.5e6;
+constexpr double kApartTask = 1.5e6;
 
 template <class T>
 int64_t task_columns(const FewRows<T>& p, int64_t unit) {
@@ -118,19 +122,27 @@ size_t turned(const FewRows<T>& p) {
   constexpr int64_t L = kLanes<T>, kBytes = 256 << 10;
   constexpr int64_t kRows = 8 * TileShape::kRows;  // of b's transpose, whose sums are kept
   const int64_t lanes = round_up(p.M, L);
+  const double work =
+      2.0 * static_cast<double>(p.M) * static_cast<double>(p.N) * static_cast<double>(p.K);
+  const bool apart = work < kApartWork;
   const int64_t most = max(1, kBytes / (lanes * static_cast<int64_t>(sizeof(T)) * kChain)) * kChain;
   const int64_t depth = min(most, 4 * kChain), steps = ceil_div(p.K, depth);
-  const size_t bytes = static_cast<size_t>(p.K * lanes) * sizeof(T);
-  T* const packed = static_cast<T*>(allocate(bytes));
-  if (!packed) return bytes;
-  const int64_t stretches = ceil_div(p.K, kChain);
+  const size_t bytes = apart ? 0 : static_cast<size_t>(p.K * lanes) * sizeof(T);
+  T* const together = apart ? nullptr : static_cast<T*>(allocate(bytes));
+  if (!apart && !together) return bytes;
+  const auto pack = [&](int64_t k0, int64_t k1, T* to) {
+    pack_panel(p.a + k0 * p.a_column, p.a_row, p.a_column, k1 - k0, static_cast<int>(p.M),
+               static_cast<int>(lanes), to + k0 * lanes);
+  };
+  const int64_t stretches = apart ? 0 : ceil_div(p.K, kChain);
   parallel_for(stretches, max(1, 16384 / (lanes * kChain)), [&](int64_t begin, int64_t end) {
-    const int64_t k = begin * kChain;
-    pack_panel(p.a + k * p.a_column, p.a_row, p.a_column, min(p.K, end * kChain) - k,
-               static_cast<int>(p.M), static_cast<int>(lanes), packed + k * lanes);
+    pack(begin * kChain, min(p.K, end * kChain), together);
   });
-  const int64_t columns = task_columns(p, TileShape::kRows);
-  const size_t need = static_cast<size_t>(round_up(kRows, L) * lanes) * sizeof(T);
+  const int64_t parts = max(1, static_cast<int64_t>(work / kApartTask));
+  const int64_t columns = apart ? balanced(p.N, ceil_div(p.N, parts), TileShape::kRows)
+                                : task_columns(p, TileShape::kRows);
+  const int64_t kept = round_up(kRows, L) * lanes;
+  const size_t need = static_cast<size_t>(kept + (apart ? p.K * lanes : 0)) * sizeof(T);
   bool enough = true;
   parallel_for(ceil_div(p.N, columns), 1, [&](int64_t begin, int64_t end) {
     T* const sums = static_cast<T*>(thread_scratch(need));
@@ -138,7 +150,12 @@ size_t turned(const FewRows<T>& p) {
       __atomic_store_n(&enough, false, __ATOMIC_RELAXED);
       return;
     }
-    __builtin_memset(sums, 0, need);
+    __builtin_memset(sums, 0, static_cast<size_t>(kept) * sizeof(T));
+    const T* packed = together;
+    if (apart) {
+      pack(0, p.K, sums + kept);
+      packed = sums + kept;
+    }
     for (int64_t i = begin; i < end; ++i) {
       const int64_t n1 = min(p.N, (i + 1) * columns);
       for (int64_t n = i * columns; n < n1; n += kRows) {
@@ -161,7 +178,7 @@ size_t turned(const FewRows<T>& p) {
       if (p.finish) p.finish(p.context, i * columns, n1);
     }
   });
-  release(packed, bytes);
+  release(together, bytes);
   return enough ? 0 : need;
 }
 

@@ -63,6 +63,7 @@ TUNED = (
     "matmul_large",
     "matmul_product",
     "matmul_small",
+    "matmul_narrow",
     "matmul_stream",
     "matmul_vectors",
     "pool",
