@@ -122,7 +122,7 @@ def test_small_layers(dtype):
     for m, n, k in ((32, 120, 400), (97, 103, 101), (49, 98, 64), (20, 33, 70), (100, 300, 513)):
         a, b = integers(rng, (m, k), dtype), operand(rng, (k, n), dtype, "transposed")
         bias = integers(rng, (n,), dtype)
-        for build in builds((1, 2)):
+        for build in builds((1, 2, 7)):
             assert_same(matmul(a, b, bias), reference(a, b, bias), (build, m, n, k))
 
 

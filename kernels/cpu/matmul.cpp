@@ -255,7 +255,8 @@ Status run_separate(const Product<T>& p, const Batches& batches) {
   }
   const int64_t down = ceil_div(p.M, rows), across = ceil_div(p.N, columns);
   const int64_t tasks = batches.count * down * across;
-  const int64_t grain = ceil_div(tasks, blocks);
+  // Matrices of a batch in four blocks at least: who is done first helps the other.
+  const int64_t grain = ceil_div(tasks, total < 2 * kSplitWork ? blocks : max(blocks, 4));
   const int64_t scratch_elements =
       turn_b || pack_b
           ? near_pitch<T>(p.N) * p.K + kLineGap<T>

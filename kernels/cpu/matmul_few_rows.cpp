@@ -6,10 +6,13 @@
 // multiply_turned    A layer's x W^T as W x^T, whose left operand needs no packing; x^T (K x M) is packed.
 //                    Sums of a block of columns are turned on the way out.
 // Cost               2 M N K FLOPs; M K + K N elements are packed.
-// Memory             a packed panel of b a thread, and all of a (or of x^T).
+// Memory             a packed panel of b a thread, and all of a (or of x^T, one or one a thread).
 // Split              blocks of columns of y, by the shape alone.
 // Accuracy           chains of kChain multiply-adds whose sums are added in order, as in matmul.cpp.
 #include "matmul_few_rows.h"
+
+#include <atomic>
+
 #include "matmul_direct.h"
 #include "packed.h"
 
@@ -20,10 +23,17 @@ namespace {
 constexpr int64_t kDepth = kChain;
 constexpr int64_t kTasks = 8;
 constexpr double kTaskWork = 1e6;  // FLOPs: about 5 us of a core
-// Below so many FLOPs each task packs x^T for itself: what another core has just written comes more slowly
-// (32 rows, 400 -> 120 on two cores of an Emerald Rapids: 29 us, and 24 on one).
+// Each thread packs x^T for itself where there is little work or many columns a thread: what another core has
+// just written comes more slowly than it is packed. Two cores of an Emerald Rapids: 32 rows, 400 -> 120 took
+// 29 us (24 on one core), now 15; 128 rows, 784 -> 512 took 405 us, now 365.
 constexpr double kApartWork = 7.5e6;
 constexpr double kApartTask = 1.5e6;
+constexpr int64_t kApartColumns = 64;       // a thread
+constexpr int64_t kApartBytes = 512 << 10;  // of x^T: half of a core's L2, or less
+
+// The call whose x^T is in this thread's scratch; 0: none's.
+thread_local uint64_t packed_for = 0;
+std::atomic<uint64_t> calls{0};
 
 template <class T>
 int64_t task_columns(const FewRows<T>& p, int64_t unit) {
@@ -124,7 +134,9 @@ size_t turned(const FewRows<T>& p) {
   const int64_t lanes = round_up(p.M, L);
   const double work =
       2.0 * static_cast<double>(p.M) * static_cast<double>(p.N) * static_cast<double>(p.K);
-  const bool apart = work < kApartWork;
+  const bool little = work < kApartWork;
+  const bool apart = little || (num_threads() * kApartColumns <= p.N &&
+                                p.K * lanes * int64_t{sizeof(T)} <= kApartBytes);
   const int64_t most = max(1, kBytes / (lanes * static_cast<int64_t>(sizeof(T)) * kChain)) * kChain;
   const int64_t depth = min(most, 4 * kChain), steps = ceil_div(p.K, depth);
   const size_t bytes = apart ? 0 : static_cast<size_t>(p.K * lanes) * sizeof(T);
@@ -139,10 +151,11 @@ size_t turned(const FewRows<T>& p) {
     pack(begin * kChain, min(p.K, end * kChain), together);
   });
   const int64_t parts = max(1, static_cast<int64_t>(work / kApartTask));
-  const int64_t columns = apart ? balanced(p.N, ceil_div(p.N, parts), TileShape::kRows)
-                                : task_columns(p, TileShape::kRows);
+  const int64_t columns = little ? balanced(p.N, ceil_div(p.N, parts), TileShape::kRows)
+                                 : task_columns(p, TileShape::kRows);
   const int64_t kept = round_up(kRows, L) * lanes;
   const size_t need = static_cast<size_t>(kept + (apart ? p.K * lanes : 0)) * sizeof(T);
+  const uint64_t call = calls.fetch_add(1, std::memory_order_relaxed) + 1;
   bool enough = true;
   parallel_for(ceil_div(p.N, columns), 1, [&](int64_t begin, int64_t end) {
     T* const sums = static_cast<T*>(thread_scratch(need));
@@ -153,7 +166,8 @@ size_t turned(const FewRows<T>& p) {
     __builtin_memset(sums, 0, static_cast<size_t>(kept) * sizeof(T));
     const T* packed = together;
     if (apart) {
-      pack(0, p.K, sums + kept);
+      if (packed_for != call) pack(0, p.K, sums + kept);
+      packed_for = call;
       packed = sums + kept;
     }
     for (int64_t i = begin; i < end; ++i) {
