@@ -101,6 +101,32 @@ def test_integers_exact_large(m, n, k, layout):
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
+def test_few_columns(dtype):
+    """Every width, with a sum that ends anywhere, rows that lie apart, and more than one chain."""
+    rng = np.random.default_rng(13)
+    for n in range(2, 10):
+        for m, k in ((64, 16), (129, 19), (1001, 64), (70, 33), (131, 1027)):
+            a = integers(rng, (m, k + 3), dtype)[:, :k]
+            for layout in LAYOUTS:
+                b = operand(rng, (k, n), dtype, layout)
+                bias = integers(rng, (n,), dtype) if m % 2 else None
+                expected = reference(a, b, bias)
+                for build in builds((2,)):
+                    assert_same(matmul(a, b, bias), expected, (build, m, n, k, layout))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_small_layers(dtype):
+    """x W^T where either is turned, by each thread for itself or by one for all."""
+    rng = np.random.default_rng(14)
+    for m, n, k in ((32, 120, 400), (97, 103, 101), (49, 98, 64), (20, 33, 70), (100, 300, 513)):
+        a, b = integers(rng, (m, k), dtype), operand(rng, (k, n), dtype, "transposed")
+        bias = integers(rng, (n,), dtype)
+        for build in builds((1, 2, 7)):
+            assert_same(matmul(a, b, bias), reference(a, b, bias), (build, m, n, k))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
 def test_batches_of_tiny_products(dtype):
     """A matrix in one vector or two, of every layout; more of them than one task takes."""
     rng = np.random.default_rng(11)
@@ -223,6 +249,9 @@ def test_outer_product_past_the_caches():
         ((9, 600), (600, 5555)),
         ((16, 4096), (4096, 16)),
         ((7000, 3, 3), (7000, 3, 3)),
+        ((4001, 70), (70, 7)),
+        ((3001, 601), (601, 3)),
+        ((90, 90), (90, 90)),
     ],
 )
 def test_same_bits_on_any_number_of_threads(dtype, shape_a, shape_b):
@@ -273,7 +302,7 @@ def test_empty(dtype):
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_not_finite_stays_in_its_row_and_column(value):
     rng = np.random.default_rng(6)
-    for m, n, k in [(9, 50, 40), (70, 70, 20), (5, 3, 33), (200, 100, 130)]:
+    for m, n, k in [(9, 50, 40), (70, 70, 20), (5, 3, 33), (200, 100, 130), (150, 7, 19)]:
         a = integers(rng, (m, k), np.float32)
         b = integers(rng, (k, n), np.float32)
         a[m - 1, k - 1] = value
@@ -346,7 +375,7 @@ def test_integers_wrap_around(dtype):
             np.testing.assert_array_equal(K.matmul(a, b, None, (5, 90)), a @ b)
 
 
-@pytest.mark.parametrize("shape", [(300, 70, 200), (3, 1030, 5), (700, 400, 130)])
+@pytest.mark.parametrize("shape", [(300, 70, 200), (3, 1030, 5), (700, 400, 130), (900, 33, 6)])
 def test_epilogue_equals_the_product_and_its_activation(shape):
     rng = np.random.default_rng(7)
     m, k, n = shape

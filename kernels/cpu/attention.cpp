@@ -162,7 +162,9 @@ struct Forward {
 
   Status run_all() const {
     constexpr int64_t W = kPanelColumns<T>;
-    const int64_t parts = clamp(kTasks / s.batch, 1, ceil_div(s.L, W));
+    // Each part packs all keys and values: not for a few rows where there are batches enough.
+    const int64_t most = s.batch >= kTasks / 2 ? s.L / (4 * W) : ceil_div(s.L, W);
+    const int64_t parts = clamp(kTasks / s.batch, 1, max(1, most));
     const int64_t rows = balanced(s.L, ceil_div(s.L, parts), W), across = ceil_div(s.L, rows);
     const size_t bytes = static_cast<size_t>(scratch) * sizeof(T);
     bool enough = true;

@@ -26,6 +26,7 @@
 #include "matmul_few_rows.h"
 #include "matmul_integers.h"
 #include "matmul_large.h"
+#include "matmul_narrow.h"
 #include "matmul_product.h"
 #include "matmul_small.h"
 #include "matmul_stream.h"
@@ -39,6 +40,7 @@ constexpr int64_t kDepth = 512;  // whole chains of gemm.h: the same bits on eve
 constexpr int64_t kBlockRows = 64;
 constexpr int64_t kDotDepth = 2048;
 constexpr double kSerialWork = 1.5e6;  // FLOPs: about 7 us of one core
+constexpr double kSplitWork = 1.2e6;   // from which on two blocks pay: the pool takes 0.7 us
 constexpr double kBigMatrix = 1e8;     // FLOPs of a matrix that is split over all threads
 constexpr int64_t kTasks = 16;         // at least so many blocks where the work allows
 constexpr int64_t kDirectRows = 64;    // up to so many rows `b` is not worth packing
@@ -206,6 +208,12 @@ void pack_all(const Product<T>& p, int64_t n0, int64_t n1, T* to) {
              static_cast<int>(pitch), to);
 }
 
+// Into how many blocks to cut so many FLOPs: an even number, so that two threads have the same.
+int64_t even_blocks(double work) {
+  if (work < kSplitWork) return 1;
+  return round_up(max(2, static_cast<int64_t>(work / kSerialWork)), 2);
+}
+
 // Matrices or blocks of one matrix that one thread does from start to end.
 template <class T>
 Status run_separate(const Product<T>& p, const Batches& batches) {
@@ -231,8 +239,8 @@ Status run_separate(const Product<T>& p, const Batches& batches) {
   const double total = p.work() * static_cast<double>(batches.count);
   const int64_t unit = dots ? TileShape::kDotRows : TileShape::kRows;
   const int64_t width = dots ? TileShape::kDotColumns : TileShape::kVectors * kLanes<T>;
-  const int64_t wanted =
-      static_cast<int64_t>(clamp(static_cast<int64_t>(total / kSerialWork), 1, kTasks));
+  const int64_t blocks = even_blocks(total);
+  const int64_t wanted = min(blocks, kTasks);
   const int64_t parts = ceil_div(wanted, batches.count);
   int64_t rows = balanced(p.M, dots || pack_b ? p.M : 4 * kBlockRows, unit);
   int64_t columns = p.N;
@@ -247,8 +255,8 @@ Status run_separate(const Product<T>& p, const Batches& batches) {
   }
   const int64_t down = ceil_div(p.M, rows), across = ceil_div(p.N, columns);
   const int64_t tasks = batches.count * down * across;
-  const int64_t grain =
-      max(1, static_cast<int64_t>(static_cast<double>(tasks) * kSerialWork / (total + 1)));
+  // Matrices of a batch in four blocks at least: who is done first helps the other.
+  const int64_t grain = ceil_div(tasks, total < 2 * kSplitWork ? blocks : max(blocks, 4));
   const int64_t scratch_elements =
       turn_b || pack_b
           ? near_pitch<T>(p.N) * p.K + kLineGap<T>
@@ -379,6 +387,8 @@ bool few_rows(const Product<T>& p, Status* status) {
   const bool turned = p.b.row == 1 && p.b.column != 1 && p.N > kDotColumns;
   const bool large = p.work() >= kSerialWork && p.N > kDotColumns && !fits_near(p, 4);
   if (!turned && !large) return false;
+  // A small b is turned rather than a and y, where these are no smaller.
+  if (turned && fits_near(p) && p.M > kDotRows && p.N <= 2 * p.M) return false;
   const FewRows<T> q{p.a.data,
                      p.a.row,
                      p.a.column,
@@ -399,6 +409,31 @@ bool few_rows(const Product<T>& p, Status* status) {
   const size_t bytes = far                             ? multiply_stream(q)
                        : turned && p.K >= kTurnedSteps ? multiply_turned(q)
                                                        : multiply_few_rows(q);
+  *status = bytes ? out_of_memory(bytes) : kDone;
+  return true;
+}
+
+// Few columns: true if the kernel for them has taken it.
+template <class T>
+bool few_columns(const Product<T>& p, Status* status) {
+  const FewRows<T> q{p.a.data,
+                     p.a.row,
+                     p.a.column,
+                     p.b.data,
+                     p.b.row,
+                     p.b.column,
+                     p.bias,
+                     p.y,
+                     p.M,
+                     p.N,
+                     p.K,
+                     &p,
+                     [](const void* context, int64_t m0, int64_t m1) {
+                       const auto& product = *static_cast<const Product<T>*>(context);
+                       activate(product, m0, m1, 0, product.N);
+                     }};
+  if (!narrow_product(q)) return false;
+  const size_t bytes = multiply_narrow(q);
   *status = bytes ? out_of_memory(bytes) : kDone;
   return true;
 }
@@ -465,6 +500,7 @@ Status run(const MatmulArgs& args, const Array& a, const Array& b, const Ending&
   if (batches.count == 1 && (p.M == 1 || p.N == 1) && vector_product(p, &status)) return status;
   if (batches.count > 1 && tiny(p, batches)) return kDone;
   if (batches.count == 1 && p.M > 1 && long_reduction(p, &status)) return status;
+  if (batches.count == 1 && few_columns(p, &status)) return status;
   const bool far = p.M > 1 && p.b.column == 1 && !fits_near(p, kFarAway);
   if (batches.count == 1 && (far || p.M > TileShape::kRows) && p.M <= 2 * kBlockRows &&
       few_rows(p, &status)) {

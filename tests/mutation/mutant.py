@@ -64,6 +64,7 @@ TUNED = (
     "matmul_large",
     "matmul_product",
     "matmul_small",
+    "matmul_narrow",
     "matmul_stream",
     "matmul_vectors",
     "pool",
