@@ -20,6 +20,7 @@ struct DirectProduct {
   // So many products, and the elements from one to the next.
   int64_t count = 1, a_step = 0, b_step = 0, y_step = 0;
   bool fetch_y = false;  // a tile's lines of y, before it is computed
+  bool padded = false;   // b's rows can be read up to whole vectors
 };
 
 // Whether the last columns can be taken by a masked vector; without masks only whole vectors are.

@@ -115,6 +115,7 @@ void block_rows(const LargeProduct<T>& p, const Columns<T>& columns, int64_t m0,
                          depth,
                          k > 0};
       d.fetch_y = !past;
+      d.padded = true;
       if (past) {
         d.y = block;
         d.y_row = kWidth;
