@@ -102,7 +102,9 @@ def test_integers_exact_large(m, n, k, layout):
 
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("layout", ["plain", "transposed", "stepped"])
-@pytest.mark.parametrize(("m", "n", "k"), [(129, 203, 263), (193, 145, 520), (257, 129, 258)])
+@pytest.mark.parametrize(
+    ("m", "n", "k"), [(129, 203, 263), (193, 145, 520), (257, 129, 258), (70, 331, 900)]
+)
 def test_columns_packed_by_the_first_rows(m, n, k, layout, dtype):
     """`b` lies in a wider matrix of NaN: what is read beyond its columns must reach no result."""
     rng = np.random.default_rng(9)
