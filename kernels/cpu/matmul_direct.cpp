@@ -85,8 +85,8 @@ __attribute__((noinline)) void direct_tile(const Direct<T>& d, const T* a, const
         if constexpr (fetch) next += b_row;
       }
     };
-    constexpr std::true_type kYes;
-    constexpr std::false_type kNo;
+    constexpr std::true_type kYes{};
+    constexpr std::false_type kNo{};
     bool written = false;
     if constexpr (!std::is_integral_v<T> && NV <= TileShape::kVectors) {
       written = copy;
