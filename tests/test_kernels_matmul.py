@@ -127,6 +127,24 @@ def test_small_layers(dtype):
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("layout", ["plain", "transposed", "stepped"])
+@pytest.mark.parametrize(
+    ("m", "n", "k"), [(129, 203, 263), (193, 145, 520), (257, 129, 258), (70, 331, 900)]
+)
+def test_columns_packed_by_the_first_rows(m, n, k, layout, dtype):
+    """`b` lies in a wider matrix of NaN: what is read beyond its columns must reach no result."""
+    rng = np.random.default_rng(9)
+    a = operand(rng, (m, k), dtype, layout)
+    around = np.full((k, n + 40), np.nan, dtype)
+    b = around[:, 3 : n + 3]
+    b[...] = integers(rng, (k, n), dtype)
+    bias = integers(rng, (n,), dtype)
+    expected = reference(a, b, bias)
+    for build in builds():
+        assert_same(matmul(a, b, bias), expected, (build, m, n, k, layout))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
 def test_batches_of_tiny_products(dtype):
     """A matrix in one vector or two, of every layout; more of them than one task takes."""
     rng = np.random.default_rng(11)

@@ -298,6 +298,7 @@ Status run_separate(const Product<T>& p, const Batches& batches) {
           pack_all(q, n0, n1, scratch);
           d.b = scratch;
           d.b_row = near_pitch<T>(n1 - n0);
+          d.padded = true;
         } else if (down * across == 1) {  // as many matrices as lie at equal steps
           done = min(end - i, batches.run(batch, &d.a_step, &d.b_step));
           d.count = done;

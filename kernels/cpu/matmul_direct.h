@@ -19,7 +19,11 @@ struct DirectProduct {
   bool add = false;  // to what y holds; without a bias
   // So many products, and the elements from one to the next.
   int64_t count = 1, a_step = 0, b_step = 0, y_step = 0;
-  bool fetch_y = false;  // a tile's lines of y, before it is computed
+  bool fetch_y = false;  // a tile's lines of y, while it is computed
+  bool padded = false;   // b's rows can be read up to whole vectors
+  // Where the first tile is to pack b for the others, in rows of whole vectors (nullptr: b is read where it is):
+  // at most TileShape::kVectors of them, of floating point.
+  T* copy = nullptr;
 };
 
 // Whether the last columns can be taken by a masked vector; without masks only whole vectors are.
