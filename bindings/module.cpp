@@ -323,6 +323,9 @@ PYBIND11_MODULE(_cpu, m) {
         "Gives the memory that is kept for reuse back to the system: freed blocks, and what the "
         "threads "
         "pack into. Tensors are not touched. The peak of memory_stats starts anew.");
+  m.def("cached_result", &cached_result, py::arg("second_level"), py::arg("third_level"),
+        py::arg("threads"),
+        "The largest result that is stored through caches of so many bytes, not past them.");
   m.def("fail_allocation", &fail_allocation, py::arg("nth"),
         "For tests: the nth allocation from now fails; 0 for none.");
 }

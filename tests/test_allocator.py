@@ -25,6 +25,17 @@ def _empty() -> None:
     gs.empty_cache()
 
 
+def test_what_a_cache_keeps() -> None:
+    """Half of a near third level; of a far one three times the second levels in use."""
+    for threads in (1, 2, 16):
+        assert _cpu.cached_result(1 * MB, 32 * MB, threads) == 16 * MB
+        assert _cpu.cached_result(1 * MB, 64 * MB, threads) == 32 * MB
+        assert _cpu.cached_result(2 * MB, 260 * MB, threads) == 6 * MB * threads
+        assert _cpu.cached_result(0, 260 * MB, threads) == 130 * MB
+        assert _cpu.cached_result(8 * MB, 0, threads) == 4 * MB
+        assert _cpu.cached_result(0, 0, threads) == 16 * MB
+
+
 def in_use() -> int:
     """Bytes that tensors hold."""
     gc.collect()

@@ -7,7 +7,9 @@ from typing import Any
 import gradsmith as gs
 import numpy as np
 import pytest
+from gradsmith.kernels import table
 from gradsmith.nn import functional as F
+from gradsmith.testing.layouts import same_bits
 
 torch = pytest.importorskip("torch")
 
@@ -232,3 +234,27 @@ def test_an_index_out_of_range_is_refused_in_the_callers_name() -> None:
     for name, call in calls.items():
         with pytest.raises(IndexError, match=f"^{name}: index out of range"):
             call()
+
+
+def test_sums_along_rows_are_cleared_first() -> None:
+    """Many rows are cleared one by one, few at once: neither keeps what the memory held."""
+    rng = np.random.default_rng(3)
+    for dtype in (np.float32, np.float64, np.int64):
+        for rows, extent, taken in (
+            (1, 700, 90),
+            (63, 7, 3),
+            (64, 7, 0),
+            (64, 1, 5),
+            (65, 300, 40),
+        ):
+            index = rng.integers(0, extent, (rows, taken))
+            values = rng.integers(-9, 10, (rows, taken)).astype(dtype)
+            want = np.zeros((rows, extent), dtype)
+            np.add.at(want, (np.arange(rows)[:, None], index), values)
+            for _ in range(3):
+                held = gs.full((rows, extent), 7, dtype=gs.from_numpy(values).dtype)
+                del held
+                got = same_bits(
+                    lambda v=values, i=index, s=want.shape: table("cpu").scatter_sum(v, i, s, 1)
+                )
+                np.testing.assert_array_equal(got, want)

@@ -269,3 +269,36 @@ def test_cat(dtype, isa):
         K.cat([np.zeros((2, 3)), np.zeros((2, 4))], 0, (4, 3))
     with pytest.raises(_cpu.Fault):
         K.cat([np.zeros((2, 3)), np.zeros((2, 3))], 0, (5, 3))
+
+
+@pytest.mark.parametrize("dtype", (np.float32, np.float64, np.int32), ids=str)
+def test_rows_backwards(dtype, isa):
+    # Vectors of the result hold the ends of two rows; every length of what is left of a row.
+    rng = np.random.default_rng(6)
+    lengths = (*range(3, 50), 56, 63, 64, 65, 127, 1000, 1023, 1024, 1025)
+    for n in lengths:
+        for rows in (1, 2, 3, 7, 40_000 // n):
+            x = draw(rng, (rows, n + 2), np.dtype(dtype))
+            for view in (x[:, 1:-1], x[::-1, 2:], x[:1, :-1].repeat(rows, 0), x[1:]):
+                flipped = view[..., ::-1]
+                got = same_bits(lambda y=flipped: K.copy(y, np.dtype(dtype)))
+                np.testing.assert_array_equal(got, flipped)
+    wide = np.broadcast_to(draw(rng, (37,), np.dtype(dtype)), (600, 37))[:, ::-1]
+    np.testing.assert_array_equal(K.copy(wide, np.dtype(dtype)), wide)
+
+
+def test_copies_beyond_the_cache(isa):
+    # Beyond half of 32 MB, or three times two second levels of 2 MB: rows of any length and place.
+    rng = np.random.default_rng(7)
+    x = rng.standard_normal(4_600_000).astype(np.float32)
+    for view in (
+        x,
+        x[1:-3],
+        x[: 4400 * 1030].reshape(4400, 1030)[:, 1:-2],
+        x[:4_592_000].reshape(-1, 56)[:, ::-1],
+        x[: 57 * 80_562].reshape(-1, 57)[::-1, ::-1],
+    ):
+        np.testing.assert_array_equal(K.copy(view, view.dtype), view)
+    parts = [x[:4_300_000].reshape(4300, 1000), x[: 4300 * 7].reshape(4300, 7)]
+    want = np.concatenate(parts, 1)
+    np.testing.assert_array_equal(K.cat(parts, 1, want.shape), want)

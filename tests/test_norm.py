@@ -176,3 +176,70 @@ def test_layer_norm_beyond_the_cache() -> None:
     y = F.layer_norm(x, (1024,), weight, weight)
     parts = [F.layer_norm(x[i : i + 1100], (1024,), weight, weight) for i in range(0, 4400, 1100)]
     assert same_bytes(y.numpy(), gs.cat(parts).numpy())
+
+
+@pytest.mark.parametrize("length", [1, 67, 768, 1500, 3000])
+@pytest.mark.parametrize("affine", [True, False])
+def test_gradients_of_rows_taken_together(length: int, affine: bool) -> None:
+    """Rows go four at a time or alone, by their length: with the same bits."""
+    rng = np.random.default_rng(length)
+    for rows in (1, 2, 3, 4, 5, 7, 8, 71, 133):
+        x, g = (rng.integers(-8, 9, (rows, length)).astype(np.float32) for _ in range(2))
+        w = rng.integers(-3, 4, length).astype(np.float32)
+
+        def gradients(x: Any, g: Any, w: Any = w) -> list[Any]:
+            leaves = [gs.from_numpy(a).requires_grad_() for a in (x, w, w)]
+            F.layer_norm(leaves[0], (length,), *leaves[1:] if affine else ()).backward(
+                gs.from_numpy(g)
+            )
+            return [leaf.grad.numpy() for leaf in (leaves if affine else leaves[:1])]
+
+        found = gradients(x, g)
+        for r in range(rows):
+            alone = gradients(x[r : r + 1].copy(), g[r : r + 1].copy())
+            assert same_bytes(found[0][r : r + 1], alone[0])
+        if affine:
+            assert np.array_equal(found[2], g.sum(0))  # integers: exact
+            wide = x.astype(np.float64)
+            u = (wide - wide.mean(1, keepdims=True)) / np.sqrt(wide.var(1, keepdims=True) + 1e-5)
+            assert_close(found[1], (g * u).sum(0).astype("f"), atol=2e-4 * rows**0.5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_norms_and_softmax_beyond_the_cache(dtype: Any) -> None:
+    """18 MB and more: stored past the cache, with the bits of the parts that are not."""
+    rng = np.random.default_rng(8)
+    c, size = 64, 24 if dtype == np.float64 else 32
+    x, g = (rng.standard_normal((72, c, size, size)).astype(dtype) for _ in range(2))
+    w = rng.standard_normal(c).astype(dtype)
+
+    def batch_norm(x: Any, g: Any) -> list[Any]:
+        leaf = gs.from_numpy(x).requires_grad_()
+        count = x.shape[1]
+        weight = gs.from_numpy(w[:count].copy())
+        y = F.batch_norm(leaf, None, None, weight, weight, True)
+        y.backward(gs.from_numpy(g))
+        fixed = F.batch_norm(leaf.detach(), weight, weight * weight, weight, weight, False)
+        return [y.detach().numpy(), leaf.grad.numpy(), fixed.numpy()]
+
+    few = batch_norm(x[:, :16].copy(), g[:, :16].copy())
+    for whole, part in zip(batch_norm(x, g), few, strict=True):
+        assert same_bytes(whole[:, :16].copy(), part)
+
+    def rows(x: Any, g: Any, of: Any) -> list[Any]:
+        leaf = gs.from_numpy(x).requires_grad_()
+        y = of(leaf)
+        y.backward(gs.from_numpy(g))
+        return [y.detach().numpy(), leaf.grad.numpy()]
+
+    for n in (512, 1000, 1001, 2048):
+        a, b = (v.reshape(-1)[: v.size // n * n].reshape(-1, n) for v in (x, g))
+        ones = gs.from_numpy(np.ones(n, dtype))
+        for of in (
+            lambda t: F.softmax(t, 1),
+            lambda t: F.log_softmax(t, 1),
+            lambda t, n=n, ones=ones: F.layer_norm(t, (n,), ones, ones),
+        ):
+            found, part = rows(a, b, of), rows(a[:300].copy(), b[:300].copy(), of)
+            assert same_bytes(found[0][:300].copy(), part[0])
+            assert same_bytes(found[1][:300].copy(), part[1])

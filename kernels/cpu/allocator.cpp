@@ -214,26 +214,37 @@ void fail_allocation(int64_t nth) {
 
 namespace {
 
-int64_t read_last_level_cache() {
+// Bytes of a cache, as the kernel reports it (glibc's sysconf gives a whole package's); 0 where unknown.
+int64_t cache_bytes(const char* path) {
   long kib = 0;
-  const char* const paths[] = {"/sys/devices/system/cpu/cpu0/cache/index3/size",
-                               "/sys/devices/system/cpu/cpu0/cache/index2/size"};
-  for (const char* path : paths) {
-    if (FILE* file = fopen(path, "r")) {
-      if (fscanf(file, "%ldK", &kib) != 1) kib = 0;
-      fclose(file);
-    }
-    if (kib > 0) break;
+  if (FILE* file = fopen(path, "r")) {
+    if (fscanf(file, "%ldK", &kib) != 1) kib = 0;
+    fclose(file);
   }
-  return (kib > 0 ? int64_t{kib} : int64_t{32768}) << 10;
+  return kib > 0 ? int64_t{kib} << 10 : 0;
 }
 
 // Read as the module is loaded: a static of a function would be locked while a first thread reads it,
 // and for ever in the child of a fork at that time.
-const int64_t kLastLevelCache = read_last_level_cache();
+const int64_t kSecondLevel = cache_bytes("/sys/devices/system/cpu/cpu0/cache/index2/size");
+const int64_t kThirdLevel = cache_bytes("/sys/devices/system/cpu/cpu0/cache/index3/size");
+
+constexpr int64_t kUnknownCache = int64_t{32} << 20;
+constexpr int64_t kNearCache = int64_t{64} << 20;  // a third level beyond it is no few cores' own
 
 }  // namespace
 
-int64_t last_level_cache() { return kLastLevelCache; }
+int64_t cached_result(int64_t second_level, int64_t third_level, int threads) {
+  if (third_level > kNearCache && second_level > 0) {
+    return 3 * second_level * int64_t{threads};
+  }
+  const int64_t last = third_level > 0 ? third_level : second_level;
+  return (last > 0 ? last : kUnknownCache) / 2;
+}
+
+bool beyond_cache(int64_t bytes) {
+  constexpr int64_t kLeast = int64_t{4} << 20;  // small work does not ask
+  return bytes > kLeast && bytes > cached_result(kSecondLevel, kThirdLevel, num_threads());
+}
 
 }  // namespace gradsmith

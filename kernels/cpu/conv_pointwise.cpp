@@ -274,7 +274,7 @@ Status run_pointwise(const Pointwise<T>& p) {
   packed.together =
       group_weights * size <= kWeightBytes ? 1 : max(1, kRightBytes / size / (p.depth * kWidth));
   const int64_t out_bytes = p.images * p.groups * p.rows * p.size * size;
-  packed.stream = GS_VECTOR_BYTES == 64 && !joined && out_bytes > last_level_cache() / 2 &&
+  packed.stream = GS_VECTOR_BYTES == 64 && !joined && beyond_cache(out_bytes) &&
                   p.size % kLanes<T> == 0 &&
                   reinterpret_cast<uintptr_t>(p.y) % GS_VECTOR_BYTES == 0;
 

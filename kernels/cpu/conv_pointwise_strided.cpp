@@ -94,9 +94,8 @@ void spread(const Thinning& t, const T* from, T* to) {
   constexpr int L = kLanes<T>;
   const int64_t in_size = t.in[0] * t.in[1] * t.in[2], out_size = t.out[0] * t.out[1] * t.out[2];
   const int64_t bytes = t.planes * in_size * static_cast<int64_t>(sizeof(T));
-  const bool stream = GS_VECTOR_BYTES == 64 && bytes > last_level_cache() / 2 &&
-                      in_size <= kStreamedPlane && in_size % L == 0 &&
-                      reinterpret_cast<uintptr_t>(to) % GS_VECTOR_BYTES == 0;
+  const bool stream = GS_VECTOR_BYTES == 64 && beyond_cache(bytes) && in_size <= kStreamedPlane &&
+                      in_size % L == 0 && reinterpret_cast<uintptr_t>(to) % GS_VECTOR_BYTES == 0;
   parallel_for(t.planes, max(1, kBlock / in_size), [&](int64_t begin, int64_t end) {
     T* const whole = stream
                          ? static_cast<T*>(thread_scratch(static_cast<size_t>(in_size) * sizeof(T)))

@@ -23,6 +23,8 @@ namespace GS_ISA {
 namespace {
 
 constexpr int64_t kBlock = 32768;
+constexpr int64_t kLongestReversed = 1024;  // elements of a row
+constexpr int64_t kLeastStreamed = 4096;    // bytes of a row that is copied past the caches
 constexpr int64_t kTile = 128;  // bursts of 512 bytes: 27 GB/s for a 51 MB transpose, 9 with 32
 
 // How rows are copied: `row` converts as it goes; or `load` to a buffer of int64, float or double and
@@ -123,6 +125,26 @@ void transpose_tile(const Copier& copier, const TileStrides& t, char* dst, const
   copy_tile(copier, t, dst + r * t.dst_row, src + r * t.src_row, rows - r, columns);
 }
 
+// Rows backwards into one array (a flip); false: they are too long or too short for it, or unaligned.
+// Long ones are read forwards, which is what prefetchers follow.
+template <class T>
+bool reverse_loop(const StridedLoop<2>& loop, char* dst, const char* src, int64_t total) {
+  constexpr int64_t kSize = sizeof(T);
+  const int last = loop.ndim - 1;
+  const int64_t n = loop.shape[last];
+  if (last > 1 || n < kLanes<T> || n > kLongestReversed || !is_aligned<T>(loop, 1, src) ||
+      (last == 1 && loop.stride[0][0] != n * kSize) ||
+      reinterpret_cast<uintptr_t>(dst) % GS_VECTOR_BYTES) {
+    return false;
+  }
+  const int64_t step = last ? loop.stride[1][0] : 0;
+  const bool stream = beyond_cache(total * kSize);
+  parallel_for(total, kBlock, [&](int64_t begin, int64_t end) {
+    reverse_rows<T>(reinterpret_cast<T*>(dst), src - (n - 1) * kSize, step, n, begin, end, stream);
+  });
+  return true;
+}
+
 // dst (operand 0) = src (operand 1) over the loop.
 void copy_loop(const Copier& copier, StridedLoop<2> loop, char* dst, const char* src) {
   int64_t total = 1;
@@ -194,12 +216,21 @@ void copy_loop(const Copier& copier, StridedLoop<2> loop, char* dst, const char*
     return;
   }
   const int64_t dst_stride = loop.stride[0][last], src_stride = loop.stride[1][last];
+  if (copier.bits && dst_stride == copier.dst_size && src_stride == -dst_stride) {
+    if (copier.dst_size == 4 && reverse_loop<float>(loop, dst, src, total)) return;
+    if (copier.dst_size == 8 && reverse_loop<double>(loop, dst, src, total)) return;
+  }
+  const int64_t row_bytes = loop.shape[last] * copier.dst_size;
+  const bool stream = copier.bits && !repeats && dst_stride == copier.dst_size &&
+                      src_stride == dst_stride && row_bytes >= kLeastStreamed &&
+                      beyond_cache(total * copier.dst_size);
   parallel_for(total, repeats ? total : kBlock, [&](int64_t begin, int64_t end) {
     const char* const base[2] = {dst, src};
-    if (copier.bits && copier.dst_size == 4 && dst_stride == 4 && src_stride == -4) {
+    if (stream) {
       for_rows<2>(loop, base, begin, end, [&](int64_t, const char* const* p, int64_t n) {
-        reverse_row<float>(const_cast<char*>(p[0]), p[1], n);  // inlined: flips have short rows
+        copy_past(const_cast<char*>(p[0]), p[1], n * copier.dst_size);
       });
+      stream_fence();
       return;
     }
     for_rows<2>(loop, base, begin, end, [&](int64_t, const char* const* p, int64_t n) {

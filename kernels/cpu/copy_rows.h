@@ -134,6 +134,68 @@ GS_INLINE void reverse_row(char* dst, const char* src, int64_t n) {
   }
 }
 
+// Elements [begin, end) of `to`: rows of n >= kLanes neighbours, one behind the other, each the last
+// element first; row r begins at from + r * step bytes. begin is a multiple of kLanes, `to` aligned to the
+// vector, and so is every store: a vector where a row ends takes from the next too (rows of 56 floats, 6.4
+// MB, two Emerald Rapids cores: 366 us row by row, 241, past the caches 191).
+template <class T>
+GS_INLINE void reverse_rows(T* to, const char* from, int64_t step, int64_t n, int64_t begin,
+                            int64_t end, bool stream) {
+  constexpr int64_t kN = kLanes<T>;
+  const IVec<T> lanes = lane_numbers<T>(), backwards = kN - 1 - lanes;
+  const auto put = [&](int64_t i, Vec<T> v) {
+    if (stream) {
+      store_stream<T>(to + i, v);
+    } else {
+      store<T>(to + i, v);
+    }
+  };
+  const auto row_at = [&](int64_t r) { return reinterpret_cast<const T*>(from + r * step); };
+  int64_t r = begin / n, column = begin % n, i = begin;
+  while (i + kN <= end) {
+    const T* const row = row_at(r);
+    for (; column + kN <= n && i + kN <= end; column += kN, i += kN) {
+      const Vec<T> v = load<T>(row + n - kN - column);
+      put(i, shuffle<T>(v, v, backwards));
+    }
+    if (i + kN > end) break;
+    const int64_t left = n - column;  // of the row; the others are the next one's
+    ++r;
+    column = left ? kN - left : 0;
+    if (left) {
+      const IVec<T> pick = (static_cast<IntOf<T>>(left - 1) - lanes) & IntOf<T>{2 * kN - 1};
+      put(i, shuffle<T>(load<T>(row), load<T>(row_at(r) + n - kN), pick));
+      i += kN;
+    }
+  }
+  for (; i < end; ++i, ++column) {
+    if (column == n) {
+      column = 0;
+      ++r;
+    }
+    to[i] = row_at(r)[n - 1 - column];
+  }
+  if (stream) stream_fence();
+}
+
+// n bytes to dst, past the caches but for what shares a line with others.
+GS_INLINE void copy_past(char* dst, const char* src, int64_t n) {
+  constexpr int64_t kV = GS_VECTOR_BYTES, kAhead = 2048;
+  const int64_t head = min64(n, -reinterpret_cast<intptr_t>(dst) & (kV - 1));
+  __builtin_memcpy(dst, src, static_cast<size_t>(head));
+  int64_t i = head;
+  for (; i + 4 * kV <= n; i += 4 * kV) {
+#pragma GCC unroll 4
+    for (int u = 0; u < 4; ++u) {
+      const char* const from = src + i + u * kV;
+      __builtin_prefetch(from + kAhead);
+      store_stream<uint8_t>(reinterpret_cast<uint8_t*>(dst + i + u * kV),
+                            load<uint8_t>(reinterpret_cast<const uint8_t*>(from)));
+    }
+  }
+  if (i < n) __builtin_memcpy(dst + i, src + i, static_cast<size_t>(n - i));
+}
+
 // dst = n pairs of an element of a and one of b; aligned.
 template <class T>
 GS_INLINE void interleave_row(char* dst, const char* a, const char* b, int64_t n) {

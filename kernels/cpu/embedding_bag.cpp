@@ -21,8 +21,11 @@ namespace GS_ISA {
 namespace {
 
 constexpr int64_t kBlock = 32768;  // elements read
-constexpr int kColumns = 8;        // vectors of a row that are summed at a time
-constexpr int64_t kAhead = 16;     // places; the rows lie anywhere, which no prefetcher foresees
+// bag_sum's: rows ahead at the end of a block are asked for by the wrong thread, and the next block's
+// first ones by none.
+constexpr int64_t kLongBlock = 4 * kBlock;
+constexpr int kColumns = 8;     // vectors of a row that are summed at a time
+constexpr int64_t kAhead = 16;  // places; the rows lie anywhere, which no prefetcher foresees
 constexpr int64_t kLeastStrip = 32;
 
 struct Bags {
@@ -100,7 +103,7 @@ void sum_bags(const BagSumArgs& args, const Bags& bags) {
   const T* const factor = reinterpret_cast<const T*>(args.factor.data);
   T* const y = reinterpret_cast<T*>(args.y.data);
   const int64_t each = max64(bags.n / max64(bags.bags, 1), 1) * bags.width;
-  parallel_for(bags.bags, max64(kBlock / max64(each, 1), 1), [&](int64_t begin, int64_t end) {
+  parallel_for(bags.bags, max64(kLongBlock / max64(each, 1), 1), [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; ++b) {
       const T scale = scale_of<T>(bags, b, args.mean);
       T* const to = y + b * bags.width;

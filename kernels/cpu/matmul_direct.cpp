@@ -384,7 +384,7 @@ template <class T>
 void outer(const T* a, int64_t step, const T* b, T* y, int64_t M, int64_t N) {
   constexpr int L = kLanes<T>;
   const bool past = GS_VECTOR_BYTES == 64 && N % L == 0 &&
-                    M * N * int64_t{sizeof(T)} > last_level_cache() / 2 &&
+                    beyond_cache(M * N * int64_t{sizeof(T)}) &&
                     reinterpret_cast<uintptr_t>(y) % GS_VECTOR_BYTES == 0;
   parallel_for(M, max(1, (1 << 17) / max(1, N)), [&](int64_t begin, int64_t end) {
     for (int64_t m = begin; m < end; ++m) {

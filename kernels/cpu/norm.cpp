@@ -235,6 +235,7 @@ template <class T>
 Status batch_norm_typed(const BatchNormArgs& args, const Channels& s) {
   const T* const x = reinterpret_cast<const T*>(args.x.data);
   T* const y = reinterpret_cast<T*>(args.y.data);
+  const bool beyond = beyond_cache(args.y.size * int64_t{sizeof(T)});
   T* const mean = reinterpret_cast<T*>(args.mean.data);
   T* const var = reinterpret_cast<T*>(args.var.data);
   const auto store_stats = [&](int64_t c, const Moments& all) {
@@ -274,12 +275,12 @@ Status batch_norm_typed(const BatchNormArgs& args, const Channels& s) {
         const T scale = scale_of(c), shift = element<T>(args.bias, c, 0);
         for (int64_t n = 0; n < s.batch; ++n) {
           const int64_t at = (n * s.channels + c) * s.length;
-          scale_run<T>(x + at, y + at, s.length, mean[c], scale, shift);
+          scale_run<T>(x + at, y + at, s.length, mean[c], scale, shift, beyond);
         }
       });
   if (status.code != Code::kOk || whole) return status;
   for_planes(s, [&](int64_t c, int64_t at, int64_t n) {
-    scale_run<T>(x + at, y + at, n, mean[c], scale_of(c), element<T>(args.bias, c, 0));
+    scale_run<T>(x + at, y + at, n, mean[c], scale_of(c), element<T>(args.bias, c, 0), beyond);
   });
   return kDone;
 }
@@ -291,6 +292,7 @@ Status batch_norm_bwd_typed(const BatchNormBwdArgs& args, const Channels& s) {
   const T* const mean = reinterpret_cast<const T*>(args.mean.data);
   const T* const var = reinterpret_cast<const T*>(args.var.data);
   T* const grad_x = reinterpret_cast<T*>(args.grad_x.data);
+  const bool beyond = beyond_cache(args.grad_x.size * int64_t{sizeof(T)});
   T* const grad_weight = reinterpret_cast<T*>(args.grad_weight.data);
   T* const grad_bias = reinterpret_cast<T*>(args.grad_bias.data);
   const Scratch scratch(static_cast<size_t>(s.channels) * sizeof(Gradient<T>));
@@ -349,12 +351,12 @@ Status batch_norm_bwd_typed(const BatchNormBwdArgs& args, const Channels& s) {
         if (!whole) return;
         for (int64_t n = 0; n < s.batch; ++n) {
           const int64_t at = (n * s.channels + c) * s.length;
-          gradient_run<T>(g + at, x + at, grad_x + at, s.length, gradients[c]);
+          gradient_run<T>(g + at, x + at, grad_x + at, s.length, gradients[c], beyond);
         }
       });
   if (status.code != Code::kOk || whole) return status;
   for_planes(s, [&](int64_t c, int64_t at, int64_t n) {
-    gradient_run<T>(g + at, x + at, grad_x + at, n, gradients[c]);
+    gradient_run<T>(g + at, x + at, grad_x + at, n, gradients[c], beyond);
   });
   return kDone;
 }
@@ -364,6 +366,7 @@ Status batch_norm_eval_typed(const BatchNormEvalArgs& args, const Channels& s) {
   const T* const x = reinterpret_cast<const T*>(args.x.data);
   const T* const var = reinterpret_cast<const T*>(args.var.data);
   T* const y = reinterpret_cast<T*>(args.y.data);
+  const bool beyond = beyond_cache(args.y.size * int64_t{sizeof(T)});
   const Scratch scratch(static_cast<size_t>(s.channels) * sizeof(T));
   if (!scratch.memory) return out_of_memory(scratch.bytes);
   T* const scale = static_cast<T*>(scratch.memory);
@@ -377,7 +380,7 @@ Status batch_norm_eval_typed(const BatchNormEvalArgs& args, const Channels& s) {
   }
   for_planes(s, [&](int64_t c, int64_t at, int64_t n) {
     scale_run<T>(x + at, y + at, n, element<T>(args.mean, c, 0), scale[c],
-                 element<T>(args.bias, c, 0));
+                 element<T>(args.bias, c, 0), beyond);
   });
   return kDone;
 }

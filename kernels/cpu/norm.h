@@ -107,12 +107,15 @@ GS_INLINE Dots dots_of(const T* g, const T* x, int64_t n, int64_t runs, int64_t 
   return {sum_all<T>(grads), sum_all<T>(products)};
 }
 
-// y = (x - mean) * scale + shift for a run.
+// y = (x - mean) * scale + shift for a run; past the caches where asked for and y allows it.
 template <class T>
-GS_INLINE void scale_run(const T* x, T* y, int64_t n, T mean, T scale, T shift) {
+GS_INLINE void scale_run(const T* x, T* y, int64_t n, T mean, T scale, T shift,
+                         bool beyond = false) {
+  const bool stream = beyond && on_a_vector(y);
   for_vectors<T>(n, [&](int64_t i, int m, int) {
-    store_up_to<T>(y + i, (load_up_to<T>(x + i, m) - mean) * scale + shift, m);
+    put_up_to<T>(y + i, (load_up_to<T>(x + i, m) - mean) * scale + shift, m, stream);
   });
+  if (stream) stream_fence();
 }
 
 // What a gradient of x is made of: grad_x = g * scale + (x - mean) * slope + shift.
@@ -122,11 +125,15 @@ struct Gradient {
 };
 
 template <class T>
-GS_INLINE void gradient_run(const T* g, const T* x, T* grad_x, int64_t n, const Gradient<T>& k) {
+GS_INLINE void gradient_run(const T* g, const T* x, T* grad_x, int64_t n, const Gradient<T>& k,
+                            bool beyond = false) {
+  const bool stream = beyond && on_a_vector(grad_x);
   for_vectors<T>(n, [&](int64_t i, int m, int) {
     const Vec<T> d = load_up_to<T>(x + i, m) - k.mean;
-    store_up_to<T>(grad_x + i, load_up_to<T>(g + i, m) * k.scale + (d * k.slope + k.shift), m);
+    put_up_to<T>(grad_x + i, load_up_to<T>(g + i, m) * k.scale + (d * k.slope + k.shift), m,
+                 stream);
   });
+  if (stream) stream_fence();
 }
 
 inline bool is_float(DType dtype) { return dtype == DType::kFloat32 || dtype == DType::kFloat64; }

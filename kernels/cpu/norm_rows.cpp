@@ -22,6 +22,8 @@ namespace {
 constexpr int64_t kBlock = 16384, kLeast = 2048;  // elements of a block
 constexpr int64_t kParts = 32;
 constexpr int64_t kFlush = 64;
+constexpr int kTogether = 4;                  // rows whose sums over rows are read and written once
+constexpr int64_t kNear = int64_t{32} << 10;  // bytes of rows that stay in the first level
 
 struct Rows {
   int64_t rows = 0, length = 0, groups = 1, inner = 1, runs = 0;
@@ -55,6 +57,7 @@ GS_INLINE const T* after(const T* p, int64_t n) {
 template <class T, bool kWeight, bool kBias, bool kStream = false>
 GS_INLINE void scale_elements(const T* x, T* y, int64_t n, T mean, T rstd, const T* w, const T* b) {
   for_vectors<T>(n, [&](int64_t i, int m, int) {
+    __builtin_prefetch(x + n + i);  // the next row: its first reading would wait for memory alone
     Vec<T> v = (load_up_to<T>(x + i, m) - mean) * rstd;
     if (kWeight) v *= load_up_to<T>(w + i, m);
     if (kBias) v += load_up_to<T>(b + i, m);
@@ -165,6 +168,52 @@ GS_INLINE void gradient_elements(const T* g, const T* x, const T* w, T* grad_x, 
   });
 }
 
+// The same of kRows rows, which share a weight. All is read before anything is written: rows are often
+// whole pages apart, and a load waits for a store before it at the same place of a page.
+template <class T, bool kWeight, int kRows>
+GS_INLINE void gradient_rows(const T* g, const T* x, const T* w, T* grad_x, int64_t n,
+                             const Gradient<T> (&k)[kRows], T* grad_weight, T* grad_bias,
+                             bool stream) {
+  for_vectors<T>(n, [&](int64_t i, int m, int) {
+    Vec<T> v[kRows], d[kRows];
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) {
+      v[r] = load_up_to<T>(g + r * n + i, m);
+      d[r] = load_up_to<T>(x + r * n + i, m) - k[r].mean;
+    }
+    Vec<T> weights = load_up_to<T>(grad_weight + i, m), biases = load_up_to<T>(grad_bias + i, m);
+    const Vec<T> factor = kWeight ? load_up_to<T>(w + i, m) : splat<T>(T(1));
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) {
+      const Vec<T> h = kWeight ? Vec<T>(v[r] * factor) : v[r];
+      weights += v[r] * (d[r] * k[r].scale);
+      biases += v[r];
+      put_up_to<T>(grad_x + r * n + i, h * k[r].scale + (d[r] * k[r].slope + k[r].shift), m,
+                   stream);
+    }
+    store_up_to<T>(grad_weight + i, weights, m);
+    store_up_to<T>(grad_bias + i, biases, m);
+  });
+}
+
+// total += sum.
+GS_INLINE void add_sums(double* total, const double* sum, int64_t n) {
+  for_vectors<double>(n, [&](int64_t i, int m, int) {
+    store_up_to<double>(total + i,
+                        load_up_to<double>(total + i, m) + load_up_to<double>(sum + i, m), m);
+  });
+}
+GS_INLINE void add_sums(double* total, const float* sum, int64_t n) {
+  constexpr int64_t kN = kLanes<double>;
+  int64_t i = 0;
+  for (; i + kN <= n; i += kN) {
+    HalfFloats half;
+    __builtin_memcpy(&half, sum + i, sizeof(half));
+    store<double>(total + i, load<double>(total + i) + widen(half));
+  }
+  for (; i < n; ++i) total[i] += static_cast<double>(sum[i]);
+}
+
 template <class T, bool kWeight>
 Status elementwise_bwd(const RowNormBwdArgs& args, const Rows& s) {
   const T* const g = reinterpret_cast<const T*>(args.grad_y.data);
@@ -177,6 +226,12 @@ Status elementwise_bwd(const RowNormBwdArgs& args, const Rows& s) {
   const bool sums = args.grad_weight.size > 0;
   const int64_t grain = sums ? max64((s.rows + kParts - 1) / kParts, kFlush / 2) : s.per_block();
   const int64_t parts = sums ? (s.rows + grain - 1) / grain : 0;
+  // Rows together where they stay in the first level between their two readings, or one alone does not.
+  const int64_t row_bytes = 2 * s.length * int64_t{sizeof(T)};
+  const bool together =
+      sums && s.groups == 1 && (kTogether * row_bytes <= kNear || 2 * row_bytes > kNear);
+  const bool stream = together && s.length % kLanes<T> == 0 && on_a_vector(grad_x) &&
+                      beyond_cache(args.grad_x.size * int64_t{sizeof(T)});
   const Scratch wide(static_cast<size_t>(parts * 2 * n) * sizeof(double));
   const Scratch narrow(static_cast<size_t>(parts * 2 * n) * sizeof(T));
   if (!wide.memory) return out_of_memory(wide.bytes);
@@ -189,12 +244,32 @@ Status elementwise_bwd(const RowNormBwdArgs& args, const Rows& s) {
       __builtin_memset(total, 0, static_cast<size_t>(2 * n) * sizeof(double));
       __builtin_memset(sum, 0, static_cast<size_t>(2 * n) * sizeof(T));
     }
-    for (int64_t r = begin; r < end; ++r) {
+    const auto gradient = [&](int64_t r) {
+      const int64_t at = r * s.length;
+      const T* const w = after(weight, r % s.groups * s.runs);
+      const Dots dots = weighted_dots<T, kWeight>(g + at, x + at, w, s.length, means[r]);
+      return gradient_of<T>(dots, s.length, means[r], inverse_root(vars[r], args.eps),
+                            args.centered);
+    };
+    int64_t unflushed = 0;
+    const auto flush = [&] {
+      add_sums(total, sum, 2 * n);
+      __builtin_memset(sum, 0, static_cast<size_t>(2 * n) * sizeof(T));
+      unflushed = 0;
+    };
+    int64_t r = begin;
+    for (; together && r + kTogether <= end; r += kTogether) {
+      Gradient<T> k[kTogether];
+      for (int i = 0; i < kTogether; ++i) k[i] = gradient(r + i);
+      const int64_t at = r * s.length;
+      gradient_rows<T, kWeight, kTogether>(g + at, x + at, weight, grad_x + at, s.length, k, sum,
+                                           sum + n, stream);
+      unflushed += kTogether;
+      if (unflushed == kFlush) flush();
+    }
+    for (; r < end; ++r) {
       const int64_t at = r * s.length, first = r % s.groups * s.runs;
-      const Dots dots =
-          weighted_dots<T, kWeight>(g + at, x + at, after(weight, first), s.length, means[r]);
-      const Gradient<T> k =
-          gradient_of<T>(dots, s.length, means[r], inverse_root(vars[r], args.eps), args.centered);
+      const Gradient<T> k = gradient(r);
       if (!sums) {
         gradient_elements<T, kWeight, false>(g + at, x + at, after(weight, first), grad_x + at,
                                              s.length, k, nullptr, nullptr);
@@ -202,20 +277,20 @@ Status elementwise_bwd(const RowNormBwdArgs& args, const Rows& s) {
       }
       gradient_elements<T, kWeight, true>(g + at, x + at, after(weight, first), grad_x + at,
                                           s.length, k, sum + first, sum + n + first);
-      if ((r - begin + 1) % (kFlush * s.groups) == 0 || r + 1 == end) {
-        for (int64_t i = 0; i < 2 * n; ++i) total[i] += static_cast<double>(sum[i]);
-        __builtin_memset(sum, 0, static_cast<size_t>(2 * n) * sizeof(T));
-      }
+      if (++unflushed == kFlush * s.groups) flush();
     }
+    if (unflushed) flush();
+    if (stream) stream_fence();
   });
   if (!sums) return kDone;
   T* const grad_weight = reinterpret_cast<T*>(args.grad_weight.data);
   T* const grad_bias = reinterpret_cast<T*>(args.grad_bias.data);
   double* const totals = static_cast<double*>(wide.memory);
-  for (int64_t part = 1; part < parts; ++part) {
-    const double* const other = totals + part * 2 * n;
-    for (int64_t i = 0; i < 2 * n; ++i) totals[i] += other[i];
-  }
+  parallel_for(2 * n, kBlock / kParts, [&](int64_t begin, int64_t end) {
+    for (int64_t part = 1; part < parts; ++part) {
+      add_sums(totals + begin, totals + part * 2 * n + begin, end - begin);
+    }
+  });
   for (int64_t i = 0; i < n; ++i) {
     grad_weight[i] = static_cast<T>(totals[i]);
     grad_bias[i] = static_cast<T>(totals[n + i]);

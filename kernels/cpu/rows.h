@@ -20,6 +20,20 @@ GS_INLINE void store_up_to(T* p, Vec<T> v, int64_t n) {
   }
 }
 
+// The same, past the caches where the vector is whole; p is aligned to it then.
+template <class T>
+GS_INLINE void put_up_to(T* p, Vec<T> v, int64_t n, bool stream) {
+  if (stream && n >= kLanes<T>) {
+    store_stream<T>(p, v);
+  } else {
+    store_up_to<T>(p, v, n);
+  }
+}
+
+GS_INLINE bool on_a_vector(const void* p) {
+  return reinterpret_cast<uintptr_t>(p) % GS_VECTOR_BYTES == 0;
+}
+
 // The first n lanes of v, `other` in the rest.
 template <class T>
 GS_INLINE Vec<T> first_lanes(Vec<T> v, int64_t n, T other) {

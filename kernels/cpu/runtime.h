@@ -38,9 +38,23 @@ void release(void* memory, size_t bytes);
 // Gives what is cached, scratch included, back to the system.
 void empty_cache();
 
-// Bytes of the last level of this processor's cache, as the kernel reports it (glibc's sysconf gives a
-// whole package's); 32 MiB where unknown.
-int64_t last_level_cache();
+// Whether a result of so many bytes should be stored past the caches: beyond cached_result() of this
+// processor and the threads in use.
+bool beyond_cache(int64_t bytes);
+
+// The largest result that plain stores serve better, of caches of so many bytes (0: unknown or none).
+//   A third level up to 64 MB is a few cores' own: half of it (Zen 5, 32 MB: 61 against 46 GB/s for a
+//   51 MB relu; inside it stores past the caches halve the speed).
+//   A larger one lies along a mesh with the other slices of a package and is shared with whoever runs
+//   there; reading a line of it before it is written costs more than writing to memory. Three times the
+//   second levels of the threads in use: Emerald Rapids, 260 MB, two threads, us a MB of y = x + 1
+//     MB        alone    y read next   y and what is made of it
+//     6.4     44 to 31      59 to 71      78 to 85
+//     12.6    74 to 32      77 to 68     111 to 85
+//     25.7    52 to 32      82 to 65      93 to 84
+//     51      59 to 31      89 to 65     136 to 87
+//   and below, such a store where a plain one was just before takes three times as long as either.
+int64_t cached_result(int64_t second_level, int64_t third_level, int threads);
 
 struct MemoryStats {
   int64_t in_use, cached, peak, allocations, system_allocations;

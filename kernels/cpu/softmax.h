@@ -16,9 +16,14 @@ namespace {  // each file has its own: the builds share no symbol
 
 constexpr int64_t kBlock = 16384;
 constexpr int64_t kStrip = 16;
+template <class T>
+constexpr int64_t kAhead = 512 / sizeof(T);  // elements of a row from which the next is asked for
+constexpr int64_t kKept = 2048;              // elements of a row that is stored past the caches
 
+// stream: past the caches; y is aligned to the vector, n <= kKept a number of whole ones.
 template <class T, bool kLog>
-void rows_forward(const T* x, T* y, int64_t rows, int64_t n) {
+void rows_forward(const T* x, T* y, int64_t rows, int64_t n, bool stream) {
+  alignas(64) T kept[kKept];  // a row's exponentials, which must not lie in y's lines then
   // The logarithms of kLanes rows' sums are taken at once.
   for (int64_t r = 0; r < rows; r += kLanes<T>) {
     const int64_t group = min64(kLanes<T>, rows - r);
@@ -28,16 +33,19 @@ void rows_forward(const T* x, T* y, int64_t rows, int64_t n) {
       const T* const row = x + (r + k) * n;
       T* const out = y + (r + k) * n;
       const T m = maximum[k] = row_maximum<T>(row, n);
+      T* const powers = stream ? kept : out;
       const auto total = static_cast<T>(row_sum<T>(n, [&](int64_t i, int64_t left) {
+        if (n >= kAhead<T>)
+          __builtin_prefetch(row + n + i);  // the next row, while this is computed
         const Vec<T> e = vexp<T>(load_up_to<T>(row + i, left) - m);
-        if (!kLog) store_up_to<T>(out + i, e, left);
+        if (!kLog) store_up_to<T>(powers + i, e, left);
         return e;
       }));
       sums[k] = total;
       if (!kLog) {
         const Vec<T> factor = splat<T>(T(1) / total);
         for (int64_t i = 0; i < n; i += kLanes<T>) {
-          store_up_to<T>(out + i, load_up_to<T>(out + i, n - i) * factor, n - i);
+          put_up_to<T>(out + i, load_up_to<T>(powers + i, n - i) * factor, n - i, stream);
         }
       }
     }
@@ -48,10 +56,11 @@ void rows_forward(const T* x, T* y, int64_t rows, int64_t n) {
       T* const out = y + (r + k) * n;
       const Vec<T> m = splat<T>(maximum[k]), log_sum = splat<T>(T(logs[k]));
       for (int64_t i = 0; i < n; i += kLanes<T>) {
-        store_up_to<T>(out + i, load_up_to<T>(row + i, n - i) - m - log_sum, n - i);
+        put_up_to<T>(out + i, load_up_to<T>(row + i, n - i) - m - log_sum, n - i, stream);
       }
     }
   }
+  if (stream) stream_fence();
 }
 
 // n <= kStrip * kLanes rows side by side, each with its elements `stride` apart.
@@ -105,17 +114,32 @@ GS_INLINE Vec<T> gradient(Vec<T> g, Vec<T> y, Vec<T> sum) {
 }
 
 template <class T, bool kLog>
-void rows_backward(const T* grad_y, const T* y, T* grad_x, int64_t rows, int64_t n) {
+void rows_backward(const T* grad_y, const T* y, T* grad_x, int64_t rows, int64_t n, bool stream) {
   for (int64_t r = 0; r < rows; ++r, grad_y += n, y += n, grad_x += n) {
     const auto total = static_cast<T>(row_sum<T>(n, [&](int64_t i, int64_t left) {
       return term<T, kLog>(load_up_to<T>(grad_y + i, left), load_up_to<T>(y + i, left));
     }));
     const Vec<T> sum = splat<T>(total);
+    const bool ahead = n >= kAhead<T>;
     for (int64_t i = 0; i < n; i += kLanes<T>) {
+      if (ahead) {
+        __builtin_prefetch(grad_y + n + i);
+        __builtin_prefetch(y + n + i);
+      }
       const Vec<T> g = load_up_to<T>(grad_y + i, n - i);
-      store_up_to<T>(grad_x + i, gradient<T, kLog>(g, load_up_to<T>(y + i, n - i), sum), n - i);
+      put_up_to<T>(grad_x + i, gradient<T, kLog>(g, load_up_to<T>(y + i, n - i), sum), n - i,
+                   stream);
     }
   }
+  if (stream) stream_fence();
+}
+
+// Whether rows of n are to be stored past the caches: beyond them, and whole vectors that `kept` holds.
+template <class T>
+bool streams(const Array& y, int64_t dim) {
+  const int64_t n = y.shape[dim];
+  return n % kLanes<T> == 0 && n <= kKept && on_a_vector(y.data) &&
+         beyond_cache(y.size * int64_t{sizeof(T)});
 }
 
 template <class T, bool kLog>
@@ -169,10 +193,11 @@ template <class T, bool kLog>
 void forward_of(const Array& x, int64_t dim, const Array& y) {
   const T* const from = reinterpret_cast<const T*>(x.data);
   T* const to = reinterpret_cast<T*>(y.data);
+  const bool stream = streams<T>(y, dim);
   for_all<T>(
       x, dim,
       [&](int64_t at, int64_t n, int64_t rows) {
-        rows_forward<T, kLog>(from + at, to + at, rows, n);
+        rows_forward<T, kLog>(from + at, to + at, rows, n, stream);
       },
       [&](int64_t at, int64_t extent, int64_t stride, int64_t n) {
         strip_forward<T, kLog>(from + at, to + at, extent, stride, n);
@@ -184,10 +209,11 @@ void backward_of(const Array& grad_y, const Array& y, int64_t dim, const Array& 
   const T* const g = reinterpret_cast<const T*>(grad_y.data);
   const T* const from = reinterpret_cast<const T*>(y.data);
   T* const to = reinterpret_cast<T*>(grad_x.data);
+  const bool stream = streams<T>(grad_x, dim);
   for_all<T>(
       y, dim,
       [&](int64_t at, int64_t n, int64_t rows) {
-        rows_backward<T, kLog>(g + at, from + at, to + at, rows, n);
+        rows_backward<T, kLog>(g + at, from + at, to + at, rows, n, stream);
       },
       [&](int64_t at, int64_t extent, int64_t stride, int64_t n) {
         strip_backward<T, kLog>(g + at, from + at, to + at, extent, stride, n);

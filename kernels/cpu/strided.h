@@ -32,13 +32,6 @@ GS_INLINE int64_t item_size(DType dtype) {
 GS_INLINE int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 GS_INLINE int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 
-// Whether a result of so many bytes should be stored past the caches: beyond half of the last level
-// (61 against 46 GB/s for a 51 MB relu; inside it such stores halve the speed).
-static inline bool beyond_cache(int64_t bytes) {
-  constexpr int64_t kLeast = int64_t{4} << 20;  // small work does not ask
-  return bytes > kLeast && bytes > last_level_cache() / 2;
-}
-
 template <int N>
 struct StridedLoop {
   int ndim = 0;  // at least 1 after merge()
