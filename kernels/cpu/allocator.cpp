@@ -214,26 +214,36 @@ void fail_allocation(int64_t nth) {
 
 namespace {
 
-int64_t read_last_level_cache() {
+// The kernel's figure in KiB, or 0.
+int64_t cache_kib(const char* path) {
   long kib = 0;
-  const char* const paths[] = {"/sys/devices/system/cpu/cpu0/cache/index3/size",
-                               "/sys/devices/system/cpu/cpu0/cache/index2/size"};
-  for (const char* path : paths) {
-    if (FILE* file = fopen(path, "r")) {
-      if (fscanf(file, "%ldK", &kib) != 1) kib = 0;
-      fclose(file);
-    }
-    if (kib > 0) break;
+  if (FILE* file = fopen(path, "r")) {
+    if (fscanf(file, "%ldK", &kib) != 1) kib = 0;
+    fclose(file);
   }
-  return (kib > 0 ? int64_t{kib} : int64_t{32768}) << 10;
+  return kib;
+}
+
+int64_t read_second_level_cache() {
+  const int64_t kib = cache_kib("/sys/devices/system/cpu/cpu0/cache/index2/size");
+  return (kib > 0 ? kib : 1024) << 10;
+}
+
+int64_t read_last_level_cache() {
+  int64_t kib = cache_kib("/sys/devices/system/cpu/cpu0/cache/index3/size");
+  if (kib <= 0) kib = cache_kib("/sys/devices/system/cpu/cpu0/cache/index2/size");
+  return (kib > 0 ? kib : 32768) << 10;
 }
 
 // Read as the module is loaded: a static of a function would be locked while a first thread reads it,
 // and for ever in the child of a fork at that time.
+const int64_t kSecondLevelCache = read_second_level_cache();
 const int64_t kLastLevelCache = read_last_level_cache();
 
 }  // namespace
 
+int64_t second_level_cache();  // bytes of a core's second level; 1 MiB where unknown
+int64_t second_level_cache() { return kSecondLevelCache; }
 int64_t last_level_cache() { return kLastLevelCache; }
 
 }  // namespace gradsmith
