@@ -298,16 +298,18 @@ void multiply_gathered(const Pointwise<T>& p, const Packed<T>& packed, const Til
   const int64_t image_stride = p.groups * p.rows * p.size;
   alignas(64) T edge[TileShape::kRows * TileShape::kVectors * L];
   for (; t < end; t += packed.together) {
-    const int64_t stop = min(end, t + packed.together), after = min(end, stop + packed.together);
+    // Beyond its own tiles, a thread most often goes on with the next ones.
+    const int64_t stop = min(end, t + packed.together);
+    const int64_t after = min(tiles.count, stop + packed.together);
     T* to = columns;
     for (int64_t j = t; j < stop; ++j) {
       gather(p, group, tiles.first(j), tiles.width(j), to);
       to += p.depth * tiles.width(j);
     }
     // The lanes that are gathered next: a line of all channels in each product.
-    int64_t line = stop < end ? tiles.first(stop) : 0;
+    int64_t line = tiles.first(stop);
     const int64_t lines =
-        stop < end ? min(tiles.size, tiles.first(after - 1) + tiles.width(after - 1)) : 0;
+        stop < after ? min(tiles.size, tiles.first(after - 1) + tiles.width(after - 1)) : 0;
     for (int64_t i = panel; i < last; ++i) {
       const int rows = panels.rows(i);
       const T* const a = packed.weight + (group * panels.count + i) * packed.panel_size;
@@ -344,7 +346,7 @@ void multiply_gathered(const Pointwise<T>& p, const Packed<T>& packed, const Til
 }
 
 // What a thread gathers is in its own L2 when it is multiplied; of few tiles, each thread has rows of its
-// own, whose weights it packed itself.
+// own, whose weights it packed itself. The split follows the number of threads; no sum's order does.
 template <class T>
 Status run_joined(const Pointwise<T>& p, const Packed<T>& packed, int64_t wanted) {
   constexpr int64_t size = sizeof(T), L = kLanes<T>;
