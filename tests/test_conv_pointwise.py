@@ -26,6 +26,10 @@ SHAPES = {
     "one channel out": (2, 64, 1, (20, 20), 1),
     "few channels": (2, 3, 40, (20, 20), 1),
     "many weights": (1, 1100, 264, (4, 12), 1),
+    "side by side, a plane's last lanes": (3, 144, 272, (14, 14), 2),
+    "side by side, several chains": (5, 300, 150, (5, 7), 1),
+    "side by side, weights beyond the cache": (9, 1100, 264, (7, 7), 1),
+    "side by side, planes shorter than a vector": (37, 20, 33, (2, 3), 1),
 }
 
 
@@ -166,6 +170,28 @@ def test_epilogues(size):
     y = F.conv2d_activation(x, weight, bias, activation="relu", residual=residual)
     expected = F.relu(F.conv2d(x, weight, bias) + residual)
     assert np.array_equal(y.numpy(), expected.numpy())
+
+
+def test_memory_of_tiles_that_is_out():
+    """For what a thread gathers, too: no result, and no crash."""
+    rng = np.random.default_rng(0)
+    x = integers(rng, (5, 40, 7, 7), np.float32)
+    weight = integers(rng, (24, 40, 1, 1), np.float32)
+    shape, options = (5, 24, 7, 7), ((1, 1), (0, 0), (1, 1), 1)
+    y = K.conv_fwd(x, weight, None, shape, *options)
+    failed = 0
+    for nth in (1, 2, 3, 4):
+        _cpu.empty_cache()
+        _cpu.fail_allocation(nth)
+        try:
+            again = K.conv_fwd(x, weight, None, shape, *options)
+        except MemoryError:
+            failed += 1
+        else:
+            assert np.array_equal(again, y)
+        finally:
+            _cpu.fail_allocation(0)
+    assert failed >= 2
 
 
 def test_memory_that_is_out():

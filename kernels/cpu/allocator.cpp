@@ -229,10 +229,12 @@ int64_t cache_bytes(const char* path) {
 const int64_t kSecondLevel = cache_bytes("/sys/devices/system/cpu/cpu0/cache/index2/size");
 const int64_t kThirdLevel = cache_bytes("/sys/devices/system/cpu/cpu0/cache/index3/size");
 
-constexpr int64_t kUnknownCache = int64_t{32} << 20;
+constexpr int64_t kUnknownSecond = int64_t{1} << 20, kUnknownCache = int64_t{32} << 20;
 constexpr int64_t kNearCache = int64_t{64} << 20;  // a third level beyond it is no few cores' own
 
 }  // namespace
+
+int64_t second_level_cache() { return kSecondLevel > 0 ? kSecondLevel : kUnknownSecond; }
 
 int64_t cached_result(int64_t second_level, int64_t third_level, int threads) {
   if (third_level > kNearCache && second_level > 0) {

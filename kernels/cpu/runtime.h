@@ -56,6 +56,9 @@ bool beyond_cache(int64_t bytes);
 //   and below, such a store where a plain one was just before takes three times as long as either.
 int64_t cached_result(int64_t second_level, int64_t third_level, int threads);
 
+// Bytes of a core's second level; 1 MB where unknown.
+int64_t second_level_cache();
+
 struct MemoryStats {
   int64_t in_use, cached, peak, allocations, system_allocations;
 };

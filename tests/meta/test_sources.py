@@ -188,7 +188,7 @@ COMPUTED_STATIC = re.compile(
     "path", [p for p in C_SOURCES if "kernels/cpu" in relative(p)], ids=relative
 )
 def test_no_thread_initialises_a_static(path):
-    """The child of a fork at that time would wait for ever (allocator.cpp, kLastLevelCache)."""
+    """The child of a fork at that time would wait for ever (allocator.cpp, kSecondLevel)."""
     assert COMPUTED_STATIC.findall(path.read_text()) == []
 
 
