@@ -249,7 +249,7 @@ def _(k, saved, grad_y, need):
 
 @op(inputs="x| a| b|", kernel="addcmul", formula="y = x + value * a * b")
 def addcmul_(k, x, a, b, value):
-    return k.addcmul(x, a, b, value), (tuple(x.shape), a, b)
+    return k.addcmul(x, a, b, value), (tuple(getattr(x, "shape", ())), a, b)
 
 
 @addcmul_.gradient
