@@ -81,9 +81,7 @@ def rsqrt_(k, x):
 
 @rsqrt_.gradient
 def _(k, saved, grad_y, need):
-    y = saved[0]
-    # Three passes over memory; -1/2 g y^3 by products alone takes four.
-    return (k.addcmul(0.0, k.mul(grad_y, y), k.square(y), -0.5),)
+    return (k.mul(k.mul(grad_y, -0.5), k.mul(k.square(saved[0]), saved[0])),)
 
 
 @op(inputs="x", kernel="square", formula="y = x^2")
@@ -249,7 +247,7 @@ def _(k, saved, grad_y, need):
 
 @op(inputs="x| a| b|", kernel="addcmul", formula="y = x + value * a * b")
 def addcmul_(k, x, a, b, value):
-    return k.addcmul(x, a, b, value), (tuple(getattr(x, "shape", ())), a, b)
+    return k.addcmul(x, a, b, value), (tuple(x.shape), a, b)
 
 
 @addcmul_.gradient
