@@ -91,6 +91,46 @@ def test_error_stays_within_two_ulp(name, dtype, isa, full):
     assert error[worst] <= MAX_ULP, (x[finite][worst], error[worst])
 
 
+def around(points, dtype):
+    """The numbers next to the points, three on either side, with both signs."""
+    middle = np.asarray(points).astype(dtype)
+    found = [middle]
+    for toward in (-np.inf, np.inf):
+        x = middle
+        for _ in range(3):
+            x = np.nextafter(x, dtype(toward))
+            found.append(x)
+    x = np.concatenate(found)
+    return np.concatenate([x, -x])
+
+
+def borders(name):
+    """Where a function by tables goes from one entry to the next, or changes its way."""
+    n = np.arange(-1500, 1500)
+    if name in ("exp", "expm1", "sigmoid"):
+        return (n + 0.5) * np.log(2) / 16
+    if name in ("log", "log1p", "log2", "rsqrt"):
+        mantissas = np.arange(16, 48) / 32
+        return np.outer(mantissas, 2.0 ** np.arange(-126, 127)).ravel()
+    if name in ("tanh", "erf"):
+        quarters = np.arange(4, 8) / 4
+        return np.concatenate([np.outer(quarters, 2.0 ** np.arange(4)).ravel() - 1, [9, 9.01, 10]])
+    half_turns = np.concatenate([np.arange(159000, 159300), np.arange(318200, 318400)])
+    return np.concatenate([n / 2, half_turns * 16]) * np.pi / 16  # the ends of two reductions
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", [*FUNCTIONS, "rsqrt"])
+def test_borders_of_tables(name, dtype, isa):
+    x = around(borders(name), dtype)
+    with np.errstate(all="ignore"):
+        wanted = reference(name, x)
+    error, finite = ulp_error(getattr(K, name)(x), wanted, dtype)
+    assert error.size > x.size // 3
+    worst = int(np.argmax(error))
+    assert error[worst] <= MAX_ULP, (x[finite][worst], error[worst])
+
+
 NAN, INF = np.nan, np.inf
 #: An argument, and what each function gives there.
 LIMITS = (
@@ -101,7 +141,9 @@ LIMITS = (
         {"expm1": -1, "log1p": NAN, "log2": NAN, "erf": -1, "sin": NAN, "tan": NAN, "rsqrt": NAN},
     ),
     (0.0, {"expm1": 0, "log1p": 0, "log2": -INF, "erf": 0, "sin": 0, "cos": 1, "tan": 0}),
+    (0.0, {"rsqrt": INF}),
     (-0.0, {"expm1": -0.0, "log1p": -0.0, "erf": -0.0, "sin": -0.0, "cos": 1, "tan": -0.0}),
+    (-0.0, {"log2": -INF, "rsqrt": -INF}),
     (-1.0, {"log1p": -INF, "log2": NAN}),
     (8.0, {"log2": 3}),
     (-2.0, {"log1p": NAN, "rsqrt": NAN}),

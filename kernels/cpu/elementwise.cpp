@@ -43,7 +43,7 @@ GS_UNARY(Tanh, vtanh<T>(x))
 
 GS_UNARY(Abs, vabs<T>(x))
 GS_UNARY(Sqrt, vsqrt(x))
-GS_UNARY(Rsqrt, T(1) / vsqrt(x))
+GS_UNARY(Rsqrt, vrsqrt<T>(x))
 GS_UNARY(Square, x* x)
 GS_UNARY(Reciprocal, T(1) / x)
 GS_UNARY(Expm1, vexpm1<T>(x))

@@ -69,14 +69,30 @@ struct OwnSquares : Sum<T> {
   static GS_INLINE Vec<double> enter_v(Vec<double> x, double) { return x * x; }
 };
 
+// e^x as a term of a sum of T's: 34 bits where that is float32, in half the instructions.
+template <class T>
+GS_INLINE Vec<double> exp_term(Vec<double> x) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {
+    using C = MathConstants<double>;
+    x = greater(splat<double>(C::kExpMin), lesser(splat<double>(C::kExpMax), x));  // a NaN stays
+    const auto p = lookup::reduce_power<double>(x);
+    const Vec<double> t = lookup::pick(lookup::kPower<double>, p.j);
+    const Vec<double> e = ((p.r * (1.0 / 24) + 1.0 / 6) * p.r + 0.5) * (p.r * p.r) + p.r;
+    return lookup::times_power(t * e + t, p.n);
+  }
+#endif
+  return vexp<double>(x);
+}
+
 template <class T>
 struct Exponentials : Sum<T> {
   static constexpr bool kCentered = true;
   static GS_INLINE double enter(double x, double center) {
-    return vexp<double>(splat<double>(x - center))[0];
+    return exp_term<T>(splat<double>(x - center))[0];
   }
   static GS_INLINE Vec<double> enter_v(Vec<double> x, double center) {
-    return vexp<double>(x - center);
+    return exp_term<T>(x - center);
   }
 };
 

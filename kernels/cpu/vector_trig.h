@@ -1,12 +1,13 @@
 // sin, cos and tan of a vector of float32 or float64. x = q pi/2 + r with |r| <= pi/4 (Cody & Waite
-// 1980: pi/2 in parts whose products with q are exact); float32 is reduced in float64. Lanes beyond
-// kTrigMax, where q would need more bits, infinities and NaN are recomputed one by one with libm's
-// function in float64, which reduces by as many digits of pi as it takes.
+// 1980: pi/2 in parts whose products with q are exact); float32 is reduced in float64, but for sin and cos
+// by tables (vector_lookup.h). Lanes beyond kTrigMax or kSinMax, where q would need more bits, infinities
+// and NaN are recomputed one by one with libm's function in float64, which reduces by as many digits of pi
+// as it takes.
 //
 // Maximum error in ULP found by sampling (tests/test_vector_math.py asserts 2):
 //   function   float32   float64
-//   sin        0.51      0.77
-//   cos        0.51      0.76
+//   sin        0.51      0.77      by tables 1.48
+//   cos        0.51      0.76      by tables 1.49
 //   tan        0.51      1.34
 #pragma once
 
@@ -96,23 +97,24 @@ GS_INLINE Pair<T> cos_pair(Vec<T> r, Vec<T> r_low) {
   return {sum, (first - sum) + rest};
 }
 
-// y[i] = f(x[i]) where |x[i]| > kTrigMax or x[i] is no number.
+// y[i] = f(x[i]) where |x[i]| > limit or x[i] is no number.
 template <class T>
-__attribute__((noinline)) static void replace_large(const T* x, T* y, double (*f)(double)) {
+__attribute__((noinline)) static void replace_large(const T* x, T* y, double (*f)(double),
+                                                    double limit) {
   for (int i = 0; i < kLanes<T>; ++i) {
     const double v = x[i];
-    if (!(v <= kTrigMax && v >= -kTrigMax)) y[i] = static_cast<T>(f(v));
+    if (!(v <= limit && v >= -limit)) y[i] = static_cast<T>(f(v));
   }
 }
 
 template <class T>
-GS_INLINE Vec<T> with_large(Vec<T> x, Vec<T> y, double (*f)(double)) {
-  const IVec<T> usual = vabs<T>(x) <= T(kTrigMax);
+GS_INLINE Vec<T> with_large(Vec<T> x, Vec<T> y, double (*f)(double), T limit = T(kTrigMax)) {
+  const IVec<T> usual = vabs<T>(x) <= limit;
   if (any_lane<T>(~usual)) {
     alignas(GS_VECTOR_BYTES) T in[kLanes<T>], out[kLanes<T>];
     store<T>(in, x);
     store<T>(out, y);
-    replace_large<T>(in, out, f);
+    replace_large<T>(in, out, f, limit);
     y = load<T>(out);
   }
   return y;
@@ -140,6 +142,7 @@ GS_INLINE Vec<double> vcos(Vec<double> x) {
   return with_large<double>(x, ((q + 1) & 2) != 0 ? -y : y, libm_cos);
 }
 
+#if !defined(__AVX512F__)
 // Half a float32 vector's sin (kShift 0) or cos (1), in float64. x = (n + kShift / 2) pi + r with
 // |r| <= pi / 2: one polynomial and a sign, where quadrants took two and a choice.
 template <int kShift>
@@ -161,16 +164,29 @@ GS_INLINE HalfVec sin_half(HalfVec half) {
   return __builtin_convertvector(bit_cast<Vec<double>>(bit_cast<IVec<double>>(y) ^ sign), HalfVec);
 }
 
+#endif
+
 GS_INLINE Vec<float> vsin(Vec<float> x) {
+#if defined(__AVX512F__)
+  const Vec<float> y = lookup::sin_turned<0>(vabs<float>(x));
+  const IVec<float> sign = bit_cast<IVec<float>>(x) & INT32_MIN;
+  return with_large<float>(x, bit_cast<Vec<float>>(bit_cast<IVec<float>>(y) ^ sign), libm_sin,
+                           lookup::kSinMax);
+#else
   const Halves halves = bit_cast<Halves>(x);
   const Halves y{sin_half<0>(halves.low), sin_half<0>(halves.high)};
   return with_large<float>(x, bit_cast<Vec<float>>(y), libm_sin);
+#endif
 }
 
 GS_INLINE Vec<float> vcos(Vec<float> x) {
+#if defined(__AVX512F__)
+  return with_large<float>(x, lookup::sin_turned<8>(vabs<float>(x)), libm_cos, lookup::kSinMax);
+#else
   const Halves halves = bit_cast<Halves>(x);
   const Halves y{sin_half<1>(halves.low), sin_half<1>(halves.high)};
   return with_large<float>(x, bit_cast<Vec<float>>(y), libm_cos);
+#endif
 }
 
 // sin / cos, corrected to first order for what both lost.

@@ -40,6 +40,7 @@ NO_DTYPE: dict[tuple[str, str], str] = {
 REASONS: dict[tuple[str, str, str], str] = {
     ("expm1", "float64", ".*"): "one polynomial and two sums with their losses: at most 1.2",
     ("tan", "float64", ".*"): "the quotient of two series, corrected to first order: at most 1.4",
+    ("sin|cos", "float32", ".*"): "by tables, one sum of products in float32: at most 1.5",
     ("gelu", ".*", ".*"): "at most 4; by tanh 4 and 6 times its argument",
     ("tanhshrink", ".*", ".*"): "the formula as PyTorch's: x - tanh(x) cancels at small x",
     ("silu|mish", ".*", ".*"): "a subnormal times x keeps few digits",
