@@ -100,6 +100,16 @@ def test_integers_exact_large(m, n, k, layout):
         assert_same(matmul(a, b, bias), expected, (build, m, n, k, layout))
 
 
+def test_batches_beyond_the_caches():
+    """28 MB of results of short sums: stored past the caches where columns are whole vectors."""
+    rng = np.random.default_rng(15)
+    for n in (512, 509):
+        a, b = integers(rng, (27, 512, 24), np.float32), integers(rng, (27, 24, n), np.float32)
+        expected = np.matmul(a.astype(np.float64), b.astype(np.float64))
+        for build in builds((1, 2)):
+            assert_same(matmul(a, b), expected.astype(np.float32), (build, n))
+
+
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_few_columns(dtype):
     """Every width, with a sum that ends anywhere, rows that lie apart, and more than one chain."""

@@ -165,11 +165,12 @@ void block(const Product<T>& p, int64_t m0, int64_t m1, int64_t n0, int64_t n1, 
   }
 }
 
-// One large matrix.
+// One large matrix, of so many.
 template <class T>
-Status large(const Product<T>& p) {
-  LargeProduct<T> q{p.a.data, p.a.row, p.a.column, p.b.data, p.b.row, p.b.column, p.bias,
-                    p.y,      p.M,     p.N,        p.K,      &p,      nullptr};
+Status large(const Product<T>& p, int64_t count) {
+  LargeProduct<T> q{p.a.data, p.a.row, p.a.column, p.b.data, p.b.row, p.b.column,
+                    p.bias,   p.y,     p.M,        p.N,      p.K,     count * p.M * p.N,
+                    &p,       nullptr};
   if (p.addend || p.activation || p.residual) {
     q.finish = [](const void* context, int64_t m0, int64_t m1, int64_t n0, int64_t n1) {
       activate(*static_cast<const Product<T>*>(context), m0, m1, n0, n1);
@@ -508,9 +509,12 @@ Status run(const MatmulArgs& args, const Array& a, const Array& b, const Ending&
     return status;
   }
   const bool narrow = p.b.column == 1 && direct_columns<T>(p.N) && fits_near(p);
-  const bool separate = narrow || (batches.count > 1 && p.work() < kBigMatrix) ||
-                        p.M <= 2 * kBlockRows || p.N <= kDotColumns || p.work() < kSerialWork;
-  if (separate) return run_separate(p, batches);
+  const bool little = p.M <= 2 * kBlockRows || p.N <= kDotColumns || p.work() < kSerialWork;
+  // Many results of short sums: memory bounds them, and only `large` stores past the caches.
+  const bool written =
+      batches.count > 1 && p.K <= kChain && beyond_cache(batches.count * p.M * p.N * int64_t{size});
+  const bool separate = narrow || (batches.count > 1 && p.work() < kBigMatrix);
+  if (little || (separate && !written)) return run_separate(p, batches);
   for (int64_t batch = 0; batch < batches.count; ++batch) {
     Product<T> q = p;
     int64_t a_offset, b_offset;
@@ -519,7 +523,7 @@ Status run(const MatmulArgs& args, const Array& a, const Array& b, const Ending&
     q.b.data += b_offset;
     q.y += batch * p.M * p.N;
     if (q.residual) q.residual += batch * p.M * p.N;
-    status = large(q);
+    status = large(q, batches.count);
     if (status.code != Code::kOk) return status;
   }
   return kDone;

@@ -167,7 +167,7 @@ size_t large(const LargeProduct<T>& p) {
   const size_t need = static_cast<size_t>((right + left) * kSize);
   // Results that no cache keeps, and that nothing is added to.
   const bool past = GS_VECTOR_BYTES == 64 && p.K <= kDepth && !p.finish && p.N % L == 0 &&
-                    beyond_cache(p.M * p.N * kSize) &&
+                    beyond_cache(p.results * kSize) &&
                     reinterpret_cast<uintptr_t>(p.y) % GS_VECTOR_BYTES == 0;
   bool enough = true;
   for (int64_t k = 0; k < p.K; k += kDepth) {

@@ -17,6 +17,7 @@ struct LargeProduct {
   const T* bias;  // N values or nullptr
   T* y;
   int64_t M, N, K;
+  int64_t results;  // elements that are written before any is read: M N, or a batch's
   const void* context;
   // nullptr: nothing is due.
   void (*finish)(const void* context, int64_t m0, int64_t m1, int64_t n0, int64_t n1);
