@@ -137,9 +137,8 @@ void rows_backward(const T* grad_y, const T* y, T* grad_x, int64_t rows, int64_t
 // Whether rows of n are to be stored past the caches: beyond them, and whole vectors that `kept` holds.
 template <class T>
 bool streams(const Array& y, int64_t dim) {
-  const int64_t n = y.shape[dim];
-  return n % kLanes<T> == 0 && n <= kKept && on_a_vector(y.data) &&
-         beyond_cache(y.size * int64_t{sizeof(T)});
+  if (!beyond_cache(y.size * int64_t{sizeof(T)})) return false;  // a scalar has no dimension to ask
+  return y.shape[dim] % kLanes<T> == 0 && y.shape[dim] <= kKept && on_a_vector(y.data);
 }
 
 template <class T, bool kLog>
