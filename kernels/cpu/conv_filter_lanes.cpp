@@ -149,6 +149,8 @@ void multiply(const Work<T>& w, const int64_t* origin, const int64_t* size, cons
         if (two) {
           find_taps(index + 1, &next);
           two = same_taps(line, next);
+        }
+        if (two) {
           second = {next.tap[0].x - line.tap[0].x, (next.cells - line.cells) * size[2] * L};
         }
         for (int64_t v = begin; v < end; v += 2) {

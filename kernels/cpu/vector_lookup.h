@@ -188,7 +188,7 @@ GS_INLINE Vec<float> log(Vec<float> x) {
   const Vec<float> e = exponent(x);
   const Vec<float> n = m < 1.0f ? e + 1.0f : e;
   const IVec<float> j = bit_cast<IVec<float>>(m) >> 19;
-  const Vec<float> f = m * pick(kLogInverse, j) - 1.0f;
+  const Vec<float> f = fused(m, pick(kLogInverse, j), splat<float>(-1.0f));
   Vec<float> p = f * 0.18866827f - 0.25007471f;
   p = p * f + 0.33334437f;
   p = p * f - 0.5f;
@@ -199,7 +199,7 @@ GS_INLINE Vec<float> log(Vec<float> x) {
 GS_INLINE Vec<float> log2(Vec<float> x) {
   const Vec<float> m = mantissa(x);
   const IVec<float> j = bit_cast<IVec<float>>(m) >> 19;
-  const Vec<float> f = m * pick(kLog2Inverse, j) - 1.0f;
+  const Vec<float> f = fused(m, pick(kLog2Inverse, j), splat<float>(-1.0f));
   Vec<float> p = f * 0.27231786f - 0.36078867f;
   p = p * f + 0.48091409f;
   p = p * f - 0.72134751f;
@@ -248,9 +248,9 @@ GS_INLINE Vec<float> sin_turned(Vec<float> x) {
 // Newton's to 23, the quotient corrected by what is left of a.
 GS_INLINE Vec<float> quotient(Vec<float> a, Vec<float> d, Vec<float> d_low) {
   Vec<float> inverse = (Vec<float>)_mm512_maskz_rcp14_ps(0xffff, (__m512)d);
-  inverse = inverse + inverse * (1.0f - inverse * d);
+  inverse = inverse + inverse * fused(-inverse, d, splat<float>(1.0f));
   const Vec<float> q = a * inverse;
-  return q + ((a - q * d) - q * d_low) * inverse;
+  return q + (fused(-q, d, a) - q * d_low) * inverse;
 }
 
 // 1 / sqrt(x): 14 bits and one step. Where the first is 0, infinite or NaN it is the result: the step
@@ -259,7 +259,7 @@ GS_INLINE Vec<float> rsqrt(Vec<float> x) {
   const Vec<float> y = (Vec<float>)_mm512_maskz_rsqrt14_ps(0xffff, (__m512)x);
   const Vec<float> root = x * y;
   const Vec<float> lost = (Vec<float>)_mm512_fmsub_ps((__m512)x, (__m512)y, (__m512)root);
-  const Vec<float> rest = (1.0f - root * y) - lost * y;
+  const Vec<float> rest = fused(-root, y, splat<float>(1.0f)) - lost * y;
   const Vec<float> better = y + (y * rest) * (rest * 0.375f + 0.5f);
   return rest == rest ? better : y;
 }
