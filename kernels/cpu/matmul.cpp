@@ -383,6 +383,13 @@ bool long_reduction(const Product<T>& p, Status* status) {
   return true;
 }
 
+// One matrix for the kernels of few rows or columns; what is due to complete ones: finish(&p, first, last).
+template <class T>
+FewRows<T> whole(const Product<T>& p, void (*finish)(const void*, int64_t, int64_t)) {
+  return {p.a.data, p.a.row, p.a.column, p.b.data, p.b.row, p.b.column, p.bias,
+          p.y,      p.M,     p.N,        p.K,      &p,      finish};
+}
+
 // Few rows: true if a kernel for them has taken it.
 template <class T>
 bool few_rows(const Product<T>& p, Status* status) {
@@ -391,22 +398,10 @@ bool few_rows(const Product<T>& p, Status* status) {
   if (!turned && !large) return false;
   // A small b is turned rather than a and y, where these are no smaller.
   if (turned && fits_near(p) && p.M > kDotRows && p.N <= 2 * p.M) return false;
-  const FewRows<T> q{p.a.data,
-                     p.a.row,
-                     p.a.column,
-                     p.b.data,
-                     p.b.row,
-                     p.b.column,
-                     p.bias,
-                     p.y,
-                     p.M,
-                     p.N,
-                     p.K,
-                     &p,
-                     [](const void* context, int64_t n0, int64_t n1) {
-                       const auto& product = *static_cast<const Product<T>*>(context);
-                       activate(product, 0, product.M, n0, n1);
-                     }};
+  const FewRows<T> q = whole(p, [](const void* context, int64_t n0, int64_t n1) {
+    const auto& product = *static_cast<const Product<T>*>(context);
+    activate(product, 0, product.M, n0, n1);
+  });
   const bool far = p.b.column == 1 && p.M <= kStreamRows && !fits_near(p, kFarAway);
   const size_t bytes = far                             ? multiply_stream(q)
                        : turned && p.K >= kTurnedSteps ? multiply_turned(q)
@@ -418,22 +413,10 @@ bool few_rows(const Product<T>& p, Status* status) {
 // Few columns: true if the kernel for them has taken it.
 template <class T>
 bool few_columns(const Product<T>& p, Status* status) {
-  const FewRows<T> q{p.a.data,
-                     p.a.row,
-                     p.a.column,
-                     p.b.data,
-                     p.b.row,
-                     p.b.column,
-                     p.bias,
-                     p.y,
-                     p.M,
-                     p.N,
-                     p.K,
-                     &p,
-                     [](const void* context, int64_t m0, int64_t m1) {
-                       const auto& product = *static_cast<const Product<T>*>(context);
-                       activate(product, m0, m1, 0, product.N);
-                     }};
+  const FewRows<T> q = whole(p, [](const void* context, int64_t m0, int64_t m1) {
+    const auto& product = *static_cast<const Product<T>*>(context);
+    activate(product, m0, m1, 0, product.N);
+  });
   if (!narrow_product(q)) return false;
   const size_t bytes = multiply_narrow(q);
   *status = bytes ? out_of_memory(bytes) : kDone;
