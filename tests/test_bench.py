@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -347,6 +348,22 @@ def test_what_the_processor_decides_of_targets_and_goals() -> None:
         (found,) = attained(run)
         reached[found.goal.value] = found.reached
     assert reached == {1000.0: 0, 500.0: 1}
+
+
+def test_a_goal_of_some_cases_counts_these_alone() -> None:
+    names = ["VGG-16 N8 3->64 224x224", "1 channel N1 1->32", "N8 13->64"]
+    times = {OURS: Timing(1e-3, 1e-3, 1e-3)}
+    results = [
+        Result("conv first layer", n, "float32", "training", 1e8, 0, {}, times) for n in names
+    ]
+    (found,) = attained(report(*results, isa="v4", threads=2))
+    assert (found.count, found.goal.which) == (1, "3 channels")
+    for (family, kind), goal in GOALS.items():
+        counted = [
+            c for c in CASES if c.family == family and (not kind or kind in c.passes)
+            and re.search(goal.only, c.name)
+        ]  # fmt: skip
+        assert counted and bool(goal.only) == bool(goal.which)
 
 
 # ---- ceilings beside the cases ----

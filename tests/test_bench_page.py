@@ -21,6 +21,7 @@ from gradsmith.benchmarks.results import (
 from gradsmith.benchmarks.roofline import disturbed
 from gradsmith.benchmarks.shares import level_of, share
 from gradsmith.cli import bench_charts, charts
+from gradsmith.cli.bench_markdown import BEGIN, END
 from gradsmith.cli.bench_page import render, seconds
 from gradsmith.cli.bench_tables import SLOWER
 from gradsmith.cli.main import main
@@ -329,12 +330,28 @@ def test_a_run_in_a_page_replaces_the_one_before(tmp_path):
         assert len(widths) == 1 and not re.search(r"\| *(nan|inf|None) *\|", table)
     for r in made_up().results:
         assert any(line.startswith(f"| {r.case} ") for line in alone.splitlines()), r.case
-    page.write_text(f"# Mine\n\n{alone}\nThe end\n", encoding="utf-8")
+    mine = f"# Mine\n\nBetween `{BEGIN}` and `{END}`:\n\n"
+    page.write_text(f"{mine}{alone}\nThe end\n", encoding="utf-8")
     dump(replace(made_up(), results=made_up().results[:1]), run)
     assert bench("report", run, "--markdown", page) == 0
     text = page.read_text(encoding="utf-8")
-    assert text.startswith("# Mine\n\n<!--") and text.endswith("-->\n\nThe end\n")
-    assert text.count("gradsmith bench: begin") == 1 and len(text) < len(alone)
+    assert text.startswith(f"{mine}<!--") and text.endswith("-->\n\nThe end\n")
+    assert text.count("\n<!-- gradsmith bench: begin") == 1 and len(text) < len(alone)
+
+
+@pytest.mark.parametrize(
+    "held", [b"# Mine\n", f"{END}\n{BEGIN}\n".encode(), f"`{BEGIN}`, `{END}`".encode(), b"\xff"]
+)
+def test_a_page_without_the_marks_is_not_replaced(tmp_path, capsys, held):
+    run, page = tmp_path / "run.json", tmp_path / "page.md"
+    dump(made_up(), run)
+    page.write_bytes(held)
+    assert bench("report", run, "--markdown", page) == 2
+    assert "--markdown: " in capsys.readouterr().err
+    assert page.read_bytes() == held
+    page.write_bytes(b"")
+    assert bench("report", run, "--markdown", page) == 0
+    assert page.read_text(encoding="utf-8").startswith(BEGIN)
 
 
 def test_float64_stands_beside_float32(tmp_path):

@@ -97,6 +97,10 @@ def run(options: argparse.Namespace) -> int:
     ):  # fmt: skip
         if path is not None:
             writable(name, path)
+    if options.markdown is not None:
+        from .bench_markdown import refuse_unmarked
+
+        refuse_unmarked(options.markdown)
     _folder(options.pictures)
     if plan is None:
         return _report(options)

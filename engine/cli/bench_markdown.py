@@ -9,21 +9,47 @@ from pathlib import Path
 from ..benchmarks.results import TORCH, Report
 from ..benchmarks.targets import PEAK
 from .bench_tables import classes, doubles, goals, means, slower, table_of, targets
+from .errors import CommandError
 
-__all__ = ["page", "section"]
+__all__ = ["page", "refuse_unmarked", "section"]
 
 #: What stands between these two lines of a page is the last run's.
 BEGIN, END = "<!-- gradsmith bench: begin -->", "<!-- gradsmith bench: end -->"
 
 
+#: That part of a page. Each mark is a line of its own: a page may name them in a sentence, too.
+MARKED = re.compile(f"^{re.escape(BEGIN)}$.*?^{re.escape(END)}$\n?", re.DOTALL | re.MULTILINE)
+
+
 def page(report: Report, path: Path) -> str:
-    """The file's text with this run between its two marks; the run alone where it has none."""
+    """The file's text with this run between its two marks; of a new or empty file the run alone."""
+    before = _marked(path)
     text = section(report)
-    if not path.exists():
-        return text
-    before = path.read_text(encoding="utf-8")
-    marked = re.compile(re.escape(BEGIN) + ".*" + re.escape(END) + "\n?", re.DOTALL)
-    return marked.sub(lambda _: text, before, count=1) if marked.search(before) else text
+    return MARKED.sub(lambda _: text, before, count=1) if before else text
+
+
+def refuse_unmarked(path: Path) -> None:
+    """So that a page somebody has written is not lost.
+
+    Raises:
+        CommandError: the file holds something, but not the two marks.
+    """
+    _marked(path)
+
+
+def _marked(path: Path) -> str:
+    """The file's text, which has the marks; "" of a new or empty file."""
+    try:
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+    except UnicodeDecodeError as error:
+        raise CommandError(f"--markdown: {path} is not text: {error}", status=2) from None
+    if text and not MARKED.search(text):
+        raise CommandError(
+            f"--markdown: {path} has no lines {BEGIN!r} and {END!r}, between which a run stands; "
+            "another file, or add them",
+            status=2,
+        )
+    return text
 
 
 def section(report: Report) -> str:

@@ -158,9 +158,9 @@ def goals(report: Report) -> Rows:
     for a in attained(report):
         form = "{:.0f} GFLOP/s" if a.goal.gflops else "{:.0%}"
         rows.append([
-            a.family, a.kind, form.format(a.goal.value), form.format(a.mean),
-            "-" if a.large is None else form.format(a.large), form.format(a.best),
-            f"{a.reached} of {a.count}",
+            ", ".join(filter(None, (a.family, a.goal.which))), a.kind, form.format(a.goal.value),
+            form.format(a.mean), "-" if a.large is None else form.format(a.large),
+            form.format(a.best), f"{a.reached} of {a.count}",
         ])  # fmt: skip
     heads = ["class", "pass", "goal", "mean", "mean, large", "best", "at the goal"]
     return heads, rows
