@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "../kernels/cpu/conv_settings.h"
+#include "../kernels/cpu/unwritten.h"
 #include "call.h"
 
 namespace py = pybind11;
@@ -328,4 +329,8 @@ PYBIND11_MODULE(_cpu, m) {
         "The largest result that is stored through caches of so many bytes, not past them.");
   m.def("fail_allocation", &fail_allocation, py::arg("nth"),
         "For tests: the nth allocation from now fails; 0 for none.");
+  m.def("fill_unwritten", &fill_unwritten, py::arg("word"),
+        "For tests: new memory holds this word of 32 bits; -1 for whatever it held.");
+  m.def("met_denormal", &met_denormal,
+        "For tests: whether this thread has computed with a denormal number since the last call.");
 }

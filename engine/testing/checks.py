@@ -467,7 +467,7 @@ def _own_form(info: OpInfo, sample: Sample, device: str, dtype: str) -> Measure:
 # ---- the same bits, and other kernels ----
 
 
-def _bits(info: OpInfo, sample: Sample, dtype: str, device: str) -> list[Array]:
+def bits(info: OpInfo, sample: Sample, dtype: str, device: str) -> list[Array]:
     """The outputs and, where it has them, the gradients."""
     arrays = sample.build(dtype)
     if not info.differentiable:
@@ -484,8 +484,8 @@ def _same(first: Sequence[Array], other: Sequence[Array], name: str) -> None:
 
 def check_repeatable(info: OpInfo, sample: Sample, dtype: str, device: str) -> Measure:
     """Two runs give the same bits, forward and back."""
-    first = _bits(info, sample, dtype, device)
-    _same(first, _bits(info, sample, dtype, device), "a second run")
+    first = bits(info, sample, dtype, device)
+    _same(first, bits(info, sample, dtype, device), "a second run")
     return Measure(count=len(first))
 
 
@@ -496,7 +496,7 @@ def check_threads(
     first: list[Array] = []
     for n in threads:
         with using(threads=n):
-            found = _bits(info, sample, dtype, "cpu")
+            found = bits(info, sample, dtype, "cpu")
         _same(first or found, found, f"at {n} threads")
         first = first or found
     return Measure(count=len(first) * (len(threads) - 1))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .checks import _bits as bits
 from .checks import _same as same
-from .checks import size_of
+from .checks import bits, size_of
 from .opdb import OpInfo, Sample
 from .report import Measure
 

@@ -16,12 +16,16 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <time.h>
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
 
 #include <cstddef>
 #include <cstdint>
 
 #include "exposed.h"
 #include "runtime.h"
+#include "unwritten.h"
 
 namespace gradsmith {
 namespace {
@@ -43,6 +47,7 @@ struct Cache {
   int64_t used[kClasses] = {};  // when a large class last was, in milliseconds
   MemoryStats stats = {};
   int64_t fail_in = 0;
+  int64_t unwritten = -1;  // unwritten.h
 };
 Cache cache;
 
@@ -140,6 +145,11 @@ void release_stale(int64_t excess, int64_t now) {
   }
 }
 
+void fill(void* memory, size_t bytes, int64_t word) {
+  volatile uint32_t* const words = static_cast<uint32_t*>(memory);
+  for (size_t i = 0; i < bytes / sizeof(uint32_t); ++i) words[i] = static_cast<uint32_t>(word);
+}
+
 }  // namespace
 
 void* allocate(size_t bytes) {
@@ -165,6 +175,8 @@ void* allocate(size_t bytes) {
   ++cache.stats.allocations;
   cache.stats.in_use += size;
   if (cache.stats.in_use > cache.stats.peak) cache.stats.peak = cache.stats.in_use;
+  GS_EXPOSE(memory, static_cast<size_t>(size), static_cast<size_t>(size));
+  if (cache.unwritten >= 0) fill(memory, static_cast<size_t>(size), cache.unwritten);
   GS_EXPOSE(memory, bytes, static_cast<size_t>(size));
   return memory;
 }
@@ -210,6 +222,23 @@ MemoryStats memory_stats() {
 void fail_allocation(int64_t nth) {
   Lock lock;
   cache.fail_in = nth;
+}
+
+void fill_unwritten(int64_t word) {
+  Lock lock;
+  cache.unwritten = word;
+}
+
+__attribute__((noinline)) bool met_denormal() {
+  uint32_t below[1 << 15];
+  fill(below, sizeof(below), cache.unwritten);
+#if defined(__x86_64__)
+  const unsigned flags = _mm_getcsr();
+  _mm_setcsr(flags & ~unsigned{_MM_EXCEPT_DENORM});
+  return flags & _MM_EXCEPT_DENORM;
+#else
+  return false;
+#endif
 }
 
 namespace {

@@ -84,6 +84,7 @@ void gather_tiles(const Gather<T>& g, const Plan<T>& plan, int64_t group, const 
   const int64_t image_lanes = (box.size[0] - 1) * p.slab + (box.size[1] - 1) * p.row + box.size[2];
   const bool apart = box.images > 1 && p.image - image_lanes >= L;
   alignas(GS_VECTOR_BYTES) T edge[TileShape::kRows * TileShape::kMaxVectors * L];
+  if (c > 0) __builtin_memset(edge, 0, sizeof(edge));  // lanes between runs are added to
   Run runs[TileShape::kMaxVectors * L];
 
   int64_t next = 0;

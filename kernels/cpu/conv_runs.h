@@ -45,6 +45,8 @@ void finish_tile(const ConvEpilogue* epilogue, const Run* runs, int count, const
   if (!epilogue->residual) {
     return finish_rows(epilogue->activation, static_cast<T*>(nullptr), tile, width, rows, width);
   }
+  // The lanes between runs are finished, too.
+  __builtin_memset(residual, 0, static_cast<size_t>(rows * width) * sizeof(T));
   const char* from = epilogue->residual + (reinterpret_cast<const char*>(y) - epilogue->y);
   for (int64_t i = 0; i < rows; ++i) {
     load_runs(runs, count, residual + i * width, reinterpret_cast<const T*>(from) + i * out_size,

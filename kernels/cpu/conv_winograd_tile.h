@@ -362,6 +362,9 @@ void transform_patches(const Problem& p, const Block& block, int64_t pitch, int6
       Stage<W, T> stage, further;
     } of;
   };
+  if ((end - begin) % L) {  // lanes behind the last tile are computed with
+    __builtin_memset(&of, 0, narrow ? sizeof(of) : sizeof(edge));
+  }
   Line lines[kChunk];
   for (int64_t chunk = begin; chunk < end; chunk += kChunk, to += kChunk) {
     const int64_t tiles = min(kChunk, end - chunk);

@@ -52,6 +52,7 @@ GS_INLINE void gather(const V* u, V* to) {
 void transform_gradients(const Problem& p, int64_t pitch, int64_t plane, int64_t begin, int64_t end,
                          int64_t k, int64_t k_end, float* to) {
   Stage<W, T> stage;
+  if ((end - begin) % L) __builtin_memset(&stage, 0, sizeof(stage));  // as transform_patches
   Line lines[kChunk];
   for (int64_t chunk = begin; chunk < end; chunk += kChunk, to += kChunk) {
     const int64_t tiles = min(kChunk, end - chunk);
@@ -229,13 +230,18 @@ Status winograd_bwd_weight(const ConvBwdWeightArgs& args) {
       for (int64_t i = begin; i < end; ++i) {
         const int64_t from = first + i % parts * kBlockTiles, to = min(last, from + kBlockTiles);
         const int64_t c = i / parts * kChannels, k = c - x_groups * kChannels;
+        const int64_t channels = min(kChannels, k < 0 ? p.C - c : p.K - k);
+        for (int xi = 0; channels < kChannels && xi < kPlanes; ++xi) {  // these are multiplied, too
+          __builtin_memset(
+              group + xi * block.patches + channels * kBlockTiles, 0,
+              static_cast<size_t>((kChannels - channels) * kBlockTiles) * sizeof(float));
+        }
         if (k < 0) {
-          transform_patches<W>(p, block, kBlockTiles, from, to, c, min(p.C, c + kChannels), group);
+          transform_patches<W>(p, block, kBlockTiles, from, to, c, c + channels, group);
           transpose_blocks(group, block.patches, kBlockTiles, to - from,
                            right + (from - first) * x_pitch + c, x_plane, x_pitch);
         } else {
-          transform_gradients(p, kBlockTiles, block.patches, from, to, k, min(p.K, k + kChannels),
-                              group);
+          transform_gradients(p, kBlockTiles, block.patches, from, to, k, k + channels, group);
           transpose_blocks(group, block.patches, kBlockTiles, to - from,
                            left + (from - first) * y_pitch + k, y_plane, y_pitch);
         }

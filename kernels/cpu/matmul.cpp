@@ -111,6 +111,8 @@ void multiply_panel(const Panels& panels, const T* packed_a, StridedRows<T> b, i
   const int vectors = static_cast<int>(ceil_div(columns, L));
   const Start start = add ? Start::kOutput : Start::kZero;
   alignas(GS_VECTOR_BYTES) T edge[TileShape::kRows * TileShape::kMaxVectors * L];
+  // Lanes behind the last column are added to.
+  if (add && columns < vectors * L) __builtin_memset(edge, 0, sizeof(edge));
   for (int64_t panel = 0; panel < panels.count; ++panel) {
     const int rows = panels.rows(panel);
     const auto run = kTiles<T, StridedRows<T>>.get(rows, vectors);

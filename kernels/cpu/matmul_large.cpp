@@ -63,6 +63,7 @@ void multiply_tiles(const DirectProduct<T>& d) {
     copy_run(bias, d.bias, d.N);
     q.bias = bias;
   }
+  if (d.add) __builtin_memset(edge, 0, sizeof(edge));  // lanes behind the last column are added to
   for (int64_t i = 0; i < d.count; ++i, q.a += d.a_step) {
     q.count = 1;
     for (int64_t m = 0; d.add && m < d.M; ++m) {

@@ -73,6 +73,8 @@ void multiply_typed(const T* a, const T* b, int64_t rows, int64_t N, int64_t K, 
   const Panels panels(rows);
   const Start start = add ? Start::kOutput : Start::kZero;
   alignas(GS_VECTOR_BYTES) T edge[TileShape::kRows * W];
+  if (add && N % L)
+    __builtin_memset(edge, 0, sizeof(edge));  // lanes behind the last column are added to
   for (int64_t n = 0; n < N; n += W) {
     const int64_t columns = min(W, N - n), vectors = ceil_div(columns, L);
     const T* const right = b + n * K;
