@@ -342,3 +342,66 @@ def test_plans_of_5x5_filters() -> None:
     assert plan((8, 32, 28, 28), (96, 32, 5, 3), padding=(2, 1)) == ("direct",) * 3
     cpu.conv_precision = "exact"
     assert plan((8, 32, 28, 28), (96, 32, 5, 5), padding=2) == ("direct",) * 3
+
+
+# (N, channels of a group, filters of a group, D, H, W, kernel, padding, groups)
+VOLUMES = {
+    "cube": (2, 16, 17, 5, 9, 11, (3, 3, 3), (1, 1, 1), 1),
+    "many tiles": (1, 20, 33, 6, 30, 34, (3, 3, 3), (1, 1, 1), 1),
+    "groups": (2, 16, 18, 4, 8, 13, (2, 3, 3), (1, 0, 2), 2),
+    "no slices of filters": (1, 18, 16, 7, 10, 9, (1, 3, 3), (0, 1, 1), 1),
+    "more padding than slices": (1, 16, 16, 2, 7, 8, (3, 3, 3), (4, 2, 1), 1),
+    "5x5": (1, 17, 16, 4, 9, 14, (3, 5, 5), (1, 2, 2), 1),
+}
+
+
+@pytest.mark.parametrize("name", VOLUMES)
+def test_volumes(name: str, isa: str) -> None:
+    """Slices of filters as channels: within the bound of float64, the same bits on any threads."""
+    n, depth, rows, d, h, w, kernel, padding, groups = VOLUMES[name]
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((n, depth * groups, d, h, w), np.float32)
+    weight = rng.standard_normal((rows * groups, depth, *kernel), np.float32)
+    bias, bias_x = (rng.standard_normal(c * groups, np.float32) for c in (rows, depth))
+    sizes = (s + 2 * p - k + 1 for s, p, k in zip((d, h, w), padding, kernel, strict=True))
+    grad_y = rng.standard_normal((n, rows * groups, *sizes), np.float32)
+    options = ((1, 1, 1), padding, (1, 1, 1), groups)
+
+    def both(dtype: type) -> tuple[np.ndarray, ...]:
+        a = [v.astype(dtype) for v in (x, weight, bias, bias_x, grad_y)]
+        return (
+            K.conv_fwd(*a[:3], grad_y.shape, *options),
+            K.conv_bwd_input(a[4], a[1], a[3], x.shape, *options),
+        )
+
+    before, exact = _cpu.num_threads(), both(np.float64)
+    for algorithm in ("winograd_2x2",) if kernel[1] == 5 else BOUNDS:
+        cpu.conv_algorithm = algorithm
+        planned = plan(x.shape, weight.shape, padding=padding, groups=groups)
+        assert planned[:2] == (algorithm,) * 2 and planned[2] == "direct"
+        bits = set()
+        try:
+            for threads in (1, 2, 7):
+                _cpu.set_num_threads(threads)
+                got = both(np.float32)
+                bits.add(b"".join(a.tobytes() for a in got))
+        finally:
+            _cpu.set_num_threads(before)
+        assert len(bits) == 1
+        y = K.conv_epilogue(x, weight, bias, grad_y, grad_y.shape, *options, 1)
+        assert np.array_equal(y, np.maximum(got[0] + grad_y, 0))
+        most_rms, most = BOUNDS["winograd_4x4" if kernel[1] == 5 else algorithm]
+        for a, b in zip(got, exact, strict=True):
+            error = np.abs(a - b) / np.sqrt(np.mean(b * b))
+            assert np.sqrt(np.mean(error * error)) < most_rms
+            assert error.max() < most
+
+
+def test_plans_of_volumes() -> None:
+    """Where channels are many, and stride and dilation in depth are 1."""
+    shapes = (2, 16, 16, 32, 32), (32, 16, 3, 3, 3)
+    assert plan(*shapes, padding=1) == ("winograd_4x4", "winograd_4x4", "direct")
+    assert plan(*shapes, padding=1, stride=(2, 1, 1)) == ("direct",) * 3
+    assert plan((1, 3, 16, 56, 56), (64, 3, 3, 3, 3), padding=1) == ("direct",) * 3
+    cpu.conv_precision = "exact"
+    assert plan(*shapes, padding=1) == ("direct",) * 3

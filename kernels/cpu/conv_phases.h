@@ -33,7 +33,8 @@ inline bool phases_stay(const Geometry& g, const Geometry& plain, int tile) {
   constexpr int64_t kLeastPhases = 16, kMostProducts = 6000;
   const int64_t side = tile + g.kernel[1] - 1;
   const int64_t tiles = plain.N * ceil_div(plain.out[1], tile) * ceil_div(plain.out[2], tile);
-  return g.dilation[1] * g.dilation[2] >= kLeastPhases && tiles * side * side <= kMostProducts;
+  return g.kernel[0] == 1 && g.in[0] == 1 && g.dilation[1] * g.dilation[2] >= kLeastPhases &&
+         tiles * side * side <= kMostProducts;
 }
 
 }  // namespace

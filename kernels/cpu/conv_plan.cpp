@@ -21,6 +21,7 @@ namespace {
 
 constexpr double kLane = kLanes<float>;
 
+constexpr int64_t kMostSlices = 7;      // of the filters, each of which transforms all of x
 constexpr int64_t kLeastChannels = 16;  // first layers have kernels of their own
 // Multiply-adds that take as long as one step of Winograd's algorithm, for tiles of 4 x 4, 3 x 3 and 2 x 2
 // of 3x3 filters, and of 2 x 2 of 5x5 ones.
@@ -64,7 +65,7 @@ constexpr double kMargin = 1.05, kWeightMargin = 1.6;
 // Besides: a dilated convolution's phases, copied and left in their places.
 constexpr double kPhaseMargin = 1.4, kInPlaceMargin = 1.15;
 
-bool small_filters(const Geometry& g) { return g.C * g.K <= kSmallFilters; }
+bool small_filters(const Geometry& g) { return g.C * g.K * g.kernel[0] <= kSmallFilters; }
 
 // Whether Winograd's transforms compute this at all.
 bool winograd_takes(ConvPass pass, DType dtype, const Geometry& g, int tile) {
@@ -73,7 +74,9 @@ bool winograd_takes(ConvPass pass, DType dtype, const Geometry& g, int tile) {
   const int64_t kernel = g.kernel[1];
   if (kernel == 5 ? tile != 2 || pass == ConvPass::kWeight : pass == ConvPass::kWeight && tile != 4)
     return false;
-  if (g.in[0] != 1 || g.out[0] != 1 || g.kernel[0] != 1 || g.padding[0] != 0) return false;
+  const bool flat = g.in[0] == 1 && g.out[0] == 1 && g.kernel[0] == 1 && g.padding[0] == 0;
+  if (!flat && pass == ConvPass::kWeight) return false;
+  if (g.stride[0] != 1 || g.dilation[0] != 1 || g.kernel[0] > kMostSlices) return false;
   for (int d = 1; d < kSpatial; ++d) {
     if ((kernel != 3 && kernel != 5) || g.kernel[d] != kernel || g.stride[d] != 1 ||
         g.dilation[d] != 1) {
@@ -95,19 +98,23 @@ double winograd_cost(ConvPass pass, const Geometry& g, int tile) {
   const int64_t* out = pass == ConvPass::kInput ? g.in : g.out;
   const bool weight = pass == ConvPass::kWeight;
   const Costs& costs = weight ? kGradient : small_filters(g) ? kSmall : kLarge;
-  const int64_t lines = g.N * ceil_div(out[1], tile), columns = ceil_div(out[2], tile);
+  const int64_t lines = g.N * out[0] * ceil_div(out[1], tile), columns = ceil_div(out[2], tile);
   const bool is_long = weight || (columns > kFewTiles && g.kernel[1] == 3);
   const double planes = planes_of(g, tile);
   const double vectors = static_cast<double>(ceil_div(lines * columns, kLanes<float>));
+  // Each slice of the filters is channels of its own.
+  const int64_t read = (pass == ConvPass::kInput ? g.K : g.C) * g.kernel[0];
+  const int64_t written = pass == ConvPass::kInput ? g.C : g.K;
   const double filters =
-      static_cast<double>(round_up(g.C, 4)) * static_cast<double>(round_up(g.K, 4));
+      static_cast<double>(round_up(read, 4)) * static_cast<double>(round_up(written, 4));
   const double rows =
       static_cast<double>(lines * ceil_div(is_long ? columns : columns * tile, kLanes<float>));
   const int size = cost_index(g, tile);
   const double filter = (pass == ConvPass::kInput ? costs.turned : costs.filter)[size];
   const double row = is_long ? costs.long_row[size] : costs.row[size];
   return planes * filters * (vectors * kLane * costs.product[size] + filter) +
-         static_cast<double>(g.C + g.K) * (rows * row + vectors * costs.column[size]) + costs.call;
+         static_cast<double>(read + written) * (rows * row + vectors * costs.column[size]) +
+         costs.call;
 }
 
 // The same of a dilated convolution's phases: copied, or left in their places.
@@ -148,7 +155,8 @@ double useful(const Geometry& g) {
 double direct_cost(ConvPass pass, const Geometry& g) {
   const int64_t* out = pass == ConvPass::kInput ? g.in : g.out;
   const bool image_lanes = g.N >= kLanes<float>;
-  const double lanes = static_cast<double>(g.N * out[1] * (image_lanes ? out[2] : out[2] + 1));
+  const double lanes =
+      static_cast<double>(g.N * out[0] * out[1] * (image_lanes ? out[2] : out[2] + 1));
   const bool weight = pass == ConvPass::kWeight;
   const double taps = static_cast<double>(g.taps()) * useful(g) * static_cast<double>(g.C) *
                       static_cast<double>(g.K);
@@ -157,7 +165,8 @@ double direct_cost(ConvPass pass, const Geometry& g) {
   const bool small = small_filters(g);
   const double share = image_lanes ? 0.88 : !small && out[2] <= 8 ? 0.55 : 0.92;
   return taps * (lanes / share + (small ? kSmallPackCost : kPackCost)) +
-         kCopyCost * static_cast<double>(g.C + g.K) * static_cast<double>(g.N * out[1] * out[2]);
+         kCopyCost * static_cast<double>(g.C + g.K) *
+             static_cast<double>(g.N * out[0] * out[1] * out[2]);
 }
 
 // The special kernels, asked only whether they take a case.

@@ -12,6 +12,8 @@
 //            the columns first and laid side by side, so that no lanes are empty. F(4x4) interpolates at 0, 1, -1, 1/2,
 //            -2 and infinity: the reciprocal pair errs less than 2 and -2 at the same cost. F(2x2, 5x5) has
 //            the same points, and so the same transform of patches.
+//            Of three dimensions, slices of the output are images, and each slice of the filters is channels of
+//            its own: y[z] = sum over slices dz of the filters dz over x[z + dz - padding].
 // Split      many tiles: all filters are transformed first, then a thread takes blocks of tiles
 //            through all steps. Few tiles: all patches of a stretch of channels first, then a thread takes
 //            groups of filters. With dilation a tile has every dilation-th row and column (conv_phases.cpp).
@@ -54,17 +56,17 @@ void transform_filters(const Problem& p, int64_t first, int64_t c, int64_t chann
   constexpr int R = W::R, kTaps = R * R;
   alignas(GS_VECTOR_BYTES) float taps[(kPackedChannels * kTaps + 1) * kGroup + L];
   const int rows = static_cast<int>(min(kGroup, p.K - first));
-  const float* from = p.weight + first * p.row_stride + c * p.channel_stride;
+  const bool side_by_side = p.channel_stride == p.depth * kTaps && (p.depth == 1 || !p.turned);
   for (int64_t done = 0; done < channels; done += kPackedChannels) {
     const int64_t n = min(kPackedChannels, channels - done);
-    if (p.channel_stride == kTaps) {
-      pack_panel(from + done * kTaps, p.row_stride, 1, n * kTaps, rows, kGroup, taps);
+    if (side_by_side) {
+      pack_panel(p.taps_of(first, c + done, kTaps), p.row_stride, 1, n * kTaps, rows, kGroup, taps);
     } else {
       for (int64_t i = 0; i < n; ++i) {
         // Channels are far apart, and none is long enough for the hardware's prefetch to learn.
-        const float* const ahead = from + (done + i + kAhead) * p.channel_stride;
+        const float* const ahead = p.taps_of(first, min(c + done + i + kAhead, p.C - 1), kTaps);
         for (int64_t j = 0; j < rows * kTaps; j += 16) __builtin_prefetch(ahead + j);
-        pack_panel(from + (done + i) * p.channel_stride, p.row_stride, 1, kTaps, rows, kGroup,
+        pack_panel(p.taps_of(first, c + done + i, kTaps), p.row_stride, 1, kTaps, rows, kGroup,
                    taps + i * kTaps * kGroup);
       }
     }
@@ -145,14 +147,14 @@ void transform_products(const Problem& p, const Block& block, int64_t pitch, int
       }
       for (const Line* line = lines; line < lines + count; ++line) {
         const int64_t y = line->line * M, x = line->first * M;
-        float* const plane = p.y + (line->image * p.groups * p.K + filter) * p.out[0] * p.out[1];
+        float* const plane = p.output_plane(line->image, filter);
         const int64_t rows = min(M, p.out[0] - y), n = min(line->last * M, p.out[1]) - x;
         for (int64_t i = 0; i < rows; ++i) {
           float* const row = plane + (y + i) * p.out[1] + x;
           const float* const done = stage.row[i] + line->local * M;
           if (filter + 1 < k_end) {
             for (int64_t j = 0; j < n; j += 16) {
-              __builtin_prefetch(row + p.out[0] * p.out[1] + j, 1);
+              __builtin_prefetch(row + p.out_depth * p.out[0] * p.out[1] + j, 1);
             }
           }
           int64_t j = 0;
@@ -398,8 +400,8 @@ Status run(Problem& p, int64_t kernel, int tile) {
              : tile == 2 ? run<F2>(p)
              : tile == 3 ? run<F3>(p)
                          : run<F4>(p);
-    p.x += p.C * p.in[0] * p.in[1];
-    p.y += p.K * p.out[0] * p.out[1];
+    p.x += p.C / p.depth * p.in_depth * p.in[0] * p.in[1];
+    p.y += p.K * p.out_depth * p.out[0] * p.out[1];
     p.weight += p.C * p.K * kernel * kernel;
     if (p.bias) p.bias += p.K;
   }
@@ -414,7 +416,7 @@ Status winograd_fwd(const ConvFwdArgs& args, int tile) {
   p.groups = args.groups;
   p.C = args.x.shape[1] / args.groups;
   p.K = args.weight.shape[0] / args.groups;
-  const int64_t more = args.x.ndim - 4;  // dims before the two: of one plane
+  const int64_t more = args.x.ndim - 4;  // dims before the two
   for (int64_t d = 0; d < 2; ++d) {
     p.in[d] = args.x.shape[more + 2 + d];
     p.out[d] = args.out_shape.v[more + 2 + d];
@@ -426,8 +428,16 @@ Status winograd_fwd(const ConvFwdArgs& args, int tile) {
   p.bias = reinterpret_cast<const float*>(args.bias.data);
   p.weight = reinterpret_cast<const float*>(args.weight.data);
   const int64_t kernel = args.weight.shape[more + 2], taps = kernel * kernel;
+  if (more > 0) {
+    p.depth = args.weight.shape[2];
+    p.in_depth = args.x.shape[2];
+    p.out_depth = args.out_shape.v[2];
+    p.depth_padding = args.padding.v[0];
+    p.N *= p.out_depth;
+    p.C *= p.depth;
+  }
   p.row_stride = p.C * taps;
-  p.channel_stride = taps;
+  p.channel_stride = p.depth * taps;
   p.turned = false;
   p.epilogue = args.epilogue;
   if (p.epilogue) p.epilogue->done = true;
@@ -452,8 +462,16 @@ Status winograd_bwd_input(const ConvBwdInputArgs& args, int tile) {
   p.y = reinterpret_cast<float*>(args.grad_x.data);
   p.bias = reinterpret_cast<const float*>(args.bias.data);
   p.weight = reinterpret_cast<const float*>(args.weight.data);
-  p.row_stride = taps;
-  p.channel_stride = p.K * taps;
+  if (more > 0) {
+    p.depth = args.weight.shape[2];
+    p.in_depth = args.grad_y.shape[2];
+    p.out_depth = args.x_shape.v[2];
+    p.depth_padding = p.depth - 1 - args.padding.v[0];
+    p.N *= p.out_depth;
+    p.C *= p.depth;
+  }
+  p.row_stride = p.depth * taps;
+  p.channel_stride = p.K * p.depth * taps;
   p.turned = true;
   return run(p, kernel, tile);
 }

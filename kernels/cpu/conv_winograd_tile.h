@@ -127,7 +127,27 @@ struct Problem {
   int64_t lines, columns, tiles;       // tiles of an image: lines x columns; of all images
   const ConvEpilogue* epilogue = nullptr;
   int64_t step[2] = {1, 1};  // dilation: padding is a multiple of it
+  // Of three dimensions: images are the slices of the output, channels those of x times the filters' slices.
+  int64_t depth = 1, in_depth = 1, out_depth = 1, depth_padding = 0;
+
   bool dilated() const { return step[0] > 1 || step[1] > 1; }
+  // The plane of x that a channel of an image is; false, and another one, if it is of the padding.
+  bool patch_plane(int64_t image, int64_t channel, const float** plane) const {
+    const int64_t z = image % out_depth + channel % depth - depth_padding;
+    const bool inside = z >= 0 && z < in_depth;
+    const int64_t of_x = image / out_depth * groups * (C / depth) + channel / depth;
+    *plane = x + (of_x * in_depth + (inside ? z : 0)) * in[0] * in[1];
+    return inside;
+  }
+  float* output_plane(int64_t image, int64_t filter) const {
+    const int64_t of_y = image / out_depth * groups * K + filter;
+    return y + (of_y * out_depth + image % out_depth) * out[0] * out[1];
+  }
+  // The first tap of a filter's channel.
+  const float* taps_of(int64_t filter, int64_t channel, int64_t taps) const {
+    const int64_t slice = turned ? depth - 1 - channel % depth : channel % depth;
+    return weight + filter * row_stride + channel / depth * channel_stride + slice * taps;
+  }
 };
 
 // Sizes of what a block of tiles needs, in elements.
@@ -261,12 +281,12 @@ GS_INLINE void split_first(const float* from, V* e) {
 // One line of a channel's tiles, transformed down the columns: stage[0].row[r] gets the elements of row r
 // of each tile, stage[s] those s M elements on, of which the next tiles', or the image's, first ones count.
 template <class W>
-GS_INLINE void stage_patches(const Problem& p, const Line& line, const float* plane, bool ahead,
-                             Stage<W, W::T>* stage) {
+GS_INLINE void stage_patches(const Problem& p, const Line& line, const float* plane, bool there,
+                             bool ahead, Stage<W, W::T>* stage) {
   constexpr int T = W::T, M = W::M;
   constexpr auto lanes = std::make_integer_sequence<int, L>{};
   const int64_t in = p.in[1], y = line.line * M - p.padding[0];
-  const int64_t begin = clamp(-y, 0, T), end = clamp(p.in[0] - y, 0, T);  // rows inside
+  const int64_t begin = clamp(-y, 0, T), end = there ? clamp(p.in[0] - y, 0, T) : 0;  // rows inside
   const int64_t index = line.first * M - p.padding[1], n = (line.last - line.first) * M;
   const float* const rows = plane + y * in;
   // A channel's lines are too few for the hardware's prefetch to learn.
@@ -355,12 +375,12 @@ GS_INLINE void split_row(const float* row, int64_t index, int64_t in, V* e) {
 // One long line of a channel's tiles, transformed along the rows: edge.row[i * T + j] gets element j of
 // row i of each tile. Nothing is stored twice, but a line's last vector is partly empty.
 template <class W>
-GS_INLINE void edge_patches(const Problem& p, const Line& line, const float* plane, bool ahead,
-                            Edge<W>& edge) {
+GS_INLINE void edge_patches(const Problem& p, const Line& line, const float* plane, bool there,
+                            bool ahead, Edge<W>& edge) {
   constexpr int T = W::T, M = W::M;
   for (int i = 0; i < T; ++i) {
     const int64_t y = line.line * M + i - p.padding[0];
-    const bool inside = y >= 0 && y < p.in[0];
+    const bool inside = there && y >= 0 && y < p.in[0];
     const float* row = plane + y * p.in[1];
     float* put = edge.row[i * T] + line.local;
     if (inside && ahead) {
@@ -399,11 +419,12 @@ void transform_patches(const Problem& p, const Block& block, int64_t pitch, int6
     for (int64_t i = c; i < c_end; ++i, put += pitch) {
       const bool ahead = i + 1 < c_end;
       for (const Line* line = lines; line < lines + count; ++line) {
-        const float* plane = p.x + (line->image * p.groups * p.C + i) * p.in[0] * p.in[1];
+        const float* plane;
+        const bool there = p.patch_plane(line->image, i, &plane);
         if (narrow) {
-          stage_patches<W>(p, *line, plane, ahead, stage);
+          stage_patches<W>(p, *line, plane, there, ahead, stage);
         } else {
-          edge_patches<W>(p, *line, plane, ahead, edge);
+          edge_patches<W>(p, *line, plane, there, ahead, edge);
         }
       }
       for (int64_t t = 0; t < tiles; t += L) {
