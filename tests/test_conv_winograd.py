@@ -239,3 +239,169 @@ def test_volumes_of_one_plane(algorithm: str) -> None:
     )
     for a, b in zip(got, wanted, strict=True):
         assert np.array_equal(a[:, :, 0], b)
+
+
+def grouped(n: int, c: int, k: int, size: tuple[int, int], kernel: int, groups: int, seed: int = 0):
+    """x, weight, bias, the input gradient's bias, and grad_y of a padded convolution."""
+    rng = np.random.default_rng(seed)
+    shapes = (n, c, *size), (k, c // groups, kernel, kernel), (k,), (c,), (n, k, *size)
+    return tuple(rng.standard_normal(s, np.float32) for s in shapes)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_5x5_filters(name: str, isa: str) -> None:
+    """F(2x2, 5x5): within the bound of tiles of 4 x 4, the same bits on any number of threads."""
+    n, c, k, h, w, (top, left) = SHAPES[name]
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((n, c, h, w), np.float32)
+    weight = rng.standard_normal((k, c, 5, 5), np.float32)
+    bias, bias_x = rng.standard_normal(k, np.float32), rng.standard_normal(c, np.float32)
+    grad_y = rng.standard_normal((n, k, h + 2 * top - 2, w + 2 * left - 2), np.float32)
+    options = ((1, 1), (top + 1, left + 1), (1, 1), 1)
+
+    def both(dtype: type) -> tuple[np.ndarray, ...]:
+        a = [v.astype(dtype) for v in (x, weight, bias, bias_x, grad_y)]
+        return (
+            K.conv_fwd(*a[:3], grad_y.shape, *options),
+            K.conv_bwd_input(a[4], a[1], a[3], x.shape, *options),
+        )
+
+    before, bits = _cpu.num_threads(), set()
+    exact = both(np.float64)
+    cpu.conv_algorithm = "winograd_2x2"
+    assert plan(x.shape, weight.shape, padding=options[1])[:2] == ("winograd_2x2",) * 2
+    try:
+        for threads in (1, 2, 7):
+            _cpu.set_num_threads(threads)
+            got = both(np.float32)
+            bits.add(b"".join(a.tobytes() for a in got))
+            y = K.conv_epilogue(x, weight, bias, grad_y, grad_y.shape, *options, 1)
+            assert np.array_equal(y, np.maximum(got[0] + grad_y, 0))
+    finally:
+        _cpu.set_num_threads(before)
+    assert len(bits) == 1
+    cpu.conv_algorithm = "direct"
+    most_rms, most = BOUNDS["winograd_4x4"]
+    for a, b, direct in zip(got, exact, both(np.float32), strict=True):
+        scale = np.sqrt(np.mean(b * b))
+        error = np.abs(a - b) / scale
+        assert np.sqrt(np.mean(error * error)) < most_rms
+        assert error.max() < most
+        assert not np.array_equal(a, direct), "not Winograd's"
+
+
+@pytest.mark.parametrize("groups", [2, 3])
+@pytest.mark.parametrize(("kernel", "algorithm"), [(5, "winograd_2x2"), *((3, a) for a in BOUNDS)])
+def test_groups_are_convolutions_of_their_own(kernel: int, algorithm: str, groups: int) -> None:
+    """Bit for bit, with a bias and an epilogue, for many tiles and for few."""
+    options = ((1, 1), (kernel // 2,) * 2, (1, 1))
+    cpu.conv_algorithm = algorithm
+    for size in ((19, 33), (6, 7)):
+        x, weight, bias, bias_x, grad_y = grouped(2, 17 * groups, 19 * groups, size, kernel, groups)
+        y = K.conv_fwd(x, weight, bias, grad_y.shape, *options, groups)
+        relu = K.conv_epilogue(x, weight, bias, grad_y, grad_y.shape, *options, groups, 1)
+        grad_x = K.conv_bwd_input(grad_y, weight, bias_x, x.shape, *options, groups)
+        assert np.array_equal(relu, np.maximum(y + grad_y, 0))
+        for g in range(groups):
+            ins, outs = slice(17 * g, 17 * g + 17), slice(19 * g, 19 * g + 19)
+            part, of_x = np.ascontiguousarray(grad_y[:, outs]), np.ascontiguousarray(x[:, ins])
+            alone = K.conv_fwd(of_x, weight[outs], bias[outs], part.shape, *options, 1)
+            assert np.array_equal(y[:, outs], alone)
+            alone = K.conv_bwd_input(part, weight[outs], bias_x[ins], of_x.shape, *options, 1)
+            assert np.array_equal(grad_x[:, ins], alone)
+
+
+def test_dilated_5x5_filters() -> None:
+    """By phases, copied and left in their places, within the bound."""
+    for dilation in (2, 4):
+        x, weight, bias, bias_x, grad_y = grouped(1, 20, 24, (21, 18), 5, 1)
+        options = ((1, 1), (2 * dilation,) * 2, (dilation,) * 2, 1)
+        wide = [a.astype(np.float64) for a in (x, weight, bias, bias_x, grad_y)]
+        exact = (
+            K.conv_fwd(*wide[:3], grad_y.shape, *options),
+            K.conv_bwd_input(wide[4], wide[1], wide[3], x.shape, *options),
+        )
+        cpu.conv_algorithm = "phases"
+        got = (
+            K.conv_fwd(x, weight, bias, grad_y.shape, *options),
+            K.conv_bwd_input(grad_y, weight, bias_x, x.shape, *options),
+        )
+        for a, b in zip(got, exact, strict=True):
+            error = np.abs(a - b) / np.sqrt(np.mean(b * b))
+            assert np.sqrt(np.mean(error * error)) < BOUNDS["winograd_4x4"][0]
+        cpu.conv_algorithm = "auto"
+
+
+def test_plans_of_5x5_filters() -> None:
+    """Winograd's where channels are many, groups alike; never for the weight's gradient."""
+    tiles = ("winograd_2x2", "winograd_2x2", "direct")
+    assert plan((8, 32, 28, 28), (96, 32, 5, 5), padding=2) == tiles
+    assert plan((8, 96, 27, 27), (256, 48, 5, 5), padding=2, groups=2) == tiles
+    assert plan((8, 96, 27, 27), (96, 6, 5, 5), padding=2, groups=16) == ("direct",) * 3
+    assert plan((32, 6, 14, 14), (16, 6, 5, 5)) == ("direct",) * 3
+    assert plan((8, 32, 28, 28), (96, 32, 5, 3), padding=(2, 1)) == ("direct",) * 3
+    cpu.conv_precision = "exact"
+    assert plan((8, 32, 28, 28), (96, 32, 5, 5), padding=2) == ("direct",) * 3
+
+
+# (N, channels of a group, filters of a group, D, H, W, kernel, padding, groups)
+VOLUMES = {
+    "cube": (2, 16, 17, 5, 9, 11, (3, 3, 3), (1, 1, 1), 1),
+    "many tiles": (1, 20, 33, 6, 30, 34, (3, 3, 3), (1, 1, 1), 1),
+    "groups": (2, 16, 18, 4, 8, 13, (2, 3, 3), (1, 0, 2), 2),
+    "no slices of filters": (1, 18, 16, 7, 10, 9, (1, 3, 3), (0, 1, 1), 1),
+    "more padding than slices": (1, 16, 16, 2, 7, 8, (3, 3, 3), (4, 2, 1), 1),
+    "5x5": (1, 17, 16, 4, 9, 14, (3, 5, 5), (1, 2, 2), 1),
+}
+
+
+@pytest.mark.parametrize("name", VOLUMES)
+def test_volumes(name: str, isa: str) -> None:
+    """Slices of filters as channels: within the bound of float64, the same bits on any threads."""
+    n, depth, rows, d, h, w, kernel, padding, groups = VOLUMES[name]
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((n, depth * groups, d, h, w), np.float32)
+    weight = rng.standard_normal((rows * groups, depth, *kernel), np.float32)
+    bias, bias_x = (rng.standard_normal(c * groups, np.float32) for c in (rows, depth))
+    sizes = (s + 2 * p - k + 1 for s, p, k in zip((d, h, w), padding, kernel, strict=True))
+    grad_y = rng.standard_normal((n, rows * groups, *sizes), np.float32)
+    options = ((1, 1, 1), padding, (1, 1, 1), groups)
+
+    def both(dtype: type) -> tuple[np.ndarray, ...]:
+        a = [v.astype(dtype) for v in (x, weight, bias, bias_x, grad_y)]
+        return (
+            K.conv_fwd(*a[:3], grad_y.shape, *options),
+            K.conv_bwd_input(a[4], a[1], a[3], x.shape, *options),
+        )
+
+    before, exact = _cpu.num_threads(), both(np.float64)
+    for algorithm in ("winograd_2x2",) if kernel[1] == 5 else BOUNDS:
+        cpu.conv_algorithm = algorithm
+        planned = plan(x.shape, weight.shape, padding=padding, groups=groups)
+        assert planned[:2] == (algorithm,) * 2 and planned[2] == "direct"
+        bits = set()
+        try:
+            for threads in (1, 2, 7):
+                _cpu.set_num_threads(threads)
+                got = both(np.float32)
+                bits.add(b"".join(a.tobytes() for a in got))
+        finally:
+            _cpu.set_num_threads(before)
+        assert len(bits) == 1
+        y = K.conv_epilogue(x, weight, bias, grad_y, grad_y.shape, *options, 1)
+        assert np.array_equal(y, np.maximum(got[0] + grad_y, 0))
+        most_rms, most = BOUNDS["winograd_4x4" if kernel[1] == 5 else algorithm]
+        for a, b in zip(got, exact, strict=True):
+            error = np.abs(a - b) / np.sqrt(np.mean(b * b))
+            assert np.sqrt(np.mean(error * error)) < most_rms
+            assert error.max() < most
+
+
+def test_plans_of_volumes() -> None:
+    """Where channels are many, and stride and dilation in depth are 1."""
+    shapes = (2, 16, 16, 32, 32), (32, 16, 3, 3, 3)
+    assert plan(*shapes, padding=1) == ("winograd_4x4", "winograd_4x4", "direct")
+    assert plan(*shapes, padding=1, stride=(2, 1, 1)) == ("direct",) * 3
+    assert plan((1, 3, 16, 56, 56), (64, 3, 3, 3, 3), padding=1) == ("direct",) * 3
+    cpu.conv_precision = "exact"
+    assert plan(*shapes, padding=1) == ("direct",) * 3

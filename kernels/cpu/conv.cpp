@@ -30,6 +30,7 @@
 #include "conv_pointwise.h"
 #include "conv_row_tiles.h"
 #include "conv_runs.h"
+#include "conv_tap_planes.h"
 #include "conv_winograd.h"
 
 namespace gradsmith {
@@ -508,6 +509,7 @@ Status conv_with_epilogue(const ConvFwdArgs& args) {
       break;
     default: break;
   }
+  if (tap_planes_fwd(args, &answer)) return answer;
   if (filter_lanes_fwd(args, &answer)) return answer;
   return dtype == DType::kFloat32 ? forward<float>(args, geometry)
                                   : forward<double>(args, geometry);
@@ -542,6 +544,7 @@ Status conv_bwd_input(const ConvBwdInputArgs& args) {
       break;
     default: break;
   }
+  if (tap_planes_bwd_input(args, &answer)) return answer;
   if (filter_lanes_bwd_input(args, &answer)) return answer;
   return dtype == DType::kFloat32 ? backward_input<float>(args, geometry)
                                   : backward_input<double>(args, geometry);

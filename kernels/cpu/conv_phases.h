@@ -31,9 +31,10 @@ inline bool phase_geometry(const Geometry& g, Geometry* plain) {
 // they are: with so many phases, vectors have enough of them; with so few products a filter's stay in L2.
 inline bool phases_stay(const Geometry& g, const Geometry& plain, int tile) {
   constexpr int64_t kLeastPhases = 16, kMostProducts = 6000;
+  const int64_t side = tile + g.kernel[1] - 1;
   const int64_t tiles = plain.N * ceil_div(plain.out[1], tile) * ceil_div(plain.out[2], tile);
-  return g.dilation[1] * g.dilation[2] >= kLeastPhases &&
-         tiles * (tile + 2) * (tile + 2) <= kMostProducts;
+  return g.kernel[0] == 1 && g.in[0] == 1 && g.dilation[1] * g.dilation[2] >= kLeastPhases &&
+         tiles * side * side <= kMostProducts;
 }
 
 }  // namespace

@@ -21,29 +21,31 @@ namespace {
 
 constexpr double kLane = kLanes<float>;
 
+constexpr int64_t kMostSlices = 7;      // of the filters, each of which transforms all of x
 constexpr int64_t kLeastChannels = 16;  // first layers have kernels of their own
-// Multiply-adds that take as long as one step of Winograd's algorithm, for tiles of 4 x 4, 3 x 3 and 2 x 2.
+// Multiply-adds that take as long as one step of Winograd's algorithm, for tiles of 4 x 4, 3 x 3 and 2 x 2
+// of 3x3 filters, and of 2 x 2 of 5x5 ones.
 struct Costs {
-  double product[3];            // a product of its planes
-  double filter[3], turned[3];  // an element of a filter's planes, transformed
-  double row[3], long_row[3];   // a vector of a channel's line, in or out; of a line of many tiles
-  double column[3];             // a vector of a channel's tiles
+  double product[4];            // a product of its planes
+  double filter[4], turned[4];  // an element of a filter's planes, transformed
+  double row[4], long_row[4];   // a vector of a channel's line, in or out; of a line of many tiles
+  double column[4];             // a vector of a channel's tiles
   double call;                  // its memory, its parallel regions, beyond what others need
 };
 // Filters stay in L2, or do not; the weight gradient.
-constexpr Costs kSmall{{1.2, 1.15, 1.1},
-                       {0.62 * kLane, 0.68 * kLane, 0.75 * kLane},
-                       {0.75 * kLane, 0.82 * kLane, 0.9 * kLane},
-                       {127 * kLane, 90 * kLane, 54 * kLane},
-                       {267 * kLane, 190 * kLane, 113 * kLane},
-                       {150 * kLane, 120 * kLane, 84 * kLane},
+constexpr Costs kSmall{{1.2, 1.15, 1.1, 1.2},
+                       {0.62 * kLane, 0.68 * kLane, 0.75 * kLane, 0.8 * kLane},
+                       {0.75 * kLane, 0.82 * kLane, 0.9 * kLane, 1.0 * kLane},
+                       {127 * kLane, 90 * kLane, 54 * kLane, 150 * kLane},
+                       {267 * kLane, 190 * kLane, 113 * kLane, 240 * kLane},
+                       {150 * kLane, 120 * kLane, 84 * kLane, 140 * kLane},
                        0};
-constexpr Costs kLarge{{1.05, 1.05, 1.05},
-                       {1.1 * kLane, 1.3 * kLane, 1.6 * kLane},
-                       {1.3 * kLane, 1.6 * kLane, 1.9 * kLane},
-                       {127 * kLane, 90 * kLane, 54 * kLane},
-                       {267 * kLane, 190 * kLane, 113 * kLane},
-                       {150 * kLane, 120 * kLane, 84 * kLane},
+constexpr Costs kLarge{{1.05, 1.05, 1.05, 1.05},
+                       {1.1 * kLane, 1.3 * kLane, 1.6 * kLane, 1.4 * kLane},
+                       {1.3 * kLane, 1.6 * kLane, 1.9 * kLane, 1.6 * kLane},
+                       {127 * kLane, 90 * kLane, 54 * kLane, 150 * kLane},
+                       {267 * kLane, 190 * kLane, 113 * kLane, 240 * kLane},
+                       {150 * kLane, 120 * kLane, 84 * kLane, 140 * kLane},
                        0};
 constexpr Costs kGradient{{1}, {1.7 * kLane}, {}, {}, {344 * kLane}, {119 * kLane}, 5e4 * kLane};
 constexpr int64_t kFewTiles = 5 * kLanes<float> / 8;  // of a line (conv_winograd_tile.h)
@@ -63,37 +65,56 @@ constexpr double kMargin = 1.05, kWeightMargin = 1.6;
 // Besides: a dilated convolution's phases, copied and left in their places.
 constexpr double kPhaseMargin = 1.4, kInPlaceMargin = 1.15;
 
-bool small_filters(const Geometry& g) { return g.C * g.K <= kSmallFilters; }
+bool small_filters(const Geometry& g) { return g.C * g.K * g.kernel[0] <= kSmallFilters; }
 
 // Whether Winograd's transforms compute this at all.
 bool winograd_takes(ConvPass pass, DType dtype, const Geometry& g, int tile) {
-  if (conv_exact() || dtype != DType::kFloat32 || g.groups != 1) return false;
-  if (pass == ConvPass::kWeight && tile != 4) return false;
-  if (g.in[0] != 1 || g.out[0] != 1 || g.kernel[0] != 1 || g.padding[0] != 0) return false;
+  if (conv_exact() || dtype != DType::kFloat32) return false;
+  if (g.groups != 1 && pass == ConvPass::kWeight) return false;
+  const int64_t kernel = g.kernel[1];
+  if (kernel == 5 ? tile != 2 || pass == ConvPass::kWeight : pass == ConvPass::kWeight && tile != 4)
+    return false;
+  const bool flat = g.in[0] == 1 && g.out[0] == 1 && g.kernel[0] == 1 && g.padding[0] == 0;
+  if (!flat && pass == ConvPass::kWeight) return false;
+  if (g.stride[0] != 1 || g.dilation[0] != 1 || g.kernel[0] > kMostSlices) return false;
   for (int d = 1; d < kSpatial; ++d) {
-    if (g.kernel[d] != 3 || g.stride[d] != 1 || g.dilation[d] != 1) return false;
+    if ((kernel != 3 && kernel != 5) || g.kernel[d] != kernel || g.stride[d] != 1 ||
+        g.dilation[d] != 1) {
+      return false;
+    }
   }
   return g.C > 0 && g.K > 0 && g.N > 0 && g.out_positions() > 0;
 }
 
-// What Winograd's algorithm costs with tiles of `tile` x `tile` outputs.
+// Of Winograd's algorithm with tiles of `tile` x `tile` outputs: its planes, and its place in Costs.
+double planes_of(const Geometry& g, int tile) {
+  const double side = static_cast<double>(tile + g.kernel[1] - 1);
+  return side * side;
+}
+int cost_index(const Geometry& g, int tile) { return g.kernel[1] == 5 ? 3 : 4 - tile; }
+
+// What that costs.
 double winograd_cost(ConvPass pass, const Geometry& g, int tile) {
   const int64_t* out = pass == ConvPass::kInput ? g.in : g.out;
   const bool weight = pass == ConvPass::kWeight;
   const Costs& costs = weight ? kGradient : small_filters(g) ? kSmall : kLarge;
-  const int64_t lines = g.N * ceil_div(out[1], tile), columns = ceil_div(out[2], tile);
-  const bool is_long = weight || columns > kFewTiles;
-  const double planes = (tile + 2) * (tile + 2);
+  const int64_t lines = g.N * out[0] * ceil_div(out[1], tile), columns = ceil_div(out[2], tile);
+  const bool is_long = weight || (columns > kFewTiles && g.kernel[1] == 3);
+  const double planes = planes_of(g, tile);
   const double vectors = static_cast<double>(ceil_div(lines * columns, kLanes<float>));
+  // Each slice of the filters is channels of its own.
+  const int64_t read = (pass == ConvPass::kInput ? g.K : g.C) * g.kernel[0];
+  const int64_t written = pass == ConvPass::kInput ? g.C : g.K;
   const double filters =
-      static_cast<double>(round_up(g.C, 4)) * static_cast<double>(round_up(g.K, 4));
+      static_cast<double>(round_up(read, 4)) * static_cast<double>(round_up(written, 4));
   const double rows =
       static_cast<double>(lines * ceil_div(is_long ? columns : columns * tile, kLanes<float>));
-  const int size = 4 - tile;
+  const int size = cost_index(g, tile);
   const double filter = (pass == ConvPass::kInput ? costs.turned : costs.filter)[size];
   const double row = is_long ? costs.long_row[size] : costs.row[size];
   return planes * filters * (vectors * kLane * costs.product[size] + filter) +
-         static_cast<double>(g.C + g.K) * (rows * row + vectors * costs.column[size]) + costs.call;
+         static_cast<double>(read + written) * (rows * row + vectors * costs.column[size]) +
+         costs.call;
 }
 
 // The same of a dilated convolution's phases: copied, or left in their places.
@@ -108,9 +129,9 @@ double phases_cost(ConvPass pass, const Geometry& g, const Geometry& plain, int 
   const int64_t tiles = ceil_div(out[1], tile) * ceil_div(out[2], tile);
   const int64_t groups = g.N * tiles * g.dilation[1] * ceil_div(g.dilation[2], kLanes<float>);
   const double vectors = static_cast<double>(ceil_div(plain.N * tiles, kLanes<float>));
-  const int size = 4 - tile;
+  const int size = cost_index(g, tile);
   const double filter = (pass == ConvPass::kInput ? kLarge.turned : kLarge.filter)[size];
-  return kInPlaceMargin * ((tile + 2) * (tile + 2) * static_cast<double>(g.C * g.K) *
+  return kInPlaceMargin * (planes_of(g, tile) * static_cast<double>(g.C * g.K) *
                                (vectors * kLane * kLarge.product[size] + filter) +
                            static_cast<double>((g.C + g.K) * groups) * kGroupCost);
 }
@@ -134,15 +155,18 @@ double useful(const Geometry& g) {
 double direct_cost(ConvPass pass, const Geometry& g) {
   const int64_t* out = pass == ConvPass::kInput ? g.in : g.out;
   const bool image_lanes = g.N >= kLanes<float>;
-  const double lanes = static_cast<double>(g.N * out[1] * (image_lanes ? out[2] : out[2] + 1));
+  const double lanes =
+      static_cast<double>(g.N * out[0] * out[1] * (image_lanes ? out[2] : out[2] + 1));
   const bool weight = pass == ConvPass::kWeight;
-  const double taps = 9 * useful(g) * static_cast<double>(g.C) * static_cast<double>(g.K);
+  const double taps = static_cast<double>(g.taps()) * useful(g) * static_cast<double>(g.C) *
+                      static_cast<double>(g.K);
   // Of the peak: short rows cost more.
   if (weight) return taps * (lanes / (image_lanes ? 0.85 : 0.7) + kGradient.filter[0]);
   const bool small = small_filters(g);
   const double share = image_lanes ? 0.88 : !small && out[2] <= 8 ? 0.55 : 0.92;
   return taps * (lanes / share + (small ? kSmallPackCost : kPackCost)) +
-         kCopyCost * static_cast<double>(g.C + g.K) * static_cast<double>(g.N * out[1] * out[2]);
+         kCopyCost * static_cast<double>(g.C + g.K) *
+             static_cast<double>(g.N * out[0] * out[1] * out[2]);
 }
 
 // The special kernels, asked only whether they take a case.
@@ -202,13 +226,19 @@ ConvAlgorithm weigh(ConvPass pass, const Args& args, DType dtype, const Geometry
   }
   if (pointwise_takes(args)) return ConvAlgorithm::kPointwise;
   if (depthwise_takes(args)) return ConvAlgorithm::kDepthwise;
-  if (g.C >= kLeastChannels && g.K >= kLeastChannels) {
+  // Groups are alike: what one of them costs.
+  Geometry one = g, plain_one = plain;
+  for (Geometry* of : {&one, &plain_one}) {
+    of->C /= g.groups;
+    of->K /= g.groups;
+  }
+  if (one.C >= kLeastChannels && one.K >= kLeastChannels) {
     ConvAlgorithm best = ConvAlgorithm::kAuto;
-    double least = direct_cost(pass, g) / (pass == ConvPass::kWeight ? kWeightMargin : kMargin);
+    double least = direct_cost(pass, one) / (pass == ConvPass::kWeight ? kWeightMargin : kMargin);
     for (const int tile : {4, 3, 2}) {
       if (!winograd_takes(pass, dtype, plain, tile)) continue;
       const double cost =
-          dilated ? phases_cost(pass, g, plain, tile) : winograd_cost(pass, plain, tile);
+          dilated ? phases_cost(pass, one, plain_one, tile) : winograd_cost(pass, plain_one, tile);
       if (cost >= least) continue;
       least = cost;
       best = dilated     ? ConvAlgorithm::kPhases

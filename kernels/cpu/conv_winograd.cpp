@@ -1,25 +1,29 @@
 // winograd_fwd, winograd_bwd_input: conv_fwd and conv_bwd_input of 3x3 filters at stride 1, with 2.25
-// multiplications an output instead of 9 (F(4x4, 3x3)), 2.8 (F(3x3, 3x3)), or 4 (F(2x2, 3x3)).
+// multiplications an output instead of 9 (F(4x4, 3x3)), 2.8 (F(3x3, 3x3)), or 4 (F(2x2, 3x3)), and of 5x5
+// filters with 9 instead of 25 (F(2x2, 5x5)).
 //
-// Layout     as conv.cpp's: x (N, C, H, W), weight (K, C, 3, 3), y (N, K, *out), contiguous. The input
+// Layout     as conv.cpp's: x (N, C, H, W), weight (K, C / groups, 3, 3), y (N, K, *out), contiguous. The input
 //            gradient is the forward pass of grad_y with the filters turned by half a turn and C and
 //            K exchanged.
 // Method     Winograd 1980, Lavin & Gray 2015: an M x M tile of outputs reads a patch of T x T inputs,
-//            T = M + 2. Patches become B^T d B, filters G g G^T, the T * T products of [filters x
+//            T = M + 2, of 5x5 filters M + 4. Patches become B^T d B, filters G g G^T, the T * T products of [filters x
 //            channels] with [channels x tiles] are summed over channels, and A^T m A gives the tile.
 //            Lanes are tiles, through all images and rows alike; lines of few tiles are transformed down
 //            the columns first and laid side by side, so that no lanes are empty. F(4x4) interpolates at 0, 1, -1, 1/2,
-//            -2 and infinity: the reciprocal pair errs less than 2 and -2 at the same cost.
+//            -2 and infinity: the reciprocal pair errs less than 2 and -2 at the same cost. F(2x2, 5x5) has
+//            the same points, and so the same transform of patches.
+//            Of three dimensions, slices of the output are images, and each slice of the filters is channels of
+//            its own: y[z] = sum over slices dz of the filters dz over x[z + dz - padding].
 // Split      many tiles: all filters are transformed first, then a thread takes blocks of tiles
 //            through all steps. Few tiles: all patches of a stretch of channels first, then a thread takes
 //            groups of filters. With dilation a tile has every dilation-th row and column (conv_phases.cpp).
 // Cache      a block's patches and products in L2, the filters stream through it; a stretch's patches,
 //            kStretchBytes, in L3.
 // Cost       2 T T C K FLOPs a tile, and about 20 vector instructions an input or output of a tile.
-// Accuracy   rms error about 8 times that of conv.cpp's sums for F(4x4), 3 for F(3x3), 2 for F(2x2); see
+// Accuracy   rms error about 8 times that of conv.cpp's sums for F(4x4) and F(2x2, 5x5), 3 for F(3x3), 2 for F(2x2); see
 //            docs/accuracy.md. Tiles do not depend on one another, and all blocks sum alike: the same
 //            bits for every number of threads. What is not finite spreads over the tiles that read it.
-// Limits     float32; stride 1, one group; dilation 1 with any padding and sizes, or as conv_phases.h says.
+// Limits     float32; stride 1; dilation 1 with any padding and sizes, or as conv_phases.h says.
 #include "conv_winograd.h"
 
 #include "conv_winograd_tile.h"
@@ -40,6 +44,7 @@ constexpr int kPackedChannels = 16;          // packed at once
 constexpr int kPrefetch = 1024;              // elements ahead in the filters
 constexpr int64_t kStretchBytes = 10 << 20;  // of patches
 constexpr int kRowsAhead = 16;               // channels ahead in the patches
+constexpr int64_t kFewFilters = 1 << 13;     // filters times channels: their planes stay in L2
 constexpr int kAhead = 6;                    // channels ahead of the one that is packed
 
 // kGroup filters from number `first` on, transformed, for channels [c, c + channels):
@@ -48,33 +53,42 @@ template <class W>
 void transform_filters(const Problem& p, int64_t first, int64_t c, int64_t channels, int64_t plane,
                        float* to) {
   constexpr int T = W::T;
-  alignas(GS_VECTOR_BYTES) float taps[(kPackedChannels * 9 + 1) * kGroup + L];
+  constexpr int R = W::R, kTaps = R * R;
+  alignas(GS_VECTOR_BYTES) float taps[(kPackedChannels * kTaps + 1) * kGroup + L];
   const int rows = static_cast<int>(min(kGroup, p.K - first));
-  const float* from = p.weight + first * p.row_stride + c * p.channel_stride;
+  const bool side_by_side = p.channel_stride == p.depth * kTaps && (p.depth == 1 || !p.turned);
   for (int64_t done = 0; done < channels; done += kPackedChannels) {
     const int64_t n = min(kPackedChannels, channels - done);
-    if (p.channel_stride == 9) {
-      pack_panel(from + done * 9, p.row_stride, 1, n * 9, rows, kGroup, taps);
+    if (side_by_side) {
+      pack_panel(p.taps_of(first, c + done, kTaps), p.row_stride, 1, n * kTaps, rows, kGroup, taps);
     } else {
       for (int64_t i = 0; i < n; ++i) {
         // Channels are far apart, and none is long enough for the hardware's prefetch to learn.
-        const float* const ahead = from + (done + i + kAhead) * p.channel_stride;
-        for (int64_t j = 0; j < rows * 9; j += 16) __builtin_prefetch(ahead + j);
-        pack_panel(from + (done + i) * p.channel_stride, p.row_stride, 1, 9, rows, kGroup,
-                   taps + i * 9 * kGroup);
+        const float* const ahead = p.taps_of(first, min(c + done + i + kAhead, p.C - 1), kTaps);
+        for (int64_t j = 0; j < rows * kTaps; j += 16) __builtin_prefetch(ahead + j);
+        pack_panel(p.taps_of(first, c + done + i, kTaps), p.row_stride, 1, kTaps, rows, kGroup,
+                   taps + i * kTaps * kGroup);
       }
     }
     for (int64_t i = 0; i < n * (kGroup / L); ++i) {
-      const float* tap = taps + i / (kGroup / L) * 9 * kGroup + i % (kGroup / L) * L;
+      const float* tap = taps + i / (kGroup / L) * kTaps * kGroup + i % (kGroup / L) * L;
       float* put = to + done * kGroup + i * L;
-      V g[9], column[3][T], done_row[T];
-#pragma GCC unroll 9
-      for (int r = 0; r < 9; ++r) g[r] = load(tap + (p.turned ? 8 - r : r) * kGroup);
-#pragma GCC unroll 3
-      for (int j = 0; j < 3; ++j) W::filter(g[j], g[3 + j], g[6 + j], column[j]);
+      V rows_of[T][R], done_row[T];
+#pragma GCC unroll 8
+      for (int j = 0; j < R; ++j) {
+        V g[R], column[T];
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) {
+          const int at = r * R + j;
+          g[r] = load(tap + (p.turned ? kTaps - 1 - at : at) * kGroup);
+        }
+        W::filter(g, column);
+#pragma GCC unroll 8
+        for (int r = 0; r < T; ++r) rows_of[r][j] = column[r];
+      }
 #pragma GCC unroll 8
       for (int r = 0; r < T; ++r) {
-        W::filter(column[0][r], column[1][r], column[2][r], done_row);
+        W::filter(rows_of[r], done_row);
 #pragma GCC unroll 8
         for (int j = 0; j < T; ++j) store(put + (r * T + j) * plane, done_row[j]);
       }
@@ -133,14 +147,14 @@ void transform_products(const Problem& p, const Block& block, int64_t pitch, int
       }
       for (const Line* line = lines; line < lines + count; ++line) {
         const int64_t y = line->line * M, x = line->first * M;
-        float* const plane = p.y + (line->image * p.K + filter) * p.out[0] * p.out[1];
+        float* const plane = p.output_plane(line->image, filter);
         const int64_t rows = min(M, p.out[0] - y), n = min(line->last * M, p.out[1]) - x;
         for (int64_t i = 0; i < rows; ++i) {
           float* const row = plane + (y + i) * p.out[1] + x;
           const float* const done = stage.row[i] + line->local * M;
           if (filter + 1 < k_end) {
             for (int64_t j = 0; j < n; j += 16) {
-              __builtin_prefetch(row + p.out[0] * p.out[1] + j, 1);
+              __builtin_prefetch(row + p.out_depth * p.out[0] * p.out[1] + j, 1);
             }
           }
           int64_t j = 0;
@@ -162,7 +176,7 @@ void dilated_products(const Problem& p, const Block& block, int64_t pitch, int64
   for (; k < k_end; ++k, get += pitch) {
     const V bias = splat(p.bias ? p.bias[k] : 0.0f);
     for (int64_t image = 0; image < p.N; ++image) {
-      float* const plane = p.y + (image * p.K + k) * size;
+      float* const plane = p.y + (image * p.groups * p.K + k) * size;
       for_groups(p, M, [&](int64_t tile, int64_t first_y, int64_t first_x, int64_t lanes) {
         const float* const from = get + image * of_image + tile;
         V rows[M][T];
@@ -371,12 +385,27 @@ Status run(Problem& p) {
   p.lines = ceil_div(p.out[0], p.step[0] * W::M);
   p.columns = ceil_div(p.out[1], p.step[1] * W::M);
   p.tiles = p.N * p.step[0] * p.step[1] * p.lines * p.columns;
-  if (p.tiles <= 192 || p.dilated()) return by_filters<W>(p, 32, 96);
-  return by_tiles<W>(p, 64, 64);
+  // Tiles of 2 x 2 are many for their outputs: few filters are read from L2, and not all patches from L3.
+  const bool few_filters = W::R == 5 && p.C * p.K <= kFewFilters;
+  const int64_t few = few_filters ? 64 : 192;
+  if (p.tiles <= few || p.dilated()) return by_filters<W>(p, 32, 96);
+  return by_tiles<W>(p, W::R == 5 && p.C > 64 ? 48 : 64, 64);
 }
 
-Status run(Problem& p, int tile) {
-  return tile == 2 ? run<F2>(p) : tile == 3 ? run<F3>(p) : run<F4>(p);
+// All groups, one after another; p has the first.
+Status run(Problem& p, int64_t kernel, int tile) {
+  Status status = kDone;
+  for (int64_t i = 0; i < p.groups && status.code == Code::kOk; ++i) {
+    status = kernel == 5 ? run<F5>(p)
+             : tile == 2 ? run<F2>(p)
+             : tile == 3 ? run<F3>(p)
+                         : run<F4>(p);
+    p.x += p.C / p.depth * p.in_depth * p.in[0] * p.in[1];
+    p.y += p.K * p.out_depth * p.out[0] * p.out[1];
+    p.weight += p.C * p.K * kernel * kernel;
+    if (p.bias) p.bias += p.K;
+  }
+  return status;
 }
 
 }  // namespace
@@ -384,9 +413,10 @@ Status run(Problem& p, int tile) {
 Status winograd_fwd(const ConvFwdArgs& args, int tile) {
   Problem p;
   p.N = args.x.shape[0];
-  p.C = args.x.shape[1];
-  p.K = args.weight.shape[0];
-  const int64_t more = args.x.ndim - 4;  // dims before the two: of one plane
+  p.groups = args.groups;
+  p.C = args.x.shape[1] / args.groups;
+  p.K = args.weight.shape[0] / args.groups;
+  const int64_t more = args.x.ndim - 4;  // dims before the two
   for (int64_t d = 0; d < 2; ++d) {
     p.in[d] = args.x.shape[more + 2 + d];
     p.out[d] = args.out_shape.v[more + 2 + d];
@@ -397,34 +427,53 @@ Status winograd_fwd(const ConvFwdArgs& args, int tile) {
   p.y = reinterpret_cast<float*>(args.y.data);
   p.bias = reinterpret_cast<const float*>(args.bias.data);
   p.weight = reinterpret_cast<const float*>(args.weight.data);
-  p.row_stride = p.C * 9;
-  p.channel_stride = 9;
+  const int64_t kernel = args.weight.shape[more + 2], taps = kernel * kernel;
+  if (more > 0) {
+    p.depth = args.weight.shape[2];
+    p.in_depth = args.x.shape[2];
+    p.out_depth = args.out_shape.v[2];
+    p.depth_padding = args.padding.v[0];
+    p.N *= p.out_depth;
+    p.C *= p.depth;
+  }
+  p.row_stride = p.C * taps;
+  p.channel_stride = p.depth * taps;
   p.turned = false;
   p.epilogue = args.epilogue;
   if (p.epilogue) p.epilogue->done = true;
-  return run(p, tile);
+  return run(p, kernel, tile);
 }
 
 Status winograd_bwd_input(const ConvBwdInputArgs& args, int tile) {
   Problem p;
   p.N = args.grad_y.shape[0];
-  p.C = args.grad_y.shape[1];
-  p.K = args.x_shape.v[1];
+  p.groups = args.groups;
+  p.C = args.grad_y.shape[1] / args.groups;
+  p.K = args.x_shape.v[1] / args.groups;
   const int64_t more = args.grad_y.ndim - 4;
+  const int64_t kernel = args.weight.shape[more + 2], taps = kernel * kernel;
   for (int64_t d = 0; d < 2; ++d) {
     p.in[d] = args.grad_y.shape[more + 2 + d];
     p.out[d] = args.x_shape.v[more + 2 + d];
     p.step[d] = args.dilation.v[more + d];
-    p.padding[d] = 2 * p.step[d] - args.padding.v[more + d];
+    p.padding[d] = (kernel - 1) * p.step[d] - args.padding.v[more + d];
   }
   p.x = reinterpret_cast<const float*>(args.grad_y.data);
   p.y = reinterpret_cast<float*>(args.grad_x.data);
   p.bias = reinterpret_cast<const float*>(args.bias.data);
   p.weight = reinterpret_cast<const float*>(args.weight.data);
-  p.row_stride = 9;
-  p.channel_stride = p.K * 9;
+  if (more > 0) {
+    p.depth = args.weight.shape[2];
+    p.in_depth = args.grad_y.shape[2];
+    p.out_depth = args.x_shape.v[2];
+    p.depth_padding = p.depth - 1 - args.padding.v[0];
+    p.N *= p.out_depth;
+    p.C *= p.depth;
+  }
+  p.row_stride = p.depth * taps;
+  p.channel_stride = p.K * p.depth * taps;
   p.turned = true;
-  return run(p, tile);
+  return run(p, kernel, tile);
 }
 
 }  // namespace GS_ISA

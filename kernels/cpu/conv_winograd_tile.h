@@ -1,7 +1,7 @@
 // What Winograd's convolutions share: the transforms of a line, and how tiles lie in images.
 //
-// An M x M tile of outputs reads a patch of T x T inputs, T = M + 2. Vector lanes are tiles, through all
-// images and rows alike.
+// An M x M tile of outputs reads a patch of T x T inputs, T = M + R - 1 for filters of R x R. Vector lanes
+// are tiles, through all images and rows alike.
 #pragma once
 
 #include "conv.h"
@@ -17,7 +17,7 @@ constexpr int64_t kGap = 16;  // between planes: their distance is no power of t
 
 // F(4x4, 3x3): the three transforms of a line.
 struct F4 {
-  static constexpr int M = 4, T = 6;
+  static constexpr int M = 4, R = 3, T = 6;
   static GS_INLINE void patch(const V* d, V* to) {
     const V p = d[3] - d[1], q = d[4] - d[2];
     to[0] = (d[0] - d[2]) + q + 1.5f * p;
@@ -27,14 +27,14 @@ struct F4 {
     to[4] = q - 0.5f * p;
     to[5] = (d[5] - d[3]) - p + 1.5f * q;
   }
-  static GS_INLINE void filter(V a, V b, V c, V* to) {
-    const V outer = (a + c) * (1.0f / 3), inner = b * (1.0f / 3);
-    to[0] = a;
+  static GS_INLINE void filter(const V* g, V* to) {
+    const V outer = (g[0] + g[2]) * (1.0f / 3), inner = g[1] * (1.0f / 3);
+    to[0] = g[0];
     to[1] = inner + outer;
     to[2] = inner - outer;
-    to[3] = (a * 4.0f + b * 2.0f + c) * (-4.0f / 15);
-    to[4] = (a - b * 2.0f + c * 4.0f) * (1.0f / 15);
-    to[5] = c;
+    to[3] = (g[0] * 4.0f + g[1] * 2.0f + g[2]) * (-4.0f / 15);
+    to[4] = (g[0] - g[1] * 2.0f + g[2] * 4.0f) * (1.0f / 15);
+    to[5] = g[2];
   }
   static GS_INLINE void output(const V* m, V* to) {
     const V sum = m[1] + m[2], difference = m[1] - m[2];
@@ -45,9 +45,28 @@ struct F4 {
   }
 };
 
+// F(2x2, 5x5), at the points of F(4x4, 3x3): patches are the same.
+struct F5 {
+  static constexpr int M = 2, R = 5, T = 6;
+  static GS_INLINE void patch(const V* d, V* to) { F4::patch(d, to); }
+  static GS_INLINE void filter(const V* g, V* to) {
+    const V outer = (g[0] + g[2] + g[4]) * (1.0f / 3), inner = (g[1] + g[3]) * (1.0f / 3);
+    to[0] = g[0];
+    to[1] = inner + outer;
+    to[2] = inner - outer;
+    to[3] = (g[0] * 4.0f + g[1] * 2.0f + g[2] + g[3] * 0.5f + g[4] * 0.25f) * (-4.0f / 15);
+    to[4] = (g[0] - g[1] * 2.0f + g[2] * 4.0f - g[3] * 8.0f + g[4] * 16.0f) * (1.0f / 15);
+    to[5] = g[4];
+  }
+  static GS_INLINE void output(const V* m, V* to) {
+    to[0] = m[0] + (m[1] + m[2]) + (m[3] + m[4]);
+    to[1] = (m[1] - m[2]) + 0.5f * m[3] - 2.0f * m[4] + m[5];
+  }
+};
+
 // F(3x3, 3x3), at 0, 1, -1, 1/2 and infinity.
 struct F3 {
-  static constexpr int M = 3, T = 5;
+  static constexpr int M = 3, R = 3, T = 5;
   static GS_INLINE void patch(const V* d, V* to) {
     const V p = d[3] - d[1];
     to[0] = p + 0.5f * (d[0] - d[2]);
@@ -56,13 +75,13 @@ struct F3 {
     to[3] = p;
     to[4] = (d[4] - d[2]) - 0.5f * p;
   }
-  static GS_INLINE void filter(V a, V b, V c, V* to) {
-    const V outer = a + c;
-    to[0] = a + a;
-    to[1] = outer + b;
-    to[2] = (outer - b) * (-1.0f / 3);
-    to[3] = (a * 4.0f + b * 2.0f + c) * (-2.0f / 3);
-    to[4] = c;
+  static GS_INLINE void filter(const V* g, V* to) {
+    const V outer = g[0] + g[2];
+    to[0] = g[0] + g[0];
+    to[1] = outer + g[1];
+    to[2] = (outer - g[1]) * (-1.0f / 3);
+    to[3] = (g[0] * 4.0f + g[1] * 2.0f + g[2]) * (-2.0f / 3);
+    to[4] = g[2];
   }
   static GS_INLINE void output(const V* m, V* to) {
     const V sum = m[1] + m[2];
@@ -74,19 +93,19 @@ struct F3 {
 
 // F(2x2, 3x3), at 0, 1, -1 and infinity.
 struct F2 {
-  static constexpr int M = 2, T = 4;
+  static constexpr int M = 2, R = 3, T = 4;
   static GS_INLINE void patch(const V* d, V* to) {
     to[0] = d[0] - d[2];
     to[1] = d[1] + d[2];
     to[2] = d[2] - d[1];
     to[3] = d[3] - d[1];
   }
-  static GS_INLINE void filter(V a, V b, V c, V* to) {
-    const V outer = (a + c) * 0.5f, inner = b * 0.5f;
-    to[0] = a;
+  static GS_INLINE void filter(const V* g, V* to) {
+    const V outer = (g[0] + g[2]) * 0.5f, inner = g[1] * 0.5f;
+    to[0] = g[0];
     to[1] = outer + inner;
     to[2] = outer - inner;
-    to[3] = c;
+    to[3] = g[2];
   }
   static GS_INLINE void output(const V* m, V* to) {
     to[0] = m[0] + m[1] + m[2];
@@ -94,10 +113,10 @@ struct F2 {
   }
 };
 
-// y[n, k] = bias[k] + sum_c of the 3x3 filters (k, c) over x[n, c], whose index 0 is at output
-// `padding`.
+// y[n, k] = bias[k] + sum_c of the filters (k, c) over x[n, c], whose index 0 is at output `padding`.
 struct Problem {
-  int64_t N, C, K;
+  int64_t N, C, K;     // channels and filters of a group
+  int64_t groups = 1;  // that an image has: this is one of them
   int64_t in[2], out[2], padding[2];
   const float* x;
   float* y;
@@ -108,7 +127,27 @@ struct Problem {
   int64_t lines, columns, tiles;       // tiles of an image: lines x columns; of all images
   const ConvEpilogue* epilogue = nullptr;
   int64_t step[2] = {1, 1};  // dilation: padding is a multiple of it
+  // Of three dimensions: images are the slices of the output, channels those of x times the filters' slices.
+  int64_t depth = 1, in_depth = 1, out_depth = 1, depth_padding = 0;
+
   bool dilated() const { return step[0] > 1 || step[1] > 1; }
+  // The plane of x that a channel of an image is; false, and another one, if it is of the padding.
+  bool patch_plane(int64_t image, int64_t channel, const float** plane) const {
+    const int64_t z = image % out_depth + channel % depth - depth_padding;
+    const bool inside = z >= 0 && z < in_depth;
+    const int64_t of_x = image / out_depth * groups * (C / depth) + channel / depth;
+    *plane = x + (of_x * in_depth + (inside ? z : 0)) * in[0] * in[1];
+    return inside;
+  }
+  float* output_plane(int64_t image, int64_t filter) const {
+    const int64_t of_y = image / out_depth * groups * K + filter;
+    return y + (of_y * out_depth + image % out_depth) * out[0] * out[1];
+  }
+  // The first tap of a filter's channel.
+  const float* taps_of(int64_t filter, int64_t channel, int64_t taps) const {
+    const int64_t slice = turned ? depth - 1 - channel % depth : channel % depth;
+    return weight + filter * row_stride + channel / depth * channel_stride + slice * taps;
+  }
 };
 
 // Sizes of what a block of tiles needs, in elements.
@@ -121,7 +160,8 @@ struct Block {
 // ---- transforms ----
 
 constexpr int64_t kChunk = 4 * L;  // tiles whose lines are staged at once
-// Lines of so many tiles at most are staged side by side: longer ones leave few lanes empty.
+// Lines of so many tiles at most are staged side by side: longer ones leave few lanes empty, but where
+// tiles read each input three times, as F5's do, staging is less work for any line.
 constexpr int64_t kNarrow = 5 * L / 8;
 
 // Tiles [first, last) of a line of an image: they are tiles `local` on of a chunk.
@@ -147,6 +187,10 @@ struct Stage {
   static constexpr int64_t kRow = kChunk * W::M + L;  // a line's last vector may reach beyond
   alignas(GS_VECTOR_BYTES) float row[Rows][kRow];
 };
+
+// The rows, and the same rows M, 2 M .. elements on: as many as a tile reads beyond its own.
+template <class W>
+constexpr int kStages = 1 + (W::R - 1 + W::M - 1) / W::M;
 
 // Planes of a chunk's tiles.
 template <class W>
@@ -234,22 +278,22 @@ GS_INLINE void split_first(const float* from, V* e) {
   }
 }
 
-// One line of a channel's tiles, transformed down the columns: stage[r] gets the elements of row r of
-// each tile, further[r] those M elements on, of which the next tile's, or the image's, two first count.
+// One line of a channel's tiles, transformed down the columns: stage[0].row[r] gets the elements of row r
+// of each tile, stage[s] those s M elements on, of which the next tiles', or the image's, first ones count.
 template <class W>
-GS_INLINE void stage_patches(const Problem& p, const Line& line, const float* plane, bool ahead,
-                             Stage<W, W::T>& stage, Stage<W, W::T>& further) {
+GS_INLINE void stage_patches(const Problem& p, const Line& line, const float* plane, bool there,
+                             bool ahead, Stage<W, W::T>* stage) {
   constexpr int T = W::T, M = W::M;
   constexpr auto lanes = std::make_integer_sequence<int, L>{};
   const int64_t in = p.in[1], y = line.line * M - p.padding[0];
-  const int64_t begin = clamp(-y, 0, T), end = clamp(p.in[0] - y, 0, T);  // rows inside
+  const int64_t begin = clamp(-y, 0, T), end = there ? clamp(p.in[0] - y, 0, T) : 0;  // rows inside
   const int64_t index = line.first * M - p.padding[1], n = (line.last - line.first) * M;
   const float* const rows = plane + y * in;
   // A channel's lines are too few for the hardware's prefetch to learn.
   if (ahead) {
     const int64_t from = max(0, index);
     for (int64_t i = begin; i < end; ++i) {
-      prefetch(rows + (i + p.in[0]) * in + from, min(in - from, n + 2));
+      prefetch(rows + (i + p.in[0]) * in + from, min(in - from, n + T - M));
     }
   }
   const auto columns = [&](int64_t x, V* to) {
@@ -270,8 +314,8 @@ GS_INLINE void stage_patches(const Problem& p, const Line& line, const float* pl
     }
     W::patch(d, to);
   };
-  float* put = stage.row[0] + line.local * M;
-  float* put_further = further.row[0] + line.local * M;
+  float* put[kStages<W>];
+  for (int s = 0; s < kStages<W>; ++s) put[s] = stage[s].row[0] + line.local * M;
   constexpr int64_t kRow = Stage<W, T>::kRow;
   V now[T], next[T] = {};
   columns(index, now);
@@ -280,8 +324,11 @@ GS_INLINE void stage_patches(const Problem& p, const Line& line, const float* pl
     if (x < most) columns(index + x + L, next);
 #pragma GCC unroll 8
     for (int i = 0; i < T; ++i) {
-      store(put + i * kRow + x, now[i]);
-      store(put_further + i * kRow + x, shift_in<M>(now[i], next[i], lanes));
+      store(put[0] + i * kRow + x, now[i]);
+      store(put[1] + i * kRow + x, shift_in<M>(now[i], next[i], lanes));
+      if constexpr (kStages<W> > 2) {
+        store(put[2] + i * kRow + x, shift_in<2 * M>(now[i], next[i], lanes));
+      }
       now[i] = next[i];
     }
     if ((x += L) >= n) break;
@@ -319,23 +366,27 @@ GS_INLINE void split_row(const float* row, int64_t index, int64_t in, V* e) {
   const V next = load_inside(row, index + W::M * L, in);
   e[W::M] = push_lane<0>(e[0], next, lanes);
   e[W::M + 1] = push_lane<1>(e[1], next, lanes);
+  if constexpr (W::R == 5) {
+    e[W::M + 2] = push_lane<2>(e[W::M], next, lanes);
+    e[W::M + 3] = push_lane<3>(e[W::M + 1], next, lanes);
+  }
 }
 
 // One long line of a channel's tiles, transformed along the rows: edge.row[i * T + j] gets element j of
 // row i of each tile. Nothing is stored twice, but a line's last vector is partly empty.
 template <class W>
-GS_INLINE void edge_patches(const Problem& p, const Line& line, const float* plane, bool ahead,
-                            Edge<W>& edge) {
+GS_INLINE void edge_patches(const Problem& p, const Line& line, const float* plane, bool there,
+                            bool ahead, Edge<W>& edge) {
   constexpr int T = W::T, M = W::M;
   for (int i = 0; i < T; ++i) {
     const int64_t y = line.line * M + i - p.padding[0];
-    const bool inside = y >= 0 && y < p.in[0];
+    const bool inside = there && y >= 0 && y < p.in[0];
     const float* row = plane + y * p.in[1];
     float* put = edge.row[i * T] + line.local;
     if (inside && ahead) {
       const int64_t from = max(0, line.first * M - p.padding[1]);
       prefetch(row + p.in[0] * p.in[1] + from,
-               min(p.in[1] - from, (line.last - line.first) * M + 2));
+               min(p.in[1] - from, (line.last - line.first) * M + T - M));
     }
     for (int64_t t = line.first; t < line.last; t += L, put += L) {
       V e[T], line_of[T] = {};
@@ -355,12 +406,10 @@ template <class W>
 void transform_patches(const Problem& p, const Block& block, int64_t pitch, int64_t begin,
                        int64_t end, int64_t c, int64_t c_end, float* to) {
   constexpr int T = W::T, M = W::M;
-  const bool narrow = p.columns <= kNarrow;
+  const bool narrow = kStages<W> > 2 || p.columns <= kNarrow;
   union {
     Edge<W> edge;
-    struct {
-      Stage<W, T> stage, further;
-    } of;
+    Stage<W, T> stage[kStages<W>];
   };
   if ((end - begin) % L) {  // lanes behind the last tile are computed with
     __builtin_memset(&of, 0, narrow ? sizeof(of) : sizeof(edge));
@@ -373,11 +422,12 @@ void transform_patches(const Problem& p, const Block& block, int64_t pitch, int6
     for (int64_t i = c; i < c_end; ++i, put += pitch) {
       const bool ahead = i + 1 < c_end;
       for (const Line* line = lines; line < lines + count; ++line) {
-        const float* plane = p.x + (line->image * p.C + i) * p.in[0] * p.in[1];
+        const float* plane;
+        const bool there = p.patch_plane(line->image, i, &plane);
         if (narrow) {
-          stage_patches<W>(p, *line, plane, ahead, of.stage, of.further);
+          stage_patches<W>(p, *line, plane, there, ahead, stage);
         } else {
-          edge_patches<W>(p, *line, plane, ahead, edge);
+          edge_patches<W>(p, *line, plane, there, ahead, edge);
         }
       }
       for (int64_t t = 0; t < tiles; t += L) {
@@ -385,8 +435,9 @@ void transform_patches(const Problem& p, const Block& block, int64_t pitch, int6
         for (int r = 0; r < T; ++r) {
           V e[T], done[T];
           if (narrow) {
-            split<W>(of.stage.row[r] + t * M, e);
-            split_first<W>(of.further.row[r] + t * M, e + M);
+            split<W>(stage[0].row[r] + t * M, e);
+            split_first<W>(stage[1].row[r] + t * M, e + M);
+            if constexpr (kStages<W> > 2) split<W>(stage[2].row[r] + t * M, e + 2 * M);
           } else {
 #pragma GCC unroll 8
             for (int j = 0; j < T; ++j) e[j] = load(edge.row[j * T + r] + t);
@@ -431,7 +482,7 @@ void dilated_patches(const Problem& p, const Block& block, int64_t pitch, int64_
   const int64_t size = p.in[0] * p.in[1], of_image = p.tiles / p.N;
   for (; c < c_end; ++c, to += pitch) {
     for (int64_t image = 0; image < p.N; ++image) {
-      const float* const plane = p.x + (image * p.C + c) * size;
+      const float* const plane = p.x + (image * p.groups * p.C + c) * size;
       if (c + 1 < c_end) prefetch(plane + size, size);
       for_groups(p, W::M, [&](int64_t tile, int64_t first_y, int64_t first_x, int64_t) {
         const float* row[T];
