@@ -36,6 +36,10 @@ SHAPES = {
     "few tiles, many channels": (1, 200, 70, 7, 7, (1, 1)),
     "one tile": (1, 32, 32, 3, 3, (1, 1)),
     "narrower than a tile": (4, 35, 50, 30, 2, (1, 1)),
+    # The weight gradient: parts with sums of their own; planes of some tiles only; stretches.
+    "last tiles of one": (2, 32, 40, 45, 41, (1, 1)),
+    "last tiles of two and three": (3, 33, 34, 14, 15, (1, 1)),
+    "several stretches": (1, 160, 160, 90, 70, (1, 1)),
 }
 
 
