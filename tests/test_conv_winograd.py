@@ -36,6 +36,9 @@ SHAPES = {
     "few tiles, many channels": (1, 200, 70, 7, 7, (1, 1)),
     "one tile": (1, 32, 32, 3, 3, (1, 1)),
     "narrower than a tile": (4, 35, 50, 30, 2, (1, 1)),
+    # The weight gradient: parts with sums of their own; planes of some tiles only.
+    "last tiles of one": (2, 32, 40, 45, 41, (1, 1)),
+    "last tiles of two and three": (3, 33, 34, 14, 15, (1, 1)),
 }
 
 
@@ -99,6 +102,21 @@ def test_error_and_bits(name: str, algorithm: str, isa: str) -> None:
         assert np.sqrt(np.mean(error * error)) < most_rms
         assert error.max() < most
         assert not np.array_equal(a, other), "not Winograd's"
+
+
+def test_weight_gradient_of_several_stretches(isa: str) -> None:
+    """More planes than are made at once: sums go on where the last stretch left them."""
+    shape = (2, 160, 160, 58, 50, (1, 1))
+    x, weight, _, _, grad_y = arrays(shape)
+    options = ((1, 1), (1, 1), (1, 1), 1)
+    cpu.conv_algorithm = "winograd_4x4"
+    got = K.conv_bwd_weight(grad_y, x, weight.shape, *options)
+    part = K.conv_bwd_weight(grad_y[:1], x[:1], weight.shape, *options)
+    cpu.conv_precision = "exact"
+    wanted = K.conv_bwd_weight(grad_y, x, weight.shape, *options)
+    scale = np.sqrt(np.mean(wanted * wanted))
+    assert np.abs(got - wanted).max() < BOUNDS["winograd_4x4"][1] * scale
+    assert np.abs(part - wanted).max() > scale
 
 
 @pytest.mark.parametrize("name", SHAPES)

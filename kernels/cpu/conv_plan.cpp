@@ -30,24 +30,23 @@ struct Costs {
   double filter[4], turned[4];  // an element of a filter's planes, transformed
   double row[4], long_row[4];   // a vector of a channel's line, in or out; of a line of many tiles
   double column[4];             // a vector of a channel's tiles
-  double call;                  // its memory, its parallel regions, beyond what others need
 };
-// Filters stay in L2, or do not; the weight gradient.
+// Filters stay in L2, or do not.
 constexpr Costs kSmall{{1.2, 1.15, 1.1, 1.2},
                        {0.62 * kLane, 0.68 * kLane, 0.75 * kLane, 0.8 * kLane},
                        {0.75 * kLane, 0.82 * kLane, 0.9 * kLane, 1.0 * kLane},
                        {127 * kLane, 90 * kLane, 54 * kLane, 150 * kLane},
                        {267 * kLane, 190 * kLane, 113 * kLane, 240 * kLane},
-                       {150 * kLane, 120 * kLane, 84 * kLane, 140 * kLane},
-                       0};
+                       {150 * kLane, 120 * kLane, 84 * kLane, 140 * kLane}};
 constexpr Costs kLarge{{1.05, 1.05, 1.05, 1.05},
                        {1.1 * kLane, 1.3 * kLane, 1.6 * kLane, 1.4 * kLane},
                        {1.3 * kLane, 1.6 * kLane, 1.9 * kLane, 1.6 * kLane},
                        {127 * kLane, 90 * kLane, 54 * kLane, 150 * kLane},
                        {267 * kLane, 190 * kLane, 113 * kLane, 240 * kLane},
-                       {150 * kLane, 120 * kLane, 84 * kLane, 140 * kLane},
-                       0};
-constexpr Costs kGradient{{1}, {1.7 * kLane}, {}, {}, {344 * kLane}, {119 * kLane}, 5e4 * kLane};
+                       {150 * kLane, 120 * kLane, 84 * kLane, 140 * kLane}};
+// The weight gradient: an element of its planes, a tile of a channel's, a call; an element in order.
+constexpr double kGradientElement = 1.5 * kLane, kGradientTile = 600, kGradientCall = 5e4 * kLane;
+constexpr double kDirectElement = 1.7 * kLane;
 constexpr int64_t kFewTiles = 5 * kLanes<float> / 8;  // of a line (conv_winograd_tile.h)
 constexpr int64_t kSmallFilters = 1 << 13;            // filters times channels
 // The same for sums in order: packing an element of a filter, copying one in or out.
@@ -96,11 +95,20 @@ int cost_index(const Geometry& g, int tile) { return g.kernel[1] == 5 ? 3 : 4 - 
 // What that costs.
 double winograd_cost(ConvPass pass, const Geometry& g, int tile) {
   const int64_t* out = pass == ConvPass::kInput ? g.in : g.out;
-  const bool weight = pass == ConvPass::kWeight;
-  const Costs& costs = weight ? kGradient : small_filters(g) ? kSmall : kLarge;
+  const Costs& costs = small_filters(g) ? kSmall : kLarge;
   const int64_t lines = g.N * out[0] * ceil_div(out[1], tile), columns = ceil_div(out[2], tile);
-  const bool is_long = weight || (columns > kFewTiles && g.kernel[1] == 3);
   const double planes = planes_of(g, tile);
+  if (pass == ConvPass::kWeight) {
+    // The last tiles have as many points as they need.
+    const auto points = [=](int64_t n) { return static_cast<double>(n + 2 * ceil_div(n, tile)); };
+    return static_cast<double>(round_up(g.C, kLanes<float>) * round_up(g.K, 8)) *
+               (static_cast<double>(g.N) * points(out[1]) * points(out[2]) +
+                planes * kGradientElement) +
+           static_cast<double>(round_up(g.C, kLanes<float>) + round_up(g.K, kLanes<float>)) *
+               static_cast<double>(lines * columns) * kGradientTile +
+           kGradientCall;
+  }
+  const bool is_long = columns > kFewTiles && g.kernel[1] == 3;
   const double vectors = static_cast<double>(ceil_div(lines * columns, kLanes<float>));
   // Each slice of the filters is channels of its own.
   const int64_t read = (pass == ConvPass::kInput ? g.K : g.C) * g.kernel[0];
@@ -113,8 +121,7 @@ double winograd_cost(ConvPass pass, const Geometry& g, int tile) {
   const double filter = (pass == ConvPass::kInput ? costs.turned : costs.filter)[size];
   const double row = is_long ? costs.long_row[size] : costs.row[size];
   return planes * filters * (vectors * kLane * costs.product[size] + filter) +
-         static_cast<double>(read + written) * (rows * row + vectors * costs.column[size]) +
-         costs.call;
+         static_cast<double>(read + written) * (rows * row + vectors * costs.column[size]);
 }
 
 // The same of a dilated convolution's phases: copied, or left in their places.
@@ -161,7 +168,7 @@ double direct_cost(ConvPass pass, const Geometry& g) {
   const double taps = static_cast<double>(g.taps()) * useful(g) * static_cast<double>(g.C) *
                       static_cast<double>(g.K);
   // Of the peak: short rows cost more.
-  if (weight) return taps * (lanes / (image_lanes ? 0.85 : 0.7) + kGradient.filter[0]);
+  if (weight) return taps * (lanes / (image_lanes ? 0.85 : 0.7) + kDirectElement);
   const bool small = small_filters(g);
   const double share = image_lanes ? 0.88 : !small && out[2] <= 8 ? 0.55 : 0.92;
   return taps * (lanes / share + (small ? kSmallPackCost : kPackCost)) +
