@@ -159,3 +159,34 @@ def test_every_schedule_gives_the_same_bits(cuda: str) -> None:
     for other in found[1:]:
         for a, b in zip(found[0], other, strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("keys", [1, 95, 96, 97, 127, 128, 129, 193])
+def test_blocks_of_keys(keys: int, dtype: Any) -> None:
+    """One block or several; a row that sees no key, one that sees the last alone, and a NaN."""
+    q, k, v = operands(3, rows=53, keys=keys, width=20, dtype=dtype)
+    hidden = np.zeros((3, 53, keys), dtype)
+    hidden[1, 7] = -np.inf
+    hidden[1, 8, :-1] = -np.inf
+    hidden[2, 50, keys // 2] = np.nan
+    mask = gs.from_numpy(hidden)
+    found = [scaled_dot_product_attention(q, k, v, m).numpy() for m in (None, mask)]
+    left, right, given = (t.numpy().astype(np.float64) for t in (q, k, v))
+    scores = left @ right.swapaxes(1, 2) / np.sqrt(20)
+    for y, extra in zip(found, (np.zeros_like(hidden), hidden), strict=True):
+        s = scores + extra
+        s = s - np.where(np.isneginf(s.max(-1, keepdims=True)), 0, s.max(-1, keepdims=True))
+        total = np.exp(s).sum(-1, keepdims=True)
+        wanted = np.exp(s) / np.where(total == 0, 1, total) @ given
+        np.testing.assert_allclose(y, wanted, rtol=0, atol=2e-6 if dtype == np.float32 else 1e-14)
+    assert np.isnan(found[1][2, 50]).all()
+    assert not found[1][1, 7].any()
+    np.testing.assert_array_equal(found[1][1, 8], v.numpy()[1, -1])
+    threads = gs.get_num_threads()
+    try:
+        for n in (1, 3):
+            gs.set_num_threads(n)
+            np.testing.assert_array_equal(scaled_dot_product_attention(q, k, v).numpy(), found[0])
+    finally:
+        gs.set_num_threads(threads)

@@ -258,3 +258,20 @@ def test_sums_along_rows_are_cleared_first() -> None:
                     lambda v=values, i=index, s=want.shape: table("cpu").scatter_sum(v, i, s, 1)
                 )
                 np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("dim", [0, 1, 2])
+def test_one_index_outside_in_any_place(dim: int, device: str) -> None:
+    """Rows are checked as they are gathered: the first index outside is named, none is followed."""
+    shape = (7, 19, 5)
+    x = gs.from_numpy(np.arange(7 * 19 * 5, dtype=np.float32).reshape(shape)).to(device)
+    good = np.random.default_rng(dim).integers(0, shape[dim], (7, 19, 5))
+    taken = x.gather(dim, gs.from_numpy(good.copy()).to(device)).cpu().numpy()
+    np.testing.assert_array_equal(taken, np.take_along_axis(x.cpu().numpy(), good, dim))
+    for place in (0, 6, 200, 7 * 19 * 5 - 1):
+        for wrong in (shape[dim], 1 << 40, -(1 << 40)):
+            bad = good.copy()
+            bad.flat[place] = wrong
+            bad.flat[-1] = wrong
+            with pytest.raises(IndexError, match=f"index out of range.*got {wrong}"):
+                x.gather(dim, gs.from_numpy(bad).to(device))

@@ -61,15 +61,23 @@ def _(k, saved, grads, need, mask_shape, causal, scale, p, seed, offset):
 # ---- the public function ----
 
 
+def _got(**tensors: Tensor) -> str:
+    """The shapes of the tensors, for a message."""
+    return ", ".join(f"{n} {tuple(t.shape)}" for n, t in tensors.items())
+
+
 def _batch(name: str, **tensors: Tensor) -> tuple[int, ...]:
     """The shape that the dims before the last two broadcast to."""
     shapes = [tuple(t.shape[:-2]) for t in tensors.values()]
+    if all(s == shapes[0] for s in shapes):  # as nearly always
+        return shapes[0]
     result = [1] * max(len(s) for s in shapes)
     for shape in shapes:
         for i, n in enumerate(shape, len(result) - len(shape)):
             if n != 1 and result[i] not in (1, n):
-                got = ", ".join(f"{n} {tuple(t.shape)}" for n, t in tensors.items())
-                raise RuntimeError(f"{name}: the batch dims must match or broadcast; got {got}")
+                raise RuntimeError(
+                    f"{name}: the batch dims must match or broadcast; got {_got(**tensors)}"
+                )
             result[i] = n if n != 1 else result[i]
     return tuple(result)
 
@@ -78,8 +86,9 @@ def _grouped(name: str, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tens
     """Keys and values seen by as many heads as the query has: views with stride 0."""
     tensors = {"query": query, "key": key, "value": value}
     if any(len(t.shape) < 3 for t in tensors.values()):
-        got = ", ".join(f"{n} {tuple(t.shape)}" for n, t in tensors.items())
-        raise RuntimeError(f"{name}: enable_gqa needs a dim of heads, (.., H, L, E); got {got}")
+        raise RuntimeError(
+            f"{name}: enable_gqa needs a dim of heads, (.., H, L, E); got {_got(**tensors)}"
+        )
     heads, groups = query.shape[-3], key.shape[-3]
     if key.shape[-3] != value.shape[-3] or not groups or heads % groups:
         raise RuntimeError(
@@ -128,31 +137,37 @@ def scaled_dot_product_attention(
     name = "scaled_dot_product_attention"
     tensors = {"query": query, "key": key, "value": value}
     need_tensors(name, **tensors, **({} if attn_mask is None else {"attn_mask": attn_mask}))
-    got = ", ".join(f"{n} {tuple(t.shape)}" for n, t in tensors.items())
-    if any(len(t.shape) < 2 for t in tensors.values()):
-        raise RuntimeError(f"{name}: query, key and value must be at least 2-D; got {got}")
-    if query.shape[-1] != key.shape[-1]:
-        raise RuntimeError(f"{name}: query and key must have one last dim; got {got}")
-    if key.shape[-2] != value.shape[-2]:
-        raise RuntimeError(f"{name}: key and value must have one dim -2; got {got}")
+    wide, seen, given = query.shape, key.shape, value.shape
+    rule = ""
+    if min(len(wide), len(seen), len(given)) < 2:
+        rule = "query, key and value must be at least 2-D"
+    elif wide[-1] != seen[-1]:
+        rule = "query and key must have one last dim"
+    elif seen[-2] != given[-2]:
+        rule = "key and value must have one dim -2"
+    if rule:
+        raise RuntimeError(f"{name}: {rule}; got {_got(**tensors)}")
     if not 0.0 <= dropout_p <= 1.0:
         raise RuntimeError(f"{name}: dropout_p must be in [0, 1]; got {dropout_p}")
-    heads = query.shape[-3] if len(query.shape) > 2 else 1
+    heads = wide[-3] if len(wide) > 2 else 1
     if enable_gqa:
         query, key, value = _grouped(name, query, key, value)
     batch = _batch(name, query=query, key=key, value=value)
-    rows, columns, width = query.shape[-2], key.shape[-2], value.shape[-1]
-    query, key, value = (t.expand((*batch, *t.shape[-2:])) for t in (query, key, value))
+    rows, columns, width = wide[-2], seen[-2], given[-1]
+    query, key, value = (
+        t if tuple(t.shape[:-2]) == batch else t.expand((*batch, *t.shape[-2:]))
+        for t in (query, key, value)
+    )
     mask = attn_mask
     if mask is not None:
         whole = (*batch[:-2], heads, rows, columns) if enable_gqa else (*batch, rows, columns)
-        seen = tuple(mask.shape)
-        fits = len(seen) <= len(whole) and all(
-            n in (1, m) for n, m in zip(seen[::-1], whole[::-1], strict=False)
+        shape = tuple(mask.shape)
+        fits = len(shape) <= len(whole) and all(
+            n in (1, m) for n, m in zip(shape[::-1], whole[::-1], strict=False)
         )
         if not fits:
             raise RuntimeError(
-                f"{name}: attn_mask must broadcast to {whole}; got {seen} with {got}"
+                f"{name}: attn_mask must broadcast to {whole}; got {shape} with {_got(**tensors)}"
             )
         if mask.dtype is bool_:
             mask = log(mask.to(query.dtype))  # 0 where a key is seen, else -inf
@@ -166,7 +181,7 @@ def scaled_dot_product_attention(
         drawn = math.prod(batch) * columns * (rows + 3)
         seed, offset = default_generator.reserve(drawn)
     if scale is None:
-        scale = 1.0 / math.sqrt(query.shape[-1]) if query.shape[-1] else 1.0
+        scale = 1.0 / math.sqrt(wide[-1]) if wide[-1] else 1.0
     options = ((*batch, rows, width), (*batch, rows), bool(is_causal), float(scale))
     options = (*options, float(dropout_p), seed, offset)
     y = apply(attention_, (query, key, value, mask), options)

@@ -8,14 +8,23 @@
 //   (attention.h).
 // Split: a batch, or a part of its queries where there are few batches; each thread packs what it needs.
 // Working set: a key block (kKeys x (E + V)), a block of scores (18 KB), kPanelColumns rows of query and y.
+//   Up to kOneBlock keys, not causal, are one block: y is rescaled, and a chain waited for, once a block.
 // Cost: 2 L S (E + V) FLOPs and L S exponentials; half of it where causal.
-// Accuracy: products are chains of multiply-adds; exp as vector_math.h.
+// Accuracy: products are chains of multiply-adds; exp within 1.1 ULP (exp_quick, vector_math.h).
 // Source: Milakov and Gimelshein 2018 (online softmax); Dao et al. 2022, "FlashAttention".
 #include "attention.h"
 
 namespace gradsmith {
 namespace GS_ISA {
 namespace {
+
+constexpr int64_t kOneBlock = 128;
+
+// e^x for x <= 0, also -inf.
+template <class T>
+GS_INLINE Vec<T> exp_down(Vec<T> x) {
+  return exp_quick<T>(greater(splat<T>(MathConstants<T>::kExpMin), x));  // a NaN stays
+}
 
 // Lane by lane: the softmax so far of up to kPanelColumns queries.
 template <class T>
@@ -52,21 +61,21 @@ struct Running {
 #pragma GCC unroll 2
         for (int k = 0; k < 2; ++k) {
           T* const at = scores + (j + k) * pitch + i;
-          const Vec<T> e = vexp<T>(load(at) - shift);
+          const Vec<T> e = exp_down<T>(load(at) - shift);
           sums[k] += e;
           store(at, e);
         }
       }
       for (; j < keys; ++j) {
         T* const at = scores + j * pitch + i;
-        const Vec<T> e = vexp<T>(load(at) - shift);
+        const Vec<T> e = exp_down<T>(load(at) - shift);
         sums[0] += e;
         store(at, e);
       }
-      const Vec<T> factor = vexp<T>(old - shift);
+      const Vec<T> factor = exp_down<T>(old - shift);
       store(sum + i, load(sum + i) * factor + (sums[0] + sums[1]));
       store(maximum + i, m);
-      if (any_lane<T>(factor != splat<T>(T(1)))) {
+      if (V > 0 && any_lane<T>(factor != splat<T>(T(1)))) {
         for (int64_t d = 0; d < V; ++d) store(y + d * pitch + i, load(y + d * pitch + i) * factor);
       }
     }
@@ -80,7 +89,7 @@ struct Forward {
   Operand<T> query, key, value, mask;
   const int64_t* shape;
   T *y, *log_sum;
-  int64_t key_size, value_size, square, scratch;
+  int64_t block, key_size, value_size, square, scratch;  // block: its keys
 
   Forward(const AttentionFwdArgs& args, const Sizes& sizes, const Array (&in)[4])
       : s(sizes),
@@ -93,10 +102,11 @@ struct Forward {
         y(reinterpret_cast<T*>(args.y.data)),
         log_sum(reinterpret_cast<T*>(args.log_sum.data)) {
     constexpr int64_t W = kPanelColumns<T>;
-    const int64_t blocks = max(1, ceil_div(s.S, kKeys));
-    key_size = left_elements<T>(kKeys, s.E);
-    value_size = left_elements<T>(s.V, kKeys);
-    square = right_elements<T>(kKeys, W);
+    block = s.S <= kOneBlock && !rules.causal ? kOneBlock : kKeys;
+    const int64_t blocks = max(1, ceil_div(s.S, block));
+    key_size = left_elements<T>(block, s.E);
+    value_size = left_elements<T>(s.V, block);
+    square = right_elements<T>(block, W);
     scratch = blocks * (key_size + value_size) + 2 * square + right_elements<T>(s.E, W) +
               2 * (right_elements<T>(s.V, W) + kLanes<T>);
   }
@@ -106,7 +116,7 @@ struct Forward {
     constexpr int64_t W = kPanelColumns<T>, N = kLanes<T>;
     const Matrix<T> q = query.of(batch, shape), k = key.of(batch, shape);
     const Matrix<T> v = value.of(batch, shape), m = mask.of(batch, shape);
-    const int64_t seen = keys_seen(s, rules, end), blocks = ceil_div(seen, kKeys);
+    const int64_t seen = keys_seen(s, rules, end), blocks = ceil_div(seen, block);
     T* const keys = memory;
     T* const values = keys + blocks * key_size;
     T* const scores = values + blocks * value_size;
@@ -115,7 +125,7 @@ struct Forward {
     T* const out = columns + right_elements<T>(s.E, W);
     T* const turned = out + right_elements<T>(s.V, W) + N;
     for (int64_t b = 0; b < blocks; ++b) {
-      const int64_t j = b * kKeys, count = min(kKeys, seen - j);
+      const int64_t j = b * block, count = min(block, seen - j);
       pack_left(k.at(j, 0), k.row, k.column, count, s.E, keys + b * key_size);
       pack_left(v.at(j, 0), v.column, v.row, s.V, count, values + b * value_size);
     }
@@ -126,12 +136,12 @@ struct Forward {
       pack_right(q.at(i, 0), q.column, q.row, s.E, n, columns);
       for (int64_t e = 0; e < s.E * pitch; e += N) store(columns + e, load(columns + e) * scale);
       Running<T> running;
-      __builtin_memset(out, 0, static_cast<size_t>(s.V * pitch) * sizeof(T));
       const int64_t here = keys_seen(s, rules, i + n);
-      for (int64_t j = 0; j < here; j += kKeys) {
-        const int64_t b = j / kKeys, count = min(kKeys, seen - j);
+      if (here == 0) __builtin_memset(out, 0, static_cast<size_t>(s.V * pitch) * sizeof(T));
+      for (int64_t j = 0; j < here; j += block) {
+        const int64_t b = j / block, count = min(block, seen - j);
         make_scores(s, rules, keys + b * key_size, columns, m, i, n, j, count, other, scores);
-        running.take(scores, count, pitch, out, s.V);
+        running.take(scores, count, pitch, out, j > 0 ? s.V : 0);
         if (rules.p > 0) {
           for (int64_t r = 0; r < count; ++r) {
             dropout.draw(s, rules, batch, j + r, i, n);
@@ -141,7 +151,7 @@ struct Forward {
             }
           }
         }
-        multiply_packed(values + b * value_size, scores, s.V, pitch, count, out, pitch, true);
+        multiply_packed(values + b * value_size, scores, s.V, pitch, count, out, pitch, j > 0);
       }
       T logs[W];
       for (int64_t e = 0; e < pitch; e += N) {
