@@ -56,6 +56,9 @@ def _definition(indent: str, head: str, parameters: list[str], result: str) -> s
 
 # ---- the compiled module ----
 
+#: Names that are written out here.
+WRITTEN = ("Fault", "strided", "grad_mode", "NoGrad", "EnableGrad")
+
 
 def cpu_stub() -> str:
     """engine/_cpu.pyi."""
@@ -67,6 +70,15 @@ def cpu_stub() -> str:
         "Array = np.ndarray[Any, Any]\n\n"
         "class Fault(Exception):\n"
         '    """A kernel refused its arguments: (kernel, kind, details...)."""\n\n'
+        "class GradMode:\n"
+        "    enabled: bool\n"
+        "    inference: bool\n\n"
+        "grad_mode: GradMode\n\n"
+        "class NoGrad:\n"
+        "    def __new__(cls, function: Any = None) -> Any: ...\n"
+        "    def __enter__(self) -> None: ...\n"
+        "    def __exit__(self, *_: object) -> None: ...\n\n"
+        "class EnableGrad(NoGrad): ...\n\n"
     )
     for name, fields in _cpu.kernels().items():
         parameters = [f"{f}: {TYPES[kind]}" for f, kind in fields if kind != "out"]
@@ -79,7 +91,7 @@ def cpu_stub() -> str:
         "def strided(x: Array, shape: tuple[int, ...], strides: tuple[int, ...], /) -> Array: ...\n"
     )
     for name, value in sorted(vars(_cpu).items()):
-        if name.startswith("_") or name in KERNELS or name in ("Fault", "strided"):
+        if name.startswith("_") or name in KERNELS or name in WRITTEN:
             continue
         # pybind11 writes the signature in the first line of the docstring.
         signature = inspect.getdoc(value).splitlines()[0]  # type: ignore[union-attr]

@@ -12,6 +12,7 @@
 
 #include "../kernels/cpu/conv_settings.h"
 #include "call.h"
+#include "grad_mode.h"
 
 namespace py = pybind11;
 
@@ -232,6 +233,14 @@ PYBIND11_MODULE(_cpu, m) {
       "gradsmith._cpu.Fault", "A kernel refused its arguments: (kernel, kind, details...).",
       PyExc_Exception, nullptr);
   m.attr("Fault") = py::reinterpret_borrow<py::object>(fault_type);
+  const std::pair<const char*, PyObject*> of_grad_mode[] = {
+      {"grad_mode", make_grad_mode()},
+      {"NoGrad", make_grad_block<false>()},
+      {"EnableGrad", make_grad_block<true>()}};
+  for (const auto& [name, made] : of_grad_mode) {
+    if (!made) throw py::error_already_set();
+    m.attr(name) = py::reinterpret_steal<py::object>(made);
+  }
 
   m.def(
       "kernels",

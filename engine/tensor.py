@@ -21,6 +21,9 @@ from .printing import written
 __all__ = ["Parameter", "Size", "Tensor"]
 
 
+_backward: Any = None  # autograd.backward, once it is called
+
+
 class Size(tuple):
     """A shape: a tuple of ints, with numel()."""
 
@@ -292,9 +295,10 @@ class Tensor:
         inputs: Tensor | Sequence[Tensor] | None = None,
     ) -> None:
         """Accumulates this tensor's gradients into the leaves' .grad; see autograd.backward."""
-        from .autograd.backward import backward
-
-        backward(self, gradient, retain_graph, create_graph, inputs=inputs)
+        global _backward
+        if _backward is None:  # autograd imports this module; to import at each call takes 1 us
+            from .autograd.backward import backward as _backward
+        _backward(self, gradient, retain_graph, create_graph, inputs=inputs)
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Any:
         """Calls `hook(grad)` in each backward, once this tensor's gradient is whole.

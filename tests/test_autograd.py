@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
+from contextlib import ExitStack
 from typing import Any
 
 import gradsmith as gs
@@ -424,6 +425,29 @@ def test_grad_mode_is_a_threads_own() -> None:
         t.start()
         t.join()
     assert seen == [True]
+
+
+@pytest.mark.parametrize("block", [gs.no_grad(), gs.enable_grad(), gs.inference_mode()])
+def test_grad_mode_blocks_entered_inside_themselves(block: Any) -> None:
+    wanted = isinstance(block, gs.enable_grad)
+    for outer in (True, False):
+        with gs.set_grad_enabled(outer), ExitStack() as stack:
+            for _ in range(40):
+                stack.enter_context(block)
+                assert gs.is_grad_enabled() is wanted
+            with gs.set_grad_enabled(not wanted), block:
+                assert gs.is_grad_enabled() is wanted
+            stack.close()
+            assert gs.is_grad_enabled() is outer
+
+
+def test_grad_mode_block_left_more_often_than_entered() -> None:
+    block = gs.no_grad()
+    with pytest.raises(RuntimeError, match="left more often"):
+        block.__exit__(None, None, None)
+    with pytest.raises(TypeError):
+        gs.no_grad(1, 2)
+    assert gs.is_grad_enabled()
 
 
 def test_grad_mode_after_a_failed_backward() -> None:
