@@ -57,14 +57,14 @@ def _definition(indent: str, head: str, parameters: list[str], result: str) -> s
 # ---- the compiled module ----
 
 #: Names that are written out here.
-WRITTEN = ("Fault", "strided", "grad_mode", "NoGrad", "EnableGrad")
+WRITTEN = ("Fault", "strided", "slot_maker", "grad_mode", "NoGrad", "EnableGrad")
 
 
 def cpu_stub() -> str:
     """engine/_cpu.pyi."""
     text = HEAD + (
         '"""gradsmith\'s CPU kernels and their runtime."""\n\n'
-        "from collections.abc import Sequence\n"
+        "from collections.abc import Callable, Sequence\n"
         "from typing import Any\n\n"
         "import numpy as np\n\n"
         "Array = np.ndarray[Any, Any]\n\n"
@@ -89,6 +89,7 @@ def cpu_stub() -> str:
         text += _definition("", f"def {name}", parameters, result)
     text += (
         "def strided(x: Array, shape: tuple[int, ...], strides: tuple[int, ...], /) -> Array: ...\n"
+        "def slot_maker(cls: type, names: tuple[str, ...], /) -> Callable[..., Any]: ...\n"
     )
     for name, value in sorted(vars(_cpu).items()):
         if name.startswith("_") or name in KERNELS or name in WRITTEN:

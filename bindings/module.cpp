@@ -13,6 +13,7 @@
 #include "../kernels/cpu/conv_settings.h"
 #include "call.h"
 #include "grad_mode.h"
+#include "slots.h"
 
 namespace py = pybind11;
 
@@ -73,6 +74,8 @@ PyMethodDef kernel_methods[] = {
 #undef GS_METHOD
         {"strided", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(strided)),
          METH_FASTCALL, nullptr},
+    {"slot_maker", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(slot_maker)),
+     METH_FASTCALL, nullptr},
     {nullptr, nullptr, 0, nullptr}};
 
 const char* kind_name(Kind kind) {

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from . import _cpu
 from .device import device as Device
 from .dtype import bfloat16, bool_, from_numpy_dtype, get_default_dtype, int64, to_numpy_dtype
 from .dtype import dtype as DType
@@ -86,13 +87,7 @@ class Tensor:
     @staticmethod
     def _make(data: Any) -> Tensor:
         """A tensor over this array, without any check: the hot path's constructor."""
-        t = _new(Tensor)
-        t._data = data
-        t._requires_grad = False
-        t._node = None
-        t._version = [0]
-        t._grad = None
-        return t
+        return _filled(data, False, None, [0], None)
 
     def _table(self) -> Any:
         return TABLE_OF_ARRAY[type(self._data)]
@@ -512,6 +507,8 @@ class Tensor:
 
 
 _new = object.__new__
+#: A tensor of these slots' values; what ops make their results with.
+_filled = _cpu.slot_maker(Tensor, ("_data", "_requires_grad", "_node", "_version", "_grad"))
 
 
 def _rebuild(cls: type[Tensor], array: Any, where: str, requires_grad: bool) -> Tensor:

@@ -38,8 +38,11 @@ def _matrices(k, a, b):
 def matmul_(k, a, b, bias=None, out_shape=None):
     if out_shape is not None:
         return k.matmul(a, b, bias, out_shape), (a, b)
-    # From matmul and mm: matrices or vectors that fit, no bias.
+    # From matmul and mm: matrices or vectors, no bias.
     a_shape, b_shape = a.shape, b.shape
+    if a_shape[-1] != b_shape[0]:
+        a_shape, b_shape = (1, *a_shape)[-2:], (*b_shape, 1)[:2]
+        raise RuntimeError(shapes.unfit("matmul", a_shape, b_shape))
     if len(a_shape) == len(b_shape) == 2:
         return k.matmul(a, b, None, (a_shape[0], b_shape[1])), (a, b)
     return k.matmul(a, b, None, (*a_shape[:-1], *b_shape[1:])), (a, b)
@@ -164,8 +167,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
         RuntimeError: 0-dim operands, inner sizes that differ, batches that do not broadcast.
     """
     if isinstance(input, Tensor) and isinstance(other, Tensor):
-        a_shape, b_shape = input._data.shape, other._data.shape
-        if 0 < len(a_shape) <= 2 and 0 < len(b_shape) <= 2 and a_shape[-1] == b_shape[0]:
+        if 0 < input._data.ndim <= 2 and 0 < other._data.ndim <= 2:
             return binary(matmul_, input, other)
     need_tensors("matmul", input=input, other=other)
     for name, t in (("input", input), ("other", other)):
