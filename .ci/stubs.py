@@ -56,17 +56,29 @@ def _definition(indent: str, head: str, parameters: list[str], result: str) -> s
 
 # ---- the compiled module ----
 
+#: Names that are written out here.
+WRITTEN = ("Fault", "strided", "slot_maker", "grad_mode", "NoGrad", "EnableGrad")
+
 
 def cpu_stub() -> str:
     """engine/_cpu.pyi."""
     text = HEAD + (
         '"""gradsmith\'s CPU kernels and their runtime."""\n\n'
-        "from collections.abc import Sequence\n"
+        "from collections.abc import Callable, Sequence\n"
         "from typing import Any\n\n"
         "import numpy as np\n\n"
         "Array = np.ndarray[Any, Any]\n\n"
         "class Fault(Exception):\n"
         '    """A kernel refused its arguments: (kernel, kind, details...)."""\n\n'
+        "class GradMode:\n"
+        "    enabled: bool\n"
+        "    inference: bool\n\n"
+        "grad_mode: GradMode\n\n"
+        "class NoGrad:\n"
+        "    def __new__(cls, function: Any = None) -> Any: ...\n"
+        "    def __enter__(self) -> None: ...\n"
+        "    def __exit__(self, *_: object) -> None: ...\n\n"
+        "class EnableGrad(NoGrad): ...\n\n"
     )
     for name, fields in _cpu.kernels().items():
         parameters = [f"{f}: {TYPES[kind]}" for f, kind in fields if kind != "out"]
@@ -77,9 +89,10 @@ def cpu_stub() -> str:
         text += _definition("", f"def {name}", parameters, result)
     text += (
         "def strided(x: Array, shape: tuple[int, ...], strides: tuple[int, ...], /) -> Array: ...\n"
+        "def slot_maker(cls: type, names: tuple[str, ...], /) -> Callable[..., Any]: ...\n"
     )
     for name, value in sorted(vars(_cpu).items()):
-        if name.startswith("_") or name in KERNELS or name in ("Fault", "strided"):
+        if name.startswith("_") or name in KERNELS or name in WRITTEN:
             continue
         # pybind11 writes the signature in the first line of the docstring.
         signature = inspect.getdoc(value).splitlines()[0]  # type: ignore[union-attr]

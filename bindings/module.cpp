@@ -13,6 +13,8 @@
 #include "../kernels/cpu/conv_settings.h"
 #include "../kernels/cpu/unwritten.h"
 #include "call.h"
+#include "grad_mode.h"
+#include "slots.h"
 
 namespace py = pybind11;
 
@@ -73,6 +75,8 @@ PyMethodDef kernel_methods[] = {
 #undef GS_METHOD
         {"strided", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(strided)),
          METH_FASTCALL, nullptr},
+    {"slot_maker", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(slot_maker)),
+     METH_FASTCALL, nullptr},
     {nullptr, nullptr, 0, nullptr}};
 
 const char* kind_name(Kind kind) {
@@ -233,6 +237,14 @@ PYBIND11_MODULE(_cpu, m) {
       "gradsmith._cpu.Fault", "A kernel refused its arguments: (kernel, kind, details...).",
       PyExc_Exception, nullptr);
   m.attr("Fault") = py::reinterpret_borrow<py::object>(fault_type);
+  const std::pair<const char*, PyObject*> of_grad_mode[] = {
+      {"grad_mode", make_grad_mode()},
+      {"NoGrad", make_grad_block<false>()},
+      {"EnableGrad", make_grad_block<true>()}};
+  for (const auto& [name, made] : of_grad_mode) {
+    if (!made) throw py::error_already_set();
+    m.attr(name) = py::reinterpret_steal<py::object>(made);
+  }
 
   m.def(
       "kernels",

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from . import _cpu
 from .device import device as Device
 from .dtype import bfloat16, bool_, from_numpy_dtype, get_default_dtype, int64, to_numpy_dtype
 from .dtype import dtype as DType
@@ -19,6 +20,9 @@ from .memory_format import contiguous_format
 from .printing import written
 
 __all__ = ["Parameter", "Size", "Tensor"]
+
+
+_backward: Any = None  # autograd.backward, once it is called
 
 
 class Size(tuple):
@@ -83,13 +87,7 @@ class Tensor:
     @staticmethod
     def _make(data: Any) -> Tensor:
         """A tensor over this array, without any check: the hot path's constructor."""
-        t = _new(Tensor)
-        t._data = data
-        t._requires_grad = False
-        t._node = None
-        t._version = [0]
-        t._grad = None
-        return t
+        return _filled(data, False, None, [0], None)
 
     def _table(self) -> Any:
         return TABLE_OF_ARRAY[type(self._data)]
@@ -292,9 +290,10 @@ class Tensor:
         inputs: Tensor | Sequence[Tensor] | None = None,
     ) -> None:
         """Accumulates this tensor's gradients into the leaves' .grad; see autograd.backward."""
-        from .autograd.backward import backward
-
-        backward(self, gradient, retain_graph, create_graph, inputs=inputs)
+        global _backward
+        if _backward is None:  # autograd imports this module; to import at each call takes 1 us
+            from .autograd.backward import backward as _backward
+        _backward(self, gradient, retain_graph, create_graph, inputs=inputs)
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Any:
         """Calls `hook(grad)` in each backward, once this tensor's gradient is whole.
@@ -508,6 +507,8 @@ class Tensor:
 
 
 _new = object.__new__
+#: A tensor of these slots' values; what ops make their results with.
+_filled = _cpu.slot_maker(Tensor, ("_data", "_requires_grad", "_node", "_version", "_grad"))
 
 
 def _rebuild(cls: type[Tensor], array: Any, where: str, requires_grad: bool) -> Tensor:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 import weakref
+from contextlib import ExitStack
 from typing import Any
 
 import gradsmith as gs
 import numpy as np
 import pytest
+from gradsmith import _cpu
 from gradsmith.testing import gradcheck, gradgradcheck
 from interpreter import run_python
 
@@ -424,6 +427,51 @@ def test_grad_mode_is_a_threads_own() -> None:
         t.start()
         t.join()
     assert seen == [True]
+
+
+@pytest.mark.parametrize("block", [gs.no_grad(), gs.enable_grad(), gs.inference_mode()])
+def test_grad_mode_blocks_entered_inside_themselves(block: Any) -> None:
+    wanted = isinstance(block, gs.enable_grad)
+    for outer in (True, False):
+        with gs.set_grad_enabled(outer), ExitStack() as stack:
+            for _ in range(40):
+                stack.enter_context(block)
+                assert gs.is_grad_enabled() is wanted
+            with gs.set_grad_enabled(not wanted), block:
+                assert gs.is_grad_enabled() is wanted
+            stack.close()
+            assert gs.is_grad_enabled() is outer
+
+
+def test_grad_mode_block_left_more_often_than_entered() -> None:
+    block = gs.no_grad()
+    with pytest.raises(RuntimeError, match="left more often"):
+        block.__exit__(None, None, None)
+    with pytest.raises(TypeError):
+        gs.no_grad(1, 2)
+    assert gs.is_grad_enabled()
+
+
+class _Slotted:
+    __slots__ = ("first", "second", "third")
+
+
+def test_objects_made_by_their_slots() -> None:
+    make = _cpu.slot_maker(_Slotted, ("second", "first"))
+    value = [1.0]
+    made = make("b", value)
+    assert type(made) is _Slotted and made.first is value and made.second == "b"
+    assert not hasattr(made, "third")
+    for wrong in ((), ("b",), ("b", 1, 2)):
+        with pytest.raises(TypeError, match="2 slots"):
+            make(*wrong)
+    for names in (("fourth",), ("__doc__",), ["first"], ("first",) * 17):
+        with pytest.raises((TypeError, AttributeError)):
+            _cpu.slot_maker(_Slotted, names)
+    counts = sys.getrefcount(value), sys.getrefcount(_Slotted)
+    for _ in range(1000):
+        make(value, value)
+    assert (sys.getrefcount(value), sys.getrefcount(_Slotted)) == counts
 
 
 def test_grad_mode_after_a_failed_backward() -> None:

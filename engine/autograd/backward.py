@@ -157,7 +157,13 @@ def _target(t: Tensor) -> Any:
     return id(t) if t._node is None else t._node
 
 
-def _roots(name: str, tensors: Any, grad_tensors: Any) -> tuple[tuple[Tensor, ...], list[Tensor]]:
+def _roots(
+    name: str, tensors: Any, grad_tensors: Any
+) -> tuple[tuple[Tensor, ...], Sequence[Tensor]]:
+    if isinstance(tensors, Tensor) and isinstance(grad_tensors, Tensor) and tensors._requires_grad:
+        y, grad_y = tensors._data, grad_tensors._data
+        if y.dtype is grad_y.dtype and y.shape == grad_y.shape and type(y) is type(grad_y):
+            return (tensors,), (grad_tensors,)
     roots = (tensors,) if isinstance(tensors, Tensor) else tuple(tensors)
     if grad_tensors is None or isinstance(grad_tensors, Tensor):
         grad_tensors = (grad_tensors,) * (len(roots) if grad_tensors is None else 1)
@@ -247,6 +253,7 @@ def _run(
     heap: list[int] = []
     useful = set() if targets is None else _leading_to(roots, targets)
     hooked = registered.any
+    at_once = targets is None and not hooked  # leaves are given what comes
     check_nan = anomaly.checks_nan()
     waiting: dict[int, list[Any]] = {}  # leaves with hooks: [leaf, sum of what has come]
 
@@ -283,10 +290,14 @@ def _run(
     mode_before = mode.enabled
     mode.enabled = create_graph
     try:
-        for t, g in zip(roots, root_grads, strict=True):
-            send(t._node or (t,), g if create_graph else g._data, g._data)
         following: Any = None  # the next node, where it need not wait in the heap
         arrived: Any = None  # what has come for it
+        for t, g in zip(roots, root_grads, strict=True):
+            edge = t._node or (t,)
+            if type(edge) is Node and len(roots) == 1:
+                following, arrived = edge, g if create_graph else g._data
+            else:
+                send(edge, g if create_graph else g._data, g._data)
         while heap or following is not None:
             if following is not None:
                 node, grad_y, following, arrived = following, arrived, None, None
@@ -344,8 +355,14 @@ def _run(
                 edge = edges[i]
                 if g is None or edge is None:
                     continue
-                if type(edge) is not Node or edge in pending:
-                    send(edge, g, grad_y if type(node.op) is Op else g)
+                if type(edge) is not Node:
+                    shared = grad_y if type(node.op) is Op else g
+                    if at_once and len(edge) == 1:
+                        _accumulate(edge[0], g, shared, create_graph)
+                    else:
+                        send(edge, g, shared)
+                elif edge in pending:
+                    send(edge, g, None)
                 elif following is None:
                     following, arrived = edge, g
                 elif following is edge:

@@ -11,9 +11,10 @@ from itertools import count
 from typing import Any
 from weakref import ref
 
+from .. import _cpu
 from ..errors import Fault, word
 from ..kernels import TABLE_OF_ARRAY
-from ..tensor import Tensor
+from ..tensor import Tensor, _filled
 from . import promotion
 from .grad_mode import mode
 from .op import BY_KERNEL, Op
@@ -21,7 +22,6 @@ from .op import BY_KERNEL, Op
 __all__ = ["Node", "RECORDING", "apply", "binary", "plain", "unary"]
 
 _make = Tensor._make
-_new_node = object.__new__
 _next_number = count(1).__next__
 
 
@@ -129,6 +129,12 @@ class Node:
         return f"<{self.op.name} node {self.number}>"
 
 
+#: A node of these slots' values.
+_filled_node = _cpu.slot_maker(
+    Node, ("op", "k", "edges", "saved", "origins", "versions", "options", "number", "shapes")
+)
+
+
 def apply(op: Op, inputs: tuple[Any, ...], options: tuple[Any, ...] = ()) -> Any:
     """Runs `op` on tensors (or Python numbers, or None where an input is optional).
 
@@ -191,7 +197,7 @@ def unary(op: Op, x: Tensor) -> Tensor:
         y, saved = op.forward(k, a)
     except Fault as fault:
         return _failed(fault, op, (x,), [a], ())
-    out = _make(y)
+    out = _filled(y, False, None, [0], None)
     if x._requires_grad and mode.enabled:
         origins = op.origins[0]
         if origins is None:
@@ -211,7 +217,7 @@ def binary(op: Op, x: Any, y: Any) -> Tensor:
         z, saved = op.forward(k, a, b)
     except Fault as fault:
         return _failed(fault, op, (x, y), [a, b], ())
-    out = _make(z)
+    out = _filled(z, False, None, [0], None)
     edge_x = edge_y = None
     number = 0  # 1: x is no tensor, 2: y is none
     if a is x:
@@ -240,7 +246,7 @@ def plain(op: Op, x: Any, y: Any) -> Tensor:
     b = y._data if isinstance(y, Tensor) else y
     k = TABLE_OF_ARRAY.get(type(a) if a is not x else type(b)) or _other_table(op, (x, y), [a, b])
     try:
-        return _make(op.forward(k, a, b)[0])
+        return _filled(op.forward(k, a, b)[0], False, None, [0], None)
     except Fault as fault:
         return _failed(fault, op, (x, y), [a, b], ())
 
@@ -272,21 +278,12 @@ def _record(
     options: tuple[Any, ...],
 ) -> Node:
     """The node of an op's call."""
-    node = _new_node(Node)
-    node.number = _next_number()
-    node.op = op
-    node.k = k
-    node.options = options
-    node.saved = saved
-    node.shapes = None
-    node.edges = edges
-    node.origins = origins
     versions = []
     for origin in origins:
         if origin is not None:
             counter = (out if origin < 0 else inputs[origin])._version
             versions.append((counter, counter[0]))
-    node.versions = versions
+    node = _filled_node(op, k, edges, saved, origins, versions, options, _next_number(), None)
     if _on_record is not None:
         _on_record(node)
     return node

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
+
+from .. import _cpu
 
 __all__ = [
     "enable_grad",
@@ -20,12 +21,8 @@ __all__ = [
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
-class _Mode(threading.local):
-    enabled = True
-    inference = False
-
-
-mode = _Mode()
+#: `enabled`: ops are recorded; `inference`: inside inference_mode(). Each thread's own.
+mode = _cpu.grad_mode
 _current = mode  # where `mode` is an argument's name
 
 
@@ -60,26 +57,14 @@ class set_grad_enabled:
         return wrapped  # type: ignore[return-value]
 
 
-class _Switch:
-    """A context manager and decorator that sets the mode; may be entered again inside itself."""
+class _Decorator:
+    """What the compiled blocks lack: they enter and leave, and may be entered inside themselves."""
 
-    wanted = True
-
-    def __new__(cls, function: Any = None) -> Any:
-        self = super().__new__(cls)
-        self._before = []
-        return self if function is None else self(function)  # @no_grad without parentheses
-
-    _before: list[bool]
-
-    def __enter__(self) -> None:
-        self._before.append(mode.enabled)
-        mode.enabled = self.wanted
-
-    def __exit__(self, *_: object) -> None:
-        mode.enabled = self._before.pop()
+    __slots__ = ()
 
     def __call__(self, function: _F) -> _F:
+        """As a decorator: the mode is set in the function only."""
+
         @functools.wraps(function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             with type(self)():
@@ -88,17 +73,19 @@ class _Switch:
         return wrapped  # type: ignore[return-value]
 
 
-class no_grad(_Switch):
+class no_grad(_cpu.NoGrad, _Decorator):
     """In its block, or in the function it decorates, ops are not recorded.
 
     Shape: results have requires_grad=False. Use it to evaluate a model or to update parameters.
     """
 
-    wanted = False
+    __slots__ = ()
 
 
-class enable_grad(_Switch):
+class enable_grad(_cpu.EnableGrad, _Decorator):
     """In its block, or in the function it decorates, ops are recorded again."""
+
+    __slots__ = ()
 
 
 class inference_mode:

@@ -38,25 +38,49 @@ def _matrices(k, a, b):
 def matmul_(k, a, b, bias=None, out_shape=None):
     if out_shape is not None:
         return k.matmul(a, b, bias, out_shape), (a, b)
-    # From matmul and mm: matrices or vectors that fit, no bias.
-    return k.matmul(a, b, None, (*a.shape[:-1], *b.shape[1:])), (a, b)
+    # From matmul and mm: matrices or vectors, no bias.
+    a_shape, b_shape = a.shape, b.shape
+    if a_shape[-1] != b_shape[0]:
+        a_shape, b_shape = (1, *a_shape)[-2:], (*b_shape, 1)[:2]
+        raise RuntimeError(shapes.unfit("matmul", a_shape, b_shape))
+    if len(a_shape) == len(b_shape) == 2:
+        return k.matmul(a, b, None, (a_shape[0], b_shape[1])), (a, b)
+    return k.matmul(a, b, None, (*a_shape[:-1], *b_shape[1:])), (a, b)
 
 
 @matmul_.gradient
 def _(k, saved, grad_y, need, out_shape=None):
     a, b = saved
-    left, right = _matrices(k, a, b)
-    if left is not a or right is not b:
-        grad_y = k.reshape(grad_y, (left.shape[0], right.shape[1]))
+    a_shape, b_shape = a.shape, b.shape
     grad_a = grad_b = None
-    if need[0]:
-        grad_a = sum_to_shape(k, _product(k, grad_y, _transposed(k, right)), left.shape)
-        if left is not a:
-            grad_a = k.reshape(grad_a, a.shape)
-    if need[1]:
-        grad_b = sum_to_shape(k, _product(k, _transposed(k, left), grad_y), right.shape)
-        if right is not b:
-            grad_b = k.reshape(grad_b, b.shape)
+    if len(a_shape) == len(b_shape) == 2:
+        # Of two matrices, both are products of the operands' shapes.
+        if need[0]:
+            turned = k.permute(b, (1, 0))
+            grad_a = (
+                k.mul(grad_y, turned)  # an outer product
+                if b_shape[1] == 1
+                else k.matmul(grad_y, turned, None, tuple(a_shape))
+            )
+        if need[1]:
+            turned = k.permute(a, (1, 0))
+            grad_b = (
+                k.mul(turned, grad_y)
+                if a_shape[0] == 1
+                else k.matmul(turned, grad_y, None, tuple(b_shape))
+            )
+    else:
+        left, right = _matrices(k, a, b)
+        if left is not a or right is not b:
+            grad_y = k.reshape(grad_y, (left.shape[0], right.shape[1]))
+        if need[0]:
+            grad_a = sum_to_shape(k, _product(k, grad_y, _transposed(k, right)), left.shape)
+            if left is not a:
+                grad_a = k.reshape(grad_a, a_shape)
+        if need[1]:
+            grad_b = sum_to_shape(k, _product(k, _transposed(k, left), grad_y), right.shape)
+            if right is not b:
+                grad_b = k.reshape(grad_b, b_shape)
     if len(need) == 2:
         return grad_a, grad_b
     return (
@@ -143,8 +167,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
         RuntimeError: 0-dim operands, inner sizes that differ, batches that do not broadcast.
     """
     if isinstance(input, Tensor) and isinstance(other, Tensor):
-        a_shape, b_shape = input._data.shape, other._data.shape
-        if 0 < len(a_shape) <= 2 and 0 < len(b_shape) <= 2 and a_shape[-1] == b_shape[0]:
+        if 0 < input._data.ndim <= 2 and 0 < other._data.ndim <= 2:
             return binary(matmul_, input, other)
     need_tensors("matmul", input=input, other=other)
     for name, t in (("input", input), ("other", other)):

@@ -361,13 +361,16 @@ def pool(
     return _countable(name, tuple(out))
 
 
+def unfit(name: str, a: tuple[int, ...], b: tuple[int, ...]) -> str:
+    """What is wrong with the operands of a product whose inner sizes differ."""
+    return f"{name}: the last dim of a must equal the second to last of b; got a {a}, b {b}"
+
+
 @lru_cache(maxsize=4096)
 def matmul(name: str, a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
     """(..., M, K) and (..., K, N) -> (..., M, N); the batch dimensions broadcast."""
     if a[-1] != b[-2]:
-        raise RuntimeError(
-            f"{name}: the last dim of a must equal the second to last of b; got a {a}, b {b}"
-        )
+        raise RuntimeError(unfit(name, a, b))
     batch_a, batch_b = a[:-2], b[:-2]
     n = max(len(batch_a), len(batch_b))
     batch_a = (1,) * (n - len(batch_a)) + batch_a

@@ -233,10 +233,9 @@ Status run_separate(const Product<T>& p, const Batches& batches) {
   const bool pack_b =
       !dots && p.M > 1 && (p.b.column != 1 || clash) && direct_columns<T>(p.N) &&
       (fits_near(p) || (p.a.column == 1 && p.M >= kBlockRows && !clash && fits_near(p, 4)));
-  const bool direct =
-      pack_b ||
-      (!dots && p.b.column == 1 && direct_columns<T>(p.N) &&
-       (p.M <= TileShape::kRows || fits_near(p) || (fits_near(p, 4) && p.M <= 2 * kBlockRows)));
+  const bool direct = pack_b || (!dots && p.b.column == 1 && direct_columns<T>(p.N) &&
+                                 (p.M <= TileShape::kRows || fits_near(p) ||
+                                  (fits_near(p, 4) && p.M <= (clash ? 2 : 4) * kBlockRows)));
 
   // Blocks of about equal work; few enough that packing them separately does not matter.
   const double total = p.work() * static_cast<double>(batches.count);

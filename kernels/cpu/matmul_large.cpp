@@ -26,7 +26,7 @@ constexpr int64_t kRowBytes =
     1024;  // of a row of a block of columns; twice that to pack `a` less often
 constexpr int64_t kBlockRows = 64;
 constexpr int64_t kTasks = 16;       // at least so many blocks where the rows allow
-constexpr int64_t kTallRows = 2048;  // from which on the parts of the rows even out the work
+constexpr int64_t kTallRows = 1024;  // from which on the parts of the rows even out the work
 
 // Which columns a thread has packed: for which call, which of its blocks, and where.
 struct PackedBlock {
