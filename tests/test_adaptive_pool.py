@@ -10,6 +10,7 @@ from gradsmith.kernels import table
 from gradsmith.nn import functional as F
 from gradsmith.testing import gradcheck, gradgradcheck
 from gradsmith.testing.layouts import same_bits
+from gradsmith.testing.reference import adaptive as reference
 
 K = table("cpu")
 
@@ -21,6 +22,21 @@ def test_same_bits_on_any_threads(dtype, isa):
     y = same_bits(lambda: K.adaptive_avg_pool(x, out))
     same_bits(lambda: K.adaptive_avg_pool_bwd(y, x.shape))
     same_bits(lambda: K.adaptive_max_pool(x, out))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_maxima_by_columns(dtype, isa):
+    """Two windows to a vector, one, or an element at a time: ties, windows of -inf alone, NaNs."""
+    rng = np.random.default_rng(4)
+    for out in ((4, 7), (5, 9), (3, 4), (2, 3), (7, 2), (1, 13)):
+        for fill in (0, np.nan, -np.inf):
+            x = rng.integers(-2, 3, (2, 2, 23, 61)).astype(dtype)
+            x[rng.random(x.shape) < (0.02 if np.isnan(fill) else 0.6)] = fill
+            x[0, 1, :12, :30] = fill
+            want, places = reference.adaptive_max_pool(x, out)
+            y, indices = K.adaptive_max_pool(x, (2, 2, *out))
+            np.testing.assert_array_equal(y, want)
+            np.testing.assert_array_equal(indices, places)
 
 
 def test_integers_are_exact(device):

@@ -147,6 +147,12 @@ def test_results_beyond_the_cache(isa):
         (K.sub(1.0, x), np.float32(1) - x),
     ):
         assert np.array_equal(got, want)
+    # Rows with a broadcast operand: whole vectors of them, a tail, and a strided operand.
+    for width in (4000, 4001):
+        rows = x[: 1249 * width].reshape(1249, width)
+        column, twice = y[:1249].reshape(1249, 1), y[: 2 * width : 2]
+        assert np.array_equal(K.add(rows, column), rows + column)
+        assert np.array_equal(K.mul(rows, twice), rows * twice)
 
 
 def test_integers_and_mixed_dtypes_are_refused():

@@ -186,10 +186,33 @@ def test_windows_that_share_rows(dtype, isa):
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
+def test_large_windows_side_by_side(dtype, isa):
+    """By columns, two windows to a vector or one: ties, windows of -inf alone, NaNs."""
+    rng = np.random.default_rng(5)
+    for kernel, stride, padding, ceil_mode in (
+        ((8, 8), (8, 8), (0, 0), False), ((8, 8), (8, 8), (3, 0), True),
+        ((7, 7), (7, 7), (0, 0), True), ((9, 4), (9, 4), (2, 0), False),
+        ((11, 9), (12, 10), (0, 0), False), ((4, 16), (5, 18), (0, 0), False),
+        ((9, 5), (11, 4), (0, 0), False), ((2, 17), (2, 17), (0, 0), False),
+        ((3, 5, 6), (3, 5, 6), (1, 0, 0), False), ((2, 4, 4), (2, 4, 4), (0, 2, 0), False),
+    ):  # fmt: skip
+        dims = len(kernel)
+        size = (7, 37, 61)[-dims:]
+        for fill in (0, np.nan, -np.inf):
+            x = rng.integers(-2, 3, (1, 2, *size)).astype(dtype)
+            x[rng.random(x.shape) < (0.02 if np.isnan(fill) else 0.6)] = fill
+            x[0, 1, ..., :20, :20] = fill
+            want, places = reference.max_pool(x, kernel, stride, padding, 1, ceil_mode, dims)
+            y, indices = K.max_pool(x, want.shape, kernel, stride, padding, (1,) * dims)
+            np.testing.assert_array_equal(y, want)
+            np.testing.assert_array_equal(indices, places)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
 def test_same_bits_on_any_threads(dtype, isa):
     rng = np.random.default_rng(3)
     x = rng.standard_normal((5, 7, 33, 61)).astype(dtype)
-    for kernel, stride, padding in ((2, 2, 0), (3, 2, 1), (3, 1, 1)):
+    for kernel, stride, padding in ((2, 2, 0), (3, 2, 1), (3, 1, 1), (8, 8, 0)):
         out = (5, 7, *outputs((33, 61), kernel, stride, padding, 1, False))
         options = ((kernel,) * 2, (stride,) * 2, (padding,) * 2)
         grad = rng.standard_normal(out).astype(dtype)

@@ -25,7 +25,7 @@ struct Row {
   int64_t step[kMaxOperands];  // 1 or 0
   int64_t n;
   const double* options;
-  bool stream;  // stores go past the caches; y is aligned to the vector
+  bool stream;  // stores go past the caches, run_rows fences them; y is aligned to the vector
 };
 
 using RowFunction = void (*)(const Row& row);
@@ -104,7 +104,6 @@ void row_of(const Row& row) {
     }
     store_n<T>(y + i, apply_operation<T, N>(op, x), n);
   }
-  if (row.stream) stream_fence();
 }
 
 namespace {  // each file's own: row functions of them are compiled for several

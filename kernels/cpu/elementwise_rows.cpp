@@ -127,11 +127,14 @@ void run_strided(RowFunction f, const Array* const* x, const Array& y, const dou
     collects = collects || access[k] == Access::kStrided;
   }
   const int64_t y_bytes = item_size(y.dtype);
+  // Every row and every piece of one (kBlock, kChunk) begins on a vector then.
+  const bool stream = !gathered && loop.shape[last] * y_bytes % GS_VECTOR_BYTES == 0 &&
+                      is_vector_aligned(y.data) && beyond_cache(y.size * y_bytes);
   parallel_for(y.size, kBlock, [&](int64_t begin, int64_t end) {
     alignas(64) char buffer[N][kChunk * kLargest + GS_VECTOR_BYTES];
     Row row;
     row.options = options;
-    row.stream = false;
+    row.stream = stream;
     if (gathered) {
       int64_t start = begin, filled = 0;
       const auto flush = [&] {
@@ -178,6 +181,7 @@ void run_strided(RowFunction f, const Array* const* x, const Array& y, const dou
         f(row);
       }
     });
+    if (stream) stream_fence();
   });
 }
 
@@ -269,6 +273,7 @@ void run_rows(RowFunction f, int count, const Array* const* operands, const Arra
       part.n = end - begin;
       for (int k = 0; k < count; ++k) part.x[k] += begin * bytes[k] * row.step[k];
       f(part);
+      if (part.stream) stream_fence();
     });
     return;
   }
