@@ -211,10 +211,11 @@ void dilated_products(const Problem& p, const Block& block, int64_t pitch, int64
 
 // ---- products ----
 
-// c[i][t] (+)= sum_k a[k * kGroup + i] * b[k * pitch + t] for kFilters rows and NV vectors.
+// c[i][t] (+)= sum_k a[k * kGroup + i] * b[k * pitch + t] for kFilters rows and NV vectors; what is at `next`
+// is fetched to L2, a vector a step.
 template <int NV>
 __attribute__((noinline)) void product(int64_t depth, const float* a, const float* b, float* c,
-                                       int64_t pitch, bool add) {
+                                       int64_t pitch, const float* next, bool add) {
   V sum[kFilters][NV];
 #pragma GCC unroll 8
   for (int i = 0; i < kFilters; ++i) {
@@ -236,6 +237,11 @@ __attribute__((noinline)) void product(int64_t depth, const float* a, const floa
       for (int j = 0; j < NV; ++j) sum[i][j] += left * right[j];
     }
     __builtin_prefetch(a + kPrefetch);
+    // One vector's loads take longer than its multiply-adds.
+    if constexpr (NV > 1) {
+      __builtin_prefetch(next, 0, 2);
+      next += L;
+    }
     a += kGroup;
     b += pitch;
   }
@@ -250,17 +256,19 @@ __attribute__((noinline)) void product(int64_t depth, const float* a, const floa
 }
 
 // All products of one plane: filters [0, filters) of whole groups, `group_stride` apart, by `tiles`
-// tiles.
+// tiles. Those of the next plane, or what else `next` is, are fetched meanwhile.
 void multiply(int64_t filters, int64_t depth, int64_t tiles, const float* a, int64_t group_stride,
-              const float* b, float* c, int64_t pitch, bool add) {
+              const float* b, float* c, int64_t pitch, const float* next, bool add) {
   constexpr void (*const kProducts[])(int64_t, const float*, const float*, float*, int64_t,
-                                      bool) = {product<1>, product<2>, product<3>};
+                                      const float*, bool) = {product<1>, product<2>, product<3>};
   const int64_t vectors = ceil_div(tiles, L), part = even_part(vectors, kVectors);
+  int64_t left = pitch / L;  // products that fetch
   for (int64_t k = 0; k < filters; k += kFilters) {
     const float* panel = a + k / kGroup * group_stride + k % kGroup;
     for (int64_t v = 0; v < vectors; v += part) {
       const int64_t n = min(part, vectors - v);
-      kProducts[n - 1](depth, panel, b + v * L, c + k * pitch + v * L, pitch, add);
+      kProducts[n - 1](depth, panel, b + v * L, c + k * pitch + v * L, pitch, next, add);
+      next = --left > 0 ? next + depth * L : b;
     }
   }
 }
@@ -309,7 +317,7 @@ Status by_tiles(const Problem& p, int64_t block_tiles, int64_t filters_at_once) 
       for (int xi = 0; xi < kPlanes; ++xi) {
         multiply(n, p.C, end - begin, weights.data + xi * plane + k / kGroup * group_stride,
                  group_stride, patches + xi * block.patches, products + xi * block.products,
-                 block_tiles, false);
+                 block_tiles, patches + (xi + 1) % kPlanes * block.patches, false);
       }
       transform_products<W>(p, block, block_tiles, begin, end, k, min(p.K, k + n), products);
     }
@@ -364,9 +372,12 @@ Status by_filters(const Problem& p, int64_t filters_at_once, int64_t channels_at
                                weights + (k - begin) / kGroup * group_stride);
         }
         for (int xi = 0; xi < kPlanes; ++xi) {
+          const int64_t after = xi + 1 < kPlanes ? (xi + 1) * block.patches + (c - first) * pitch
+                                : c + channels < last ? (c + channels - first) * pitch
+                                                      : 0;
           multiply(round_up(end - begin, kFilters), channels, p.tiles, weights + xi * plane,
                    group_stride, patches + xi * block.patches + (c - first) * pitch,
-                   products + xi * block.products, pitch, c > 0);
+                   products + xi * block.products, pitch, patches + after, c > 0);
         }
       }
       if (last < p.C) return;

@@ -247,10 +247,11 @@ void along(const float* ring, int64_t x, int row_outputs, const Tiling& tiling, 
   }
 }
 
-// Lines [begin, end) of one group of channels, transformed into its panels, which begin with line `first`.
+// Lines [begin, end) of one group of channels, transformed into its panels, which begin with line `first`;
+// whether those of the next group follow.
 template <class Kind>
 void transform(const Tiling& t, const Operand& o, int64_t group, int64_t first, int64_t begin,
-               int64_t end, int64_t plane, float* panels) {
+               int64_t end, int64_t plane, bool next_group, float* panels) {
   constexpr void (*const kDown[])(const float*, int64_t, int64_t, int64_t, float*) = {
       down<Kind, 1>, down<Kind, 2>, down<Kind, 3>, down<Kind, 4>};
   constexpr void (*const kAlong[])(const float*, int64_t, int, const Tiling&, int64_t,
@@ -266,14 +267,20 @@ void transform(const Tiling& t, const Operand& o, int64_t group, int64_t first, 
     const int64_t image = line / t.lines, l = line % t.lines;
     n = min(most, min(end - line, t.lines - l));
     const float* const from = o.from + (image * o.channels + group * L) * size;
-    const int64_t ahead =
-        l + n < t.lines ? n * M * o.size[1] : o.channels * size - l * M * o.size[1];
+    // To the window that follows: of the next lines, of the next image, of the next channels.
+    const int64_t row = M * o.size[1];
+    int64_t ahead = l + n < t.lines ? n * row : o.channels * size - l * row;
+    if (line + n >= end) {
+      const int64_t back = image - begin / t.lines;
+      const bool more = next_group && (group + 1) * L < o.channels;
+      ahead = more ? (L - back * o.channels) * size + (begin % t.lines - l) * row : 0;
+    }
     const int64_t rows = (n - 1) * M + t.outputs(0, l + n - 1) + kMore;
     for (int64_t j = 0; j < t.columns; j += segment) {
       const int64_t last = min(t.columns, j + segment);
       const int64_t columns = (last - j - 1) * M + t.outputs(1, last - 1) + kMore;
-      fill_window(o, from, count, l * M - o.padding[0], rows, j * M - o.padding[1], columns,
-                  line + n < end ? ahead : 0, w);
+      fill_window(o, from, count, l * M - o.padding[0], rows, j * M - o.padding[1], columns, ahead,
+                  w);
       for (int64_t i = 0; i < n; ++i) {
         const int outputs = t.outputs(0, l + i);
         const float* const at = w.at + i * M * columns * L;
@@ -484,10 +491,11 @@ Status winograd_bwd_weight(const ConvBwdWeightArgs& args) {
   const auto transform_groups = [&](const Transformed& p, int64_t i, int64_t first, int64_t begin,
                                     int64_t end) {
     if (i < x.groups()) {
-      transform<Patches>(t, x, i, first, begin, end, p.x_plane, p.x + i * kPlanes * p.x_plane);
+      transform<Patches>(t, x, i, first, begin, end, p.x_plane, apart,
+                         p.x + i * kPlanes * p.x_plane);
     } else {
       const int64_t lane = (i - x.groups()) * L;
-      transform<Gradients>(t, y, i - x.groups(), first, begin, end, p.y_plane,
+      transform<Gradients>(t, y, i - x.groups(), first, begin, end, p.y_plane, apart,
                            p.y + lane / kGroup * kPlanes * p.y_plane + lane % kGroup);
     }
   };
