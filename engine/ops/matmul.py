@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from ..autograd.dispatch import apply, binary
 from ..autograd.op import op
 from ..tensor import Tensor
@@ -16,13 +18,16 @@ __all__ = ["bmm", "linear", "matmul", "mm"]
 def _transposed(k, x):
     """A view of x with its last two dims exchanged."""
     n = len(x.shape)
-    return k.permute(x, (*range(n - 2), n - 1, n - 2))
+    return k.permute(x, (1, 0) if n == 2 else (*range(n - 2), n - 1, n - 2))
 
 
-def _product(k, a, b):
+def _product(k, a, b, shape=None):
+    """a @ b, of this shape where it is known."""
     if a.shape[-1] == 1:  # an outer product
         return k.mul(a, b)
-    return k.matmul(a, b, None, shapes.matmul("matmul", tuple(a.shape), tuple(b.shape)))
+    if shape is None:
+        shape = shapes.matmul("matmul", tuple(a.shape), tuple(b.shape))
+    return k.matmul(a, b, None, shape)
 
 
 def _matrices(k, a, b):
@@ -38,11 +43,13 @@ def _matrices(k, a, b):
 def matmul_(k, a, b, bias=None, out_shape=None):
     if out_shape is not None:
         return k.matmul(a, b, bias, out_shape), (a, b)
-    # From matmul and mm: matrices or vectors, no bias.
+    # From matmul, mm and bmm: matrices or vectors, or batches of one length; no bias.
     a_shape, b_shape = a.shape, b.shape
+    if len(b_shape) == 3:
+        return k.matmul(a, b, None, (a_shape[0], a_shape[1], b_shape[2])), (a, b)
     if a_shape[-1] != b_shape[0]:
-        a_shape, b_shape = (1, *a_shape)[-2:], (*b_shape, 1)[:2]
-        raise RuntimeError(shapes.unfit("matmul", a_shape, b_shape))
+        a_shape = a_shape if len(a_shape) > 1 else (1, *a_shape)
+        raise RuntimeError(shapes.unfit("matmul", a_shape, (*b_shape, 1)[:2]))
     if len(a_shape) == len(b_shape) == 2:
         return k.matmul(a, b, None, (a_shape[0], b_shape[1])), (a, b)
     return k.matmul(a, b, None, (*a_shape[:-1], *b_shape[1:])), (a, b)
@@ -51,24 +58,19 @@ def matmul_(k, a, b, bias=None, out_shape=None):
 @matmul_.gradient
 def _(k, saved, grad_y, need, out_shape=None):
     a, b = saved
-    a_shape, b_shape = a.shape, b.shape
+    a_shape, b_shape = tuple(a.shape), tuple(b.shape)
     grad_a = grad_b = None
-    if len(a_shape) == len(b_shape) == 2:
-        # Of two matrices, both are products of the operands' shapes.
+    tall = len(b_shape) == 2 < len(a_shape)  # a batch by one matrix: one tall product
+    if tall or (len(a_shape) == len(b_shape) > 1 and a_shape[:-2] == b_shape[:-2]):
         if need[0]:
-            turned = k.permute(b, (1, 0))
-            grad_a = (
-                k.mul(grad_y, turned)  # an outer product
-                if b_shape[1] == 1
-                else k.matmul(grad_y, turned, None, tuple(a_shape))
-            )
+            grad_a = _product(k, grad_y, _transposed(k, b), a_shape)
         if need[1]:
-            turned = k.permute(a, (1, 0))
-            grad_b = (
-                k.mul(turned, grad_y)
-                if a_shape[0] == 1
-                else k.matmul(turned, grad_y, None, tuple(b_shape))
-            )
+            left, right = a, grad_y
+            if tall:
+                rows = math.prod(a_shape[:-1])
+                left = k.reshape(a, (rows, a_shape[-1]))
+                right = k.reshape(grad_y, (rows, b_shape[-1]))
+            grad_b = _product(k, _transposed(k, left), right, b_shape)
     else:
         left, right = _matrices(k, a, b)
         if left is not a or right is not b:
@@ -167,7 +169,10 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
         RuntimeError: 0-dim operands, inner sizes that differ, batches that do not broadcast.
     """
     if isinstance(input, Tensor) and isinstance(other, Tensor):
-        if 0 < input._data.ndim <= 2 and 0 < other._data.ndim <= 2:
+        m, n = input._data.ndim, other._data.ndim
+        if 0 < m <= 2 and 0 < n <= 2 or n == 2 < m:
+            return binary(matmul_, input, other)
+        if m == n == 3 and input._data.shape[::2] == other._data.shape[:2]:
             return binary(matmul_, input, other)
     need_tensors("matmul", input=input, other=other)
     for name, t in (("input", input), ("other", other)):
@@ -180,17 +185,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
         other = other.unsqueeze(1)
     a_shape, b_shape = input._data.shape, other._data.shape
     out_shape = shapes.matmul("matmul", a_shape, b_shape)
-    if len(b_shape) == 2 and len(a_shape) > 2 and input._data.flags.c_contiguous:
-        # One tall product instead of a batch of them.
-        rows = 1
-        for n in a_shape[:-1]:
-            rows *= n
-        flat = apply(
-            matmul_, (input.reshape((rows, a_shape[-1])), other, None), ((rows, b_shape[1]),)
-        )
-        y = flat.reshape(out_shape)
-    else:
-        y = apply(matmul_, (input, other, None), (out_shape,))
+    y = apply(matmul_, (input, other, None), (out_shape,))
     if row or column:
         kept = out_shape[: len(out_shape) - 2]
         y = y.reshape(
@@ -231,6 +226,10 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     Raises:
         RuntimeError: operands that are not 3-D, or sizes that do not fit.
     """
+    if isinstance(input, Tensor) and isinstance(mat2, Tensor):
+        a_shape, b_shape = input._data.shape, mat2._data.shape
+        if len(a_shape) == len(b_shape) == 3 and a_shape[::2] == b_shape[:2]:
+            return binary(matmul_, input, mat2)
     _rank("bmm", 3, input=input, mat2=mat2)
     if input._data.shape[0] != mat2._data.shape[0]:
         raise RuntimeError(
