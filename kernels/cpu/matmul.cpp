@@ -23,11 +23,13 @@
 #include "aligned.h"
 #include "dot_product.h"
 #include "matmul_direct.h"
+#include "matmul_dots.h"
 #include "matmul_few_rows.h"
 #include "matmul_integers.h"
 #include "matmul_large.h"
 #include "matmul_narrow.h"
 #include "matmul_product.h"
+#include "matmul_short.h"
 #include "matmul_small.h"
 #include "matmul_stream.h"
 #include "matmul_vectors.h"
@@ -410,15 +412,28 @@ bool few_rows(const Product<T>& p, Status* status) {
   return true;
 }
 
-// Few columns: true if the kernel for them has taken it.
+// Few columns, many results of short sums, very few rows: true if a kernel for them has taken it.
 template <class T>
-bool few_columns(const Product<T>& p, Status* status) {
-  const FewRows<T> q = whole(p, [](const void* context, int64_t m0, int64_t m1) {
+bool one_side_is_short(const Product<T>& p, Status* status) {
+  FewRows<T> q = whole(p, [](const void* context, int64_t m0, int64_t m1) {
     const auto& product = *static_cast<const Product<T>*>(context);
     activate(product, m0, m1, 0, product.N);
   });
-  if (!narrow_product(q)) return false;
-  const size_t bytes = multiply_narrow(q);
+  size_t bytes = 0;
+  if (narrow_product(q)) {
+    bytes = multiply_narrow(q);
+  } else if (short_product(q)) {
+    if (!p.addend && !p.activation && !p.residual) q.finish = nullptr;
+    bytes = multiply_short(q);
+  } else if (dots_product(q)) {
+    q.finish = [](const void* context, int64_t n0, int64_t n1) {
+      const auto& product = *static_cast<const Product<T>*>(context);
+      activate(product, 0, product.M, n0, n1);
+    };
+    bytes = multiply_dots(q);
+  } else {
+    return false;
+  }
   *status = bytes ? out_of_memory(bytes) : kDone;
   return true;
 }
@@ -485,7 +500,7 @@ Status run(const MatmulArgs& args, const Array& a, const Array& b, const Ending&
   if (batches.count == 1 && (p.M == 1 || p.N == 1) && vector_product(p, &status)) return status;
   if (batches.count > 1 && tiny(p, batches)) return kDone;
   if (batches.count == 1 && p.M > 1 && long_reduction(p, &status)) return status;
-  if (batches.count == 1 && few_columns(p, &status)) return status;
+  if (batches.count == 1 && one_side_is_short(p, &status)) return status;
   const bool far = p.M > 1 && p.b.column == 1 && !fits_near(p, kFarAway);
   if (batches.count == 1 && (far || p.M > TileShape::kRows) && p.M <= 2 * kBlockRows &&
       few_rows(p, &status)) {
