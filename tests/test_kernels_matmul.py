@@ -86,6 +86,8 @@ def test_integers_exact(dtype, samples):
         (16, 17, 8200),  # slices of the reduction
         (100, 33, 3000),
         (7, 6001, 540),  # few rows by a matrix that is read from afar
+        (6, 2051, 700),
+        (19, 6001, 540),
         (600, 8192, 5),  # results past the caches
     ],
 )
