@@ -86,6 +86,8 @@ def test_integers_exact(dtype, samples):
         (16, 17, 8200),  # slices of the reduction
         (100, 33, 3000),
         (7, 6001, 540),  # few rows by a matrix that is read from afar
+        (6, 2051, 700),
+        (19, 6001, 540),
         (600, 8192, 5),  # results past the caches
     ],
 )
@@ -134,6 +136,41 @@ def test_small_layers(dtype):
         bias = integers(rng, (n,), dtype)
         for build in builds((1, 2, 7)):
             assert_same(matmul(a, b, bias), reference(a, b, bias), (build, m, n, k))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_very_few_rows(dtype):
+    """x W^T of 2 to 8 rows: columns left over, sums that end anywhere, rows of `a` that lie apart."""
+    rng = np.random.default_rng(16)
+    for m in range(2, 9):
+        for n, k in ((500, 1537), (1201, 531), (64, 12000)):
+            a = integers(rng, (m, k + 3), dtype)[:, :k]
+            b = integers(rng, (n, k + 1), dtype)[:, :k].T
+            bias = integers(rng, (n,), dtype) if n % 2 else None
+            for build in builds((1, 2)):
+                assert_same(matmul(a, b, bias), reference(a, b, bias), (build, m, n, k))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_many_results_of_short_sums(layout, dtype):
+    """g^T x: whole vectors and parts of one; a bias and rows of `b` that lie apart."""
+    rng = np.random.default_rng(17)
+    for m, n, k in ((515, 512, 8), (64, 4099, 2), (301, 1003, 17), (2050, 150, 32)):
+        a = operand(rng, (m, k), dtype, layout)
+        b = integers(rng, (k, n + 5), dtype)[:, :n]
+        bias = integers(rng, (n,), dtype) if m % 2 else None
+        for build in builds((2,)):
+            assert_same(matmul(a, b, bias), reference(a, b, bias), (build, m, n, k))
+
+
+def test_short_sums_past_the_caches():
+    """28 MB of results, of whole vectors and not."""
+    rng = np.random.default_rng(18)
+    for n in (4096, 4099):
+        a, b = integers(rng, (8, 1750), np.float32).T, integers(rng, (8, n), np.float32)
+        for build in builds((2,)):
+            assert_same(matmul(a, b), reference(a, b), (build, n))
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -280,6 +317,8 @@ def test_outer_product_past_the_caches():
         ((4001, 70), (70, 7)),
         ((3001, 601), (601, 3)),
         ((90, 90), (90, 90)),
+        ((700, 8), (8, 500)),
+        ((6, 40), (40, 70000)),
     ],
 )
 def test_same_bits_on_any_number_of_threads(dtype, shape_a, shape_b):
@@ -431,6 +470,8 @@ def test_epilogue_equals_the_product_and_its_activation(shape):
         ((4, 6, 50), (50, 33)),  # a batch that becomes one matrix
         ((16, 2100), (2100, 24)),  # a long reduction
         ((80, 600), (600, 400)),  # few rows
+        ((7, 600), (600, 400)),
+        ((600, 9), (9, 500)),  # short sums
         ((200, 130), (130, 260)),  # packed by all threads
     ],
 )
@@ -467,7 +508,9 @@ def test_product_added_to_refuses():
         K.matmul_add(ones, ones, np.ones((3, 3)), (3, 3), 1.0, 1.0)
 
 
-@pytest.mark.parametrize("shape", [(50, 70, 300), (3, 1500, 300), (70, 600, 300), (1, 900, 300)])
+@pytest.mark.parametrize(
+    "shape", [(50, 70, 300), (3, 1500, 300), (70, 600, 300), (1, 900, 300), (600, 700, 9)]
+)
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_epilogue_is_exact_on_integers(shape, dtype):
     """Packed tiles, few rows and one; read along the rows of b, or down its columns."""

@@ -23,11 +23,13 @@
 #include "aligned.h"
 #include "dot_product.h"
 #include "matmul_direct.h"
+#include "matmul_dots.h"
 #include "matmul_few_rows.h"
 #include "matmul_integers.h"
 #include "matmul_large.h"
 #include "matmul_narrow.h"
 #include "matmul_product.h"
+#include "matmul_short.h"
 #include "matmul_small.h"
 #include "matmul_stream.h"
 #include "matmul_vectors.h"
@@ -54,7 +56,8 @@ constexpr int64_t kOuterBlock = 1 << 14;    // elements of an outer product that
 constexpr int64_t kTinySteps = 1 << 13;     // of tiny products' K: about 10 us of one core
 constexpr int64_t kDirectBytes = 64 << 10;  // of `b`, read where it is for any number of rows
 constexpr int64_t kClashRows = 48;
-constexpr int64_t kFarAway = 192;  // times that: 12 MB, which come from afar
+constexpr int64_t kFarAway = 192;   // times that: 12 MB, which come from afar
+constexpr int64_t kFarOnMesh = 48;  // 3 MB
 
 // ---- dot tiles ----
 
@@ -186,6 +189,14 @@ Status large(const Product<T>& p, int64_t count) {
 template <class T>
 bool fits_near(const Product<T>& p, int64_t times = 1) {
   return p.K * p.N * static_cast<int64_t>(sizeof(T)) <= times * kDirectBytes;
+}
+
+// Whether rows of `b` come from so far that it is best read in the order of memory. Where the second level is large
+// the third lies along a mesh, and few rows do not hide the way there: 8x1000x1024 140 us, by streams 110.
+template <class T>
+bool from_afar(const Product<T>& p) {
+  const bool mesh = p.M <= TileShape::kRows && second_level_cache() > (1 << 20);
+  return p.b.column == 1 && !fits_near(p, mesh ? kFarOnMesh : kFarAway);
 }
 
 // Whether dot tiles take fewer steps than vectors along a narrow `b`, whose lanes are not all used:
@@ -403,7 +414,7 @@ bool few_rows(const Product<T>& p, Status* status) {
     const auto& product = *static_cast<const Product<T>*>(context);
     activate(product, 0, product.M, n0, n1);
   });
-  const bool far = p.b.column == 1 && p.M <= kStreamRows && !fits_near(p, kFarAway);
+  const bool far = p.M <= kStreamRows && from_afar(p);
   const size_t bytes = far                             ? multiply_stream(q)
                        : turned && p.K >= kTurnedSteps ? multiply_turned(q)
                                                        : multiply_few_rows(q);
@@ -411,15 +422,28 @@ bool few_rows(const Product<T>& p, Status* status) {
   return true;
 }
 
-// Few columns: true if the kernel for them has taken it.
+// Few columns, many results of short sums, very few rows: true if a kernel for them has taken it.
 template <class T>
-bool few_columns(const Product<T>& p, Status* status) {
-  const FewRows<T> q = whole(p, [](const void* context, int64_t m0, int64_t m1) {
+bool one_side_is_short(const Product<T>& p, Status* status) {
+  FewRows<T> q = whole(p, [](const void* context, int64_t m0, int64_t m1) {
     const auto& product = *static_cast<const Product<T>*>(context);
     activate(product, m0, m1, 0, product.N);
   });
-  if (!narrow_product(q)) return false;
-  const size_t bytes = multiply_narrow(q);
+  size_t bytes = 0;
+  if (narrow_product(q)) {
+    bytes = multiply_narrow(q);
+  } else if (short_product(q)) {
+    if (!p.addend && !p.activation && !p.residual) q.finish = nullptr;
+    bytes = multiply_short(q);
+  } else if (dots_product(q)) {
+    q.finish = [](const void* context, int64_t n0, int64_t n1) {
+      const auto& product = *static_cast<const Product<T>*>(context);
+      activate(product, 0, product.M, n0, n1);
+    };
+    bytes = multiply_dots(q);
+  } else {
+    return false;
+  }
   *status = bytes ? out_of_memory(bytes) : kDone;
   return true;
 }
@@ -486,8 +510,8 @@ Status run(const MatmulArgs& args, const Array& a, const Array& b, const Ending&
   if (batches.count == 1 && (p.M == 1 || p.N == 1) && vector_product(p, &status)) return status;
   if (batches.count > 1 && tiny(p, batches)) return kDone;
   if (batches.count == 1 && p.M > 1 && long_reduction(p, &status)) return status;
-  if (batches.count == 1 && few_columns(p, &status)) return status;
-  const bool far = p.M > 1 && p.b.column == 1 && !fits_near(p, kFarAway);
+  if (batches.count == 1 && one_side_is_short(p, &status)) return status;
+  const bool far = p.M > 1 && from_afar(p);
   if (batches.count == 1 && (far || p.M > TileShape::kRows) && p.M <= 2 * kBlockRows &&
       few_rows(p, &status)) {
     return status;
