@@ -34,6 +34,7 @@ SHAPES = {
     "what is left over, few rows": (8, 64, 8, (7, 9), 1),
     "what is left over, rows apart": (3, 132, 264, (14, 14), 1),
     "results fetched in turns": (2, 100, 72, (12, 16), 1),
+    "three blocks of rows": (8, 528, 20, (14, 14), 1),
     "side by side, planes shorter than a vector": (37, 20, 33, (2, 3), 1),
 }
 
