@@ -29,6 +29,12 @@ SHAPES = {
     "side by side, a plane's last lanes": (3, 144, 272, (14, 14), 2),
     "side by side, several chains": (5, 300, 150, (5, 7), 1),
     "side by side, weights beyond the cache": (9, 1100, 264, (7, 7), 1),
+    "what is left over of eight images": (8, 70, 130, (7, 7), 1),
+    "what is left over, more than a vector": (7, 24, 40, (5, 5), 2),
+    "what is left over, few rows": (8, 64, 8, (7, 9), 1),
+    "what is left over, rows apart": (3, 132, 264, (14, 14), 1),
+    "results fetched in turns": (2, 100, 72, (12, 16), 1),
+    "three blocks of rows": (8, 528, 20, (14, 14), 1),
     "side by side, planes shorter than a vector": (37, 20, 33, (2, 3), 1),
 }
 
@@ -68,6 +74,38 @@ def test_pointwise_is_exact(name, dtype):
         assert_same(got, grad_x + bias_x.reshape(column), ("conv_bwd_input", build))
         got = K.conv_bwd_weight(grad_y, x, weight.shape, *options)
         assert_same(got, grad_weight, ("conv_bwd_weight", build))
+
+
+@pytest.mark.parametrize(
+    "name", ["several chains of channels", "what is left over of eight images"]
+)
+def test_bits_for_every_number_of_threads_and_every_address(name):
+    """Parts of images, tiles or rows; x read in place, at any offset from a line, or copied."""
+    n, c, k, positions, groups = SHAPES[name]
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((n, c, *positions), np.float32)
+    weight = rng.standard_normal((k, c, 1, 1), np.float32)
+    grad_y = rng.standard_normal((n, k, *positions), np.float32)
+    options = ((1, 1), (0, 0), (1, 1), groups)
+    room = np.empty(x.size + 16, np.float32)
+    found = set()
+    before = gs.get_num_threads()
+    try:
+        for threads in (1, 2, 3, 7):
+            gs.set_num_threads(threads)
+            for offset in (0, 1, 12):
+                moved = room[offset : offset + x.size].reshape(x.shape)
+                moved[:] = x
+                y = K.conv_fwd(moved, weight, None, grad_y.shape, *options)
+                found.add(
+                    (
+                        y.tobytes(),
+                        K.conv_bwd_input(grad_y, weight, None, x.shape, *options).tobytes(),
+                    )
+                )
+    finally:
+        gs.set_num_threads(before)
+    assert len(found) == 1
 
 
 # (images, channels in, out, positions in, stride, positions out)
@@ -115,6 +153,12 @@ def test_results_beyond_the_cache():
     )
     y = K.conv_fwd(x, weight, None, (1, 40, 336, 336), (1, 1), (0, 0), (1, 1), 1)
     assert np.array_equal(y.reshape(40, -1), weight.reshape(40, 8) @ x.reshape(8, -1))
+    # More than one chain of channels.
+    x = integers(rng, (1, 264, 112, 112), np.float32)
+    weight = integers(rng, (344, 264, 1, 1), np.float32)
+    y = K.conv_fwd(x, weight, None, (1, 344, 112, 112), (1, 1), (0, 0), (1, 1), 1)
+    assert np.array_equal(y.reshape(344, -1), weight.reshape(344, 264) @ x.reshape(264, -1))
+    x = integers(rng, (1, 8, 336, 336), np.float32)
     # Planes small enough to be put together before they are stored, and larger ones.
     for size, channels in ((240, 80), (336, 40)):
         grad_y = x[:, :, : size // 2, : size // 2].copy()

@@ -5,15 +5,16 @@
 //
 // Layout     as conv.cpp; any groups.
 // Method     products of matrices on the arrays as they are: rows of the register tile (gemm.h) are
-//            output channels, lanes are positions. x is read where it is, and the lines of the next
-//            tiles are fetched while this one is multiplied, since no prefetcher of a processor
-//            follows a stream a channel; so are the lines that a tile's results go to. The last
-//            tile of an image starts earlier instead of ending late; what it computes twice is
-//            dropped. Where that is much, tiles are of all images side by side: each thread gathers
-//            the columns that it multiplies next. With a stride, x is what the
-//            stride reads of it, and grad_x is spread (conv_pointwise_strided.cpp).
-// Split      tiles of positions, images, groups, and parts of the rows where these are few. Tiny work
-//            stays on one thread.
+//            output channels, lanes are positions: an image's whole vectors. x is read where it is, by the
+//            first panel of rows, which leaves its columns side by side for the others; where these are few,
+//            by all. What no whole vector takes of an image is set side by side with that of the part's other
+//            images: 8 images of 14x14 are 32 tiles of 48 positions and one of 32, of 7x7 8 and one of 8. The
+//            lines of the next tiles are fetched while this one is multiplied, since no prefetcher of a
+//            processor follows a stream a channel; so are the lines that results go to, each with a row of x,
+//            not all at once, for loads wait in the same buffers. With a stride, x is what the stride reads of
+//            it, and grad_x is spread (conv_pointwise_strided.cpp).
+// Split      images or tiles of one, or rows, whichever a count of cycles finds less (split_work); no sum's order
+//            follows from it. Tiny work stays on one thread.
 // Cache      a tile's columns of x (depth x tile) in L1 or L2; packed weights in L2, or streamed once
 //            for resident_bytes() of x. Results beyond half of the last level are stored past it.
 // Cost       2 N K C positions / groups FLOPs.
@@ -21,65 +22,25 @@
 //            order; the same bits for every number of threads.
 // Limits     float32, float64.
 #include "conv_pointwise.h"
+
+#include "conv_pointwise_tile.h"
 #include "epilogue.h"
 
 namespace gradsmith {
 namespace GS_ISA {
 namespace {
 
+// Panels from which on the first one copies x: where it is near, or its columns stay in L1; and beyond the caches
+// (256->64 56x56 of 26 MB, 8 panels: copied 4.1 ms, in place 3.4).
+constexpr int64_t kCopyPanels = 3, kFarCopyPanels = 12;
+constexpr int64_t kNearBytes = 16384;  // columns of x that L1 keeps beside weights and results
+constexpr int64_t kTurningDepth = 96;  // rows of x in which a product's lines are all fetched
+constexpr int64_t kReadCycles = 8;     // of weights beyond the caches, for each row of x
+constexpr int64_t kMostTogether = 64;  // tiles
 constexpr int64_t kDepthBlock = 16;
-constexpr int64_t kAhead = 16;  // rows of a channel's lanes, as they are gathered
-
 // Packed weights up to this are read for each tile; columns of x up to this are kept meanwhile: 384 KB of
 // an L2 of 1 MB.
 int64_t resident_bytes() { return second_level_cache() / 8 * 3; }
-
-// Rows a stride apart; with each, the line `ahead` of it is fetched.
-template <class T>
-struct FetchingRows {
-  const T* row;
-  int64_t stride, ahead;
-  GS_INLINE const T* next() {
-    const T* p = row;
-    __builtin_prefetch(p + ahead);
-    row += stride;
-    return p;
-  }
-};
-
-// Rows that were gathered; with each, a line of those that are gathered next is fetched into L2.
-template <class T>
-struct GatheredRows {
-  const T* row;
-  int64_t stride;
-  const T* fetched;
-  int64_t step;
-  GS_INLINE const T* next() {
-    const T* p = row;
-    __builtin_prefetch(fetched, 0, 2);
-    fetched += step;
-    row += stride;
-    return p;
-  }
-};
-
-template <class T, class Rows>
-struct TileSet {
-  Tile<T, Rows> entry[TileShape::kRows * TileShape::kVectors];
-  Tile<T, Rows> get(int rows, int vectors) const {
-    return entry[(rows - 1) * TileShape::kVectors + vectors - 1];
-  }
-};
-
-template <class T, class Rows, int... I>
-constexpr TileSet<T, Rows> make_tile_set(std::integer_sequence<int, I...>) {
-  constexpr int V = TileShape::kVectors;
-  return {{&tile<T, I / V + 1, I % V + 1, Rows>...}};
-}
-
-template <class T, class Rows>
-constexpr TileSet<T, Rows> kTileSet = make_tile_set<T, Rows>(
-    std::make_integer_sequence<int, TileShape::kRows * TileShape::kVectors>{});
 
 // y[n, m, p] = bias[m] + sum_d weight[m, d] x[n, d, p], for each group.
 template <class T>
@@ -91,23 +52,22 @@ struct Pointwise {
   const ConvEpilogue* epilogue = nullptr;
 };
 
-// Tiles of an image, or of images side by side: whole vectors of positions, spread evenly.
+// How an image's positions are cut: whole vectors in tiles, and what is left over.
 template <class T>
-struct Tiles {
-  static constexpr int L = kLanes<T>;
-  int64_t size, vectors, count;
-  bool joined;  // nothing starts earlier
-  Tiles(int64_t positions, bool join)
-      : size(positions),
-        vectors(ceil_div(positions, L)),
-        count(ceil_div(vectors, TileShape::kVectors)),
-        joined(join) {
-    // Few tiles are an even number: most machines have one of threads.
-    if (join && count > 1 && count < 16) count = min(round_up(count, 2), vectors);
-  }
-  int64_t first(int64_t t) const { return vectors * t / count * L; }  // of its own positions
-  int width(int64_t t) const { return static_cast<int>(vectors * (t + 1) / count * L - first(t)); }
-  int64_t start(int64_t t) const { return joined ? first(t) : min(first(t), size - width(t)); }
+struct Cut {
+  static constexpr int64_t L = kLanes<T>, kWidth = TileShape::kVectors * L;
+  int64_t vectors, tiles, rest;
+  explicit Cut(int64_t size)
+      : vectors(size / L), tiles(ceil_div(vectors, TileShape::kVectors)), rest(size % L) {}
+  int64_t start(int64_t t) const { return vectors * t / tiles * L; }
+  int width(int64_t t) const { return static_cast<int>(start(t + 1) - start(t)); }
+};
+
+// What a block of work owns: of a group, tiles [tile, last_tile) of each of its images and, if these are all,
+// what is left over of them; and panels of rows.
+struct Part {
+  int64_t group, image, last_image, tile, last_tile, panel, last_panel;
+  bool with_rest;
 };
 
 // The last step of transpose_eight: `exchange` of bit 1, with the lanes' bits turned by one.
@@ -160,236 +120,313 @@ struct Packed {
   int64_t panel_size;
   int64_t together;  // tiles that each panel of weights is read for
   bool stream;
+  bool x_near;  // x stays in the threads' second levels
 };
 
-// Tiles [t, end) of an image's group at x and panels [panel, last) of it.
+// The tiles of a part, one after the other, and where they are.
 template <class T>
-void multiply_tiles(const Pointwise<T>& p, const Packed<T>& packed, const T* x, T* y,
-                    const Tiles<T>& tiles, int64_t group, int64_t t, int64_t end, int64_t panel,
-                    int64_t last) {
-  constexpr int L = kLanes<T>;
+struct PartTiles {
+  static constexpr int64_t L = kLanes<T>, kWidth = TileShape::kVectors * L;
+  const Pointwise<T>& p;
+  const Part& part;
+  const Cut<T> cut;
+  int64_t each, whole;  // tiles of an image, of all
+  int64_t lanes;        // positions left over
+  int64_t count;        // tiles in all
+
+  PartTiles(const Pointwise<T>& product, const Part& of)
+      : p(product), part(of), cut(product.size), each(of.last_tile - of.tile) {
+    const int64_t images = part.last_image - part.image;
+    whole = images * each;
+    lanes = part.with_rest ? images * cut.rest : 0;
+    count = whole + ceil_div(lanes, kWidth);
+  }
+  int64_t image(int64_t t) const { return part.image + t / each; }
+  int64_t start(int64_t t) const { return cut.start(part.tile + t % each); }
+  int width(int64_t t) const {
+    if (t < whole) return cut.width(part.tile + t % each);
+    return static_cast<int>(round_up(min(kWidth, lanes - (t - whole) * kWidth), L));
+  }
+  const T* x(int64_t image, int64_t start) const {
+    return p.x + (image * p.groups + part.group) * p.depth * p.size + start;
+  }
+  T* y(int64_t image, int64_t row, int64_t start) const {
+    return p.y + ((image * p.groups + part.group) * p.rows + row) * p.size + start;
+  }
+};
+
+// What is left over of an image, side by side with that of the part's other images: rest[tile][d][lane].
+template <class T>
+void gather_rest(const PartTiles<T>& tiles, int64_t image, T* rest) {
+  const int64_t left = tiles.cut.rest, begin = (image - tiles.part.image) * left;
+  for (int64_t lane = begin; lane < begin + left;) {
+    const int64_t t = lane / tiles.kWidth, at = lane % tiles.kWidth;
+    const int64_t n = min(tiles.kWidth - at, begin + left - lane);
+    const int64_t width = tiles.width(tiles.whole + t);
+    const T* from = tiles.x(image, tiles.p.size - left + (lane - begin));
+    T* to = rest + t * tiles.kWidth * tiles.p.depth + at;
+    for (int64_t d = 0; d < tiles.p.depth; ++d, from += tiles.p.size, to += width) {
+      copy_run(to, from, n);
+    }
+    lane += n;
+  }
+}
+
+// The same backwards: a tile's rows of results to where their images are.
+template <class T>
+void scatter_rest(const PartTiles<T>& tiles, int64_t t, int64_t row, int rows, T* from) {
+  const int64_t left = tiles.cut.rest, width = tiles.width(t);
+  const int64_t first = (t - tiles.whole) * tiles.kWidth, last = min(first + width, tiles.lanes);
+  for (int64_t lane = first; lane < last;) {
+    const int64_t image = tiles.part.image + lane / left, at = lane % left;
+    const int64_t n = min(left - at, last - lane);
+    T* const to = tiles.y(image, row, tiles.p.size - left + at);
+    for (int r = 0; r < rows; ++r) {
+      T* const run = from + r * width + (lane - first);
+      finish(tiles.p.epilogue, to + r * tiles.p.size, run, n);
+      copy_run(to + r * tiles.p.size, run, n);
+    }
+    lane += n;
+  }
+}
+
+// Which line of the next tile is fetched when: over the last panels, so that it is still there when it is read,
+// and spread over many, since only so many lines can be on their way at once.
+template <class T>
+struct Pace {
+  static constexpr int64_t kLines = TileShape::kVectors * kLanes<T> / kLine<T> + 1;
+  int64_t every, each;
+  explicit Pace(int64_t panels)
+      : every(clamp(panels / (2 * kLines), 1, 4)), each(panels < kLines ? 2 : 1) {}
+  // The element of the line for the product that so many panels follow; -1: none.
+  int64_t line(int64_t left) const {
+    const int64_t i = left / every * each;
+    return left % every == 0 && i < kLines ? i * kLine<T> : -1;
+  }
+};
+
+// What tile j's product with panel i fetches: a line of the tile that is next in its place, `at` tiles from the
+// first; beyond the part's tiles, of the image that the thread most often goes on with. And another of that, or one
+// that results go to.
+template <class T>
+void set_fetches(const PartTiles<T>& tiles, const Packed<T>& packed, const Pace<T>& pace, int64_t i,
+                 int64_t j, int64_t at, TileTask<T>* task) {
+  const Pointwise<T>& p = tiles.p;
+  const int64_t next = j + packed.together;
+  task->fetched = task->second = task->x;
+  task->fetch_step = 0;
+  task->second_step = task->second_turn = task->second_turns = 0;
+  task->second_rows = p.depth;
+  const int64_t line = pace.line(tiles.part.last_panel - 1 - i);
+  if (line >= 0 && next < tiles.whole) {
+    task->fetched = tiles.x(tiles.image(next), tiles.start(next)) + line;
+    task->fetch_step = p.size;
+  } else if (line >= 0 && j < tiles.whole && at < tiles.each && tiles.part.last_image < p.images) {
+    task->fetched = tiles.x(tiles.part.last_image, tiles.start(at)) + line;
+    task->fetch_step = p.size;
+  }
+  if (pace.each > 1) {
+    task->second = task->fetched + kLine<T>;
+    task->second_step = task->fetch_step;
+  } else if (j < tiles.whole && !packed.stream) {
+    const Panels panels(p.rows);
+    const int64_t rows = panels.rows(i);
+    task->second_step = p.size;
+    if (p.depth < kTurningDepth) {  // one line of many rows: the other panels fetch the others
+      task->second = tiles.y(tiles.image(j), panels.begin(i) + rows, tiles.start(j)) +
+                     i % Pace<T>::kLines * kLine<T>;
+    } else {
+      task->second = tiles.y(tiles.image(j), panels.begin(i), tiles.start(j));
+      task->second_rows = rows;
+      task->second_turn = kLine<T> - rows * p.size;
+      task->second_turns = Pace<T>::kLines;
+    }
+  }
+}
+
+// The products of a part. columns: room for `together` tiles' columns; rest: for what is left over.
+template <class T>
+void multiply_part(const Pointwise<T>& p, const Packed<T>& packed, const Part& part, T* columns,
+                   T* rest) {
+  constexpr int64_t L = kLanes<T>, kWidth = TileShape::kVectors * L;
   const Panels panels(p.rows);
-  alignas(64) T edge[TileShape::kRows * TileShape::kVectors * L];
-  for (; t < end; t += packed.together) {
-    const int64_t stop = min(end, t + packed.together), after = min(end, stop + packed.together);
-    // The next tiles' lines: column after column, one in each product.
-    const int64_t next = stop < end ? tiles.start(stop) : 0;
-    int64_t lines =
-        stop < end ? ceil_div(tiles.start(after - 1) + tiles.width(after - 1) - next, kLine<T>) + 1
-                   : 0;
-    int64_t line = next;
-    for (int64_t i = panel; i < last; ++i) {
+  const PartTiles<T> tiles(p, part);
+  const bool near = p.depth * kWidth * int64_t{sizeof(T)} <= kNearBytes;
+  const bool copies =
+      part.last_panel - part.panel >= (near || packed.x_near ? kCopyPanels : kFarCopyPanels);
+  const Pace<T> pace(part.last_panel - part.panel);
+  alignas(64) T edge[TileShape::kRows * kWidth];
+  if (tiles.lanes % L != 0) {  // the lanes of the last vector that no image has
+    const int64_t t = tiles.count - 1, width = tiles.width(t);
+    T* to = rest + (t - tiles.whole) * kWidth * p.depth + (width - L);
+    for (int64_t d = 0; d < p.depth; ++d, to += width) store(to, Vec<T>{});
+  }
+  if (tiles.each == 0) {
+    for (int64_t n = part.image; n < part.last_image; ++n) gather_rest(tiles, n, rest);
+  }
+  for (int64_t t = 0, stop; t < tiles.count; t = stop) {
+    stop = min(tiles.count, t + packed.together);
+    if (tiles.whole > 0 && stop >= tiles.whole) stop = tiles.count;  // the rest: columns of its own
+    if (tiles.lanes > 0 && !copies) {
+      for (int64_t j = t; j < min(stop, tiles.whole); ++j) {
+        if ((j + 1) % tiles.each == 0) gather_rest(tiles, tiles.image(j), rest);
+      }
+    }
+    for (int64_t i = part.panel; i < part.last_panel; ++i) {
       const int rows = panels.rows(i);
-      const T* const a = packed.weight + (group * panels.count + i) * packed.panel_size;
-      const T* const bias = p.bias ? p.bias + group * p.rows + panels.begin(i) : nullptr;
-      const Start begin = bias ? Start::kRowValues : Start::kZero;
-      T* const row = y + panels.begin(i) * p.size;
+      const int64_t row = panels.begin(i);
+      TileTask<T> task;
+      task.depth = p.depth;
+      task.weight = packed.weight + (part.group * panels.count + i) * packed.panel_size;
+      task.bias = p.bias ? p.bias + part.group * p.rows + row : nullptr;
       for (int64_t j = t; j < stop; ++j) {
         const int width = tiles.width(j);
-        const int64_t start = tiles.start(j), skip = tiles.first(j) - start;
-        const int64_t ahead = lines > 0 ? line - start : 0;
-        --lines;
-        line += kLine<T>;
-        const FetchingRows<T> b{x + start, p.size, ahead};
-        const auto run = kTileSet<T, FetchingRows<T>>.get(rows, width / L);
-        if (!packed.stream) {  // the product's lines, before they are stored
-          for (int r = 0; r < rows; ++r) {
-            const T* const to = row + r * p.size + start;
-            for (int v = 0; v < width; v += L) __builtin_prefetch(to + v, 1);
-            __builtin_prefetch(to + width - 1, 1);
-          }
+        const bool whole = j < tiles.whole, first = copies && whole && i == part.panel;
+        task.copy = columns + (j - t) * kWidth * p.depth;
+        if (!whole) {
+          task.x = rest + (j - tiles.whole) * kWidth * p.depth;
+          task.x_stride = width;
+        } else if (first || !copies) {
+          task.x = tiles.x(tiles.image(j), tiles.start(j));
+          task.x_stride = p.size;
+        } else {
+          task.x = task.copy;
+          task.x_stride = width;
         }
-        if (skip == 0 && !packed.stream) {
-          run(p.depth, a, b, row + start, p.size, begin, bias);
-          finish(p.epilogue, row + start, p.size, rows, width);
+        set_fetches(tiles, packed, pace, i, j, j - t, &task);
+        const bool take_rest = first && tiles.lanes > 0 && (j + 1) % tiles.each == 0;
+        if (take_rest) {
+          task.left = tiles.cut.rest;
+          task.rest = rest + (tiles.image(j) - part.image) * task.left;
+          task.rest_stride = tiles.width(tiles.whole);
+        }
+        const int v = static_cast<int>(width / L);
+        const auto run = take_rest ? kPointwiseTiles<T, TileKind::kCopyRest>.get(rows, v)
+                         : first   ? kPointwiseTiles<T, TileKind::kCopy>.get(rows, v)
+                         : near    ? kPointwiseTiles<T, TileKind::kNear>.get(rows, v)
+                                   : kPointwiseTiles<T, TileKind::kFar>.get(rows, v);
+        if (!whole) {
+          task.y = edge;
+          task.y_stride = width;
+          task.stream = false;
+          run(task);
+          scatter_rest(tiles, j, row, rows, edge);
           continue;
         }
-        run(p.depth, a, b, edge, width, begin, bias);
-        for (int r = 0; r < rows; ++r) {
-          T* const to = row + r * p.size + start;
-          T* const from = edge + r * width;
-          finish(p.epilogue, to + skip, from + skip, width - skip);
-          if (packed.stream) {
-            for (int v = 0; v < width; v += L) store_stream<T>(to + v, load(from + v));
-          } else {
-            copy_run(to + skip, from + skip, width - skip);
+        T* const y = tiles.y(tiles.image(j), row, tiles.start(j));
+        task.stream = packed.stream && p.depth <= kChain && !p.epilogue;
+        if (packed.stream && !task.stream) {
+          task.y = edge;
+          task.y_stride = width;
+          run(task);
+          for (int r = 0; r < rows; ++r) {
+            finish(p.epilogue, y + r * p.size, edge + r * width, width);
+            for (int v = 0; v < width; v += L) {
+              store_stream<T>(y + r * p.size + v, load(edge + r * width + v));
+            }
           }
+          continue;
         }
+        task.y = y;
+        task.y_stride = p.size;
+        run(task);
+        finish(p.epilogue, y, p.size, rows, width);
       }
     }
   }
   if (packed.stream) stream_fence();
 }
 
-// The products of each image where it is.
+// Cycles that a register tile of so many vectors takes for a row of x: its multiply-adds, or its loads.
+int64_t tile_cycles(int64_t vectors) { return vectors == 1 ? 6 : 4 * vectors; }
+
+// How work is split: into parts of images, of tiles of an image, and of rows.
+struct Split {
+  int64_t images, tiles, rows;
+};
+
 template <class T>
-void run_apart(const Pointwise<T>& p, const Packed<T>& packed, int64_t wanted) {
+Split split_work(const Pointwise<T>& p, const Packed<T>& packed, int64_t wanted) {
+  constexpr int64_t L = kLanes<T>, kWidth = TileShape::kVectors * L;
+  const Cut<T> cut(p.size);
+  const int64_t panels = Panels(p.rows).count;
+  const int64_t threads = wanted > 1 ? num_threads() : 1;
+  // What is left over of a part's images is one tile; or, of images without a whole vector, as many as are
+  // multiplied together.
+  const int64_t lanes = kWidth * (cut.tiles ? 1 : packed.together);
+  const int64_t most = cut.rest ? lanes / cut.rest : packed.together > 1 ? p.images : 1;
+  // A part's cycles for each row of x. What the first panel waits for takes as long as two more; weights
+  // beyond the caches are read for each tiles that are multiplied together.
+  const auto cycles = [&](int64_t images, int64_t of_panels) {
+    const int64_t vectors = ceil_div(images * cut.rest, L);
+    const int64_t reads =
+        packed.together > 1 ? ceil_div(max(1, images * cut.tiles), packed.together) : 0;
+    return (of_panels + 2) * (images * cut.vectors * 4 + vectors / 3 * 12 +
+                              (vectors % 3 ? tile_cycles(vectors % 3) : 0)) +
+           of_panels * reads * kReadCycles;
+  };
+  Split split{p.images, 1, 1};
+  int64_t least = 0;
+  for (const int64_t images : {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48}) {
+    if (images > max(1, min(most, p.images))) break;
+    const int64_t parts = ceil_div(p.images, images), all = parts * p.groups;
+    const int64_t each = ceil_div(p.images, parts);
+    const int64_t by_images = cycles(each, panels) * ceil_div(all, threads);
+    if (!least || by_images < least) {
+      least = by_images;
+      split = {parts, 1, 1};
+    }
+    if (panels < threads || threads == 1) continue;
+    const int64_t by_rows = cycles(each, ceil_div(panels, threads)) * all;
+    if (by_rows < least) {
+      least = by_rows;
+      split = {parts, 1, threads};
+    }
+  }
+  const int64_t apart = split.images * p.groups;
+  if (split.images == p.images && apart < 4 * threads && cut.tiles > 1) {
+    split.tiles = clamp(ceil_div(min(wanted, 8 * threads), apart), 1,
+                        max(1, cut.tiles / max(2, packed.together)));
+    if (split.tiles > 1) split.rows = 1;
+  }
+  const int64_t blocks = apart * split.tiles;
+  if (wanted > 1 && blocks < 8 * threads && blocks % threads != 0) {
+    split.rows = min(threads, panels);
+  }
+  return split;
+}
+
+// No sum's order follows from the split.
+template <class T>
+Status run_parts(const Pointwise<T>& p, const Packed<T>& packed, int64_t wanted) {
+  constexpr int64_t L = kLanes<T>, kWidth = TileShape::kVectors * L;
   const Panels panels(p.rows);
-  const Tiles<T> tiles(p.size, false);
-  const int64_t planes = p.images * p.groups;
-  const int64_t parts =
-      clamp(ceil_div(wanted, planes), 1, max(1, tiles.count / max(2, packed.together)));
-  const int64_t row_parts = clamp(min(wanted, 16) / (planes * parts), 1, panels.count);
-  const int64_t blocks = planes * parts * row_parts;
-  parallel_for(blocks, max(1, blocks / wanted), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t r = i % row_parts, part = i / row_parts % parts, n = i / row_parts / parts;
-      multiply_tiles(p, packed, p.x + n * p.depth * p.size, p.y + n * p.rows * p.size, tiles,
-                     n % p.groups, tiles.count * part / parts, tiles.count * (part + 1) / parts,
-                     panels.count * r / row_parts, panels.count * (r + 1) / row_parts);
-    }
-  });
-}
-
-// ---- images side by side ----
-
-// Lanes [lane, lane + width) of images in a row, of all channels of a group: to[d * width + lane].
-template <class T>
-void gather(const Pointwise<T>& p, int64_t group, int64_t lane, int64_t width, T* to) {
-  const int64_t lanes = p.images * p.size;
-  for (int64_t done = 0; done < width;) {
-    const int64_t left = width - done;
-    if (lane + done >= lanes) {
-      for (int64_t d = 0; d < p.depth; ++d) {
-        for (int64_t i = done; i < width; ++i) to[d * width + i] = T{};
-      }
-      return;
-    }
-    const int64_t image = (lane + done) / p.size, at = (lane + done) % p.size;
-    const int64_t run = min(p.size - at, left);
-    const T* from = p.x + (image * p.groups + group) * p.depth * p.size + at;
-    T* row = to + done;
-    for (int64_t d = 0; d < p.depth; ++d, from += p.size, row += width) {
-      prefetch(from + kAhead * p.size, run);
-      copy_run(row, from, run);
-    }
-    done += run;
-  }
-}
-
-// Stores the tile's rows `from`: lanes [first, first + count) of images in a row.
-template <class T>
-void store_joined(const Pointwise<T>& p, T* from, int64_t width, int rows, int64_t first,
-                  int64_t count, T* y) {
-  const int64_t image_stride = p.groups * p.rows * p.size;
-  for (int64_t lane = first; lane < first + count;) {
-    const int64_t image = lane / p.size, at = lane % p.size;
-    const int64_t run = min(p.size - at, first + count - lane);
-    T* const to = y + image * image_stride + at;
-    for (int r = 0; r < rows; ++r) {
-      finish(p.epilogue, to + r * p.size, from + r * width + (lane - first), run);
-      copy_run(to + r * p.size, from + r * width + (lane - first), run);
-    }
-    lane += run;
-  }
-}
-
-// Tiles [t, end) of images side by side and panels [panel, last) of a group. columns: room for what is
-// gathered for `together` tiles.
-template <class T>
-void multiply_gathered(const Pointwise<T>& p, const Packed<T>& packed, const Tiles<T>& tiles,
-                       int64_t group, int64_t t, int64_t end, int64_t panel, int64_t last,
-                       T* columns) {
-  constexpr int L = kLanes<T>;
-  const Panels panels(p.rows);
-  const int64_t image_stride = p.groups * p.rows * p.size;
-  alignas(64) T edge[TileShape::kRows * TileShape::kVectors * L];
-  for (; t < end; t += packed.together) {
-    // Beyond its own tiles, a thread most often goes on with the next ones.
-    const int64_t stop = min(end, t + packed.together);
-    const int64_t after = min(tiles.count, stop + packed.together);
-    T* to = columns;
-    for (int64_t j = t; j < stop; ++j) {
-      gather(p, group, tiles.first(j), tiles.width(j), to);
-      to += p.depth * tiles.width(j);
-    }
-    // The lanes that are gathered next: a line of all channels in each product.
-    int64_t line = tiles.first(stop);
-    const int64_t lines =
-        stop < after ? min(tiles.size, tiles.first(after - 1) + tiles.width(after - 1)) : 0;
-    for (int64_t i = panel; i < last; ++i) {
-      const int rows = panels.rows(i);
-      const T* const a = packed.weight + (group * panels.count + i) * packed.panel_size;
-      const T* const bias = p.bias ? p.bias + group * p.rows + panels.begin(i) : nullptr;
-      const Start begin = bias ? Start::kRowValues : Start::kZero;
-      T* const row = p.y + (group * p.rows + panels.begin(i)) * p.size;
-      const T* from = columns;
-      for (int64_t j = t; j < stop; ++j) {
-        const int width = tiles.width(j);
-        GatheredRows<T> b{from, width, from, 0};
-        from += p.depth * width;
-        if (line < lines) {
-          const int64_t image = line / p.size, at = line % p.size;
-          b.fetched = p.x + (image * p.groups + group) * p.depth * p.size + at;
-          b.step = p.size;
-          line += min(kLine<T>, p.size - at);
-        }
-        const auto run = kTileSet<T, GatheredRows<T>>.get(rows, width / L);
-        const int64_t lane = tiles.first(j), at = lane % p.size;
-        T* const first = row + lane / p.size * image_stride + at;
-        for (int r = 0; r < rows; ++r) {  // the product's lines, before they are stored
-          for (int v = 0; v < width; v += L) __builtin_prefetch(first + r * p.size + v, 1);
-        }
-        if (at + width <= p.size) {
-          run(p.depth, a, b, first, p.size, begin, bias);
-          finish(p.epilogue, first, p.size, rows, width);
-        } else {
-          run(p.depth, a, b, edge, width, begin, bias);
-          store_joined(p, edge, width, rows, lane, min(width, tiles.size - lane), row);
-        }
-      }
-    }
-  }
-}
-
-// What a thread gathers is in its own L2 when it is multiplied; of few tiles, each thread has rows of its
-// own, whose weights it packed itself. The split follows the number of threads; no sum's order does.
-template <class T>
-Status run_joined(const Pointwise<T>& p, const Packed<T>& packed, int64_t wanted) {
-  constexpr int64_t size = sizeof(T), L = kLanes<T>;
-  const Panels panels(p.rows);
-  const Tiles<T> tiles(p.images * p.size, true);
-  const int64_t threads = num_threads(), parts = ceil_div(tiles.count, packed.together);
-  const int64_t planes = parts * p.groups;
-  int64_t row_parts = ceil_div(min(wanted, 2 * threads), planes);
-  if (wanted > 1 && planes < 8 * threads && planes * row_parts % threads != 0) {
-    row_parts = round_up(row_parts, threads);
-  }
-  row_parts = clamp(row_parts, 1, panels.count);
-  const int64_t blocks = planes * row_parts;
-  const auto bytes =
-      static_cast<size_t>(packed.together * TileShape::kVectors * L * p.depth * size);
+  const Cut<T> cut(p.size);
+  const Split split = split_work(p, packed, wanted);
+  const int64_t parts = split.images, tile_parts = split.tiles, row_parts = split.rows;
+  const int64_t apart = p.groups * parts * tile_parts;
+  const int64_t blocks = apart * row_parts;
+  const int64_t columns = packed.together * kWidth * p.depth;
+  const int64_t rest = round_up(ceil_div(p.images, parts) * cut.rest, kWidth) * p.depth;
+  const auto bytes = static_cast<size_t>((columns + rest) * int64_t{sizeof(T)});
   bool enough = true;
   parallel_for(blocks, max(1, blocks / wanted), [&](int64_t begin, int64_t end) {
-    T* const columns = static_cast<T*>(thread_scratch(bytes));
-    if (!columns) {
+    T* const scratch = static_cast<T*>(thread_scratch(bytes));
+    if (!scratch) {
       __atomic_store_n(&enough, false, __ATOMIC_RELAXED);
       return;
     }
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t part = i % parts, r = i / parts % row_parts, group = i / parts / row_parts;
-      multiply_gathered(p, packed, tiles, group, tiles.count * part / parts,
-                        tiles.count * (part + 1) / parts, panels.count * r / row_parts,
-                        panels.count * (r + 1) / row_parts, columns);
+      const int64_t r = i % row_parts, t = i / row_parts % tile_parts;
+      const int64_t n = i / row_parts / tile_parts % parts;
+      const Part part{i / row_parts / tile_parts / parts, p.images * n / parts,
+                      p.images * (n + 1) / parts,         cut.tiles * t / tile_parts,
+                      cut.tiles * (t + 1) / tile_parts,   panels.count * r / row_parts,
+                      panels.count * (r + 1) / row_parts, t + 1 == tile_parts};
+      multiply_part(p, packed, part, scratch, scratch + columns);
     }
   });
   return enough ? kDone : Status{Code::kOutOfMemory, {static_cast<int64_t>(bytes), 0}};
-}
-
-// Whether an image's positions fill its tiles' vectors well.
-template <class T>
-bool positions_fill(int64_t size) {
-  constexpr int64_t L = kLanes<T>;
-  if (size % L != 0 && size < TileShape::kVectors * L) return false;
-  return (round_up(size, L) - size) * 8 <= size;
-}
-
-// Whether lanes that a last tile would compute twice cost more than each is copied for.
-template <class T>
-bool gathering_pays(const Pointwise<T>& p) {
-  constexpr int64_t L = kLanes<T>;
-  return p.images > 1 && p.rows >= 128 && p.depth >= 64 &&
-         (round_up(p.size, L) - p.size) * 32 > p.size;
 }
 
 template <class T>
@@ -397,17 +434,17 @@ Status run_pointwise(const Pointwise<T>& p) {
   constexpr int64_t size = sizeof(T);
   constexpr int64_t kWidth = TileShape::kVectors * kLanes<T>;
   const Panels panels(p.rows);
-  const bool joined = !positions_fill<T>(p.size) || gathering_pays(p);
   Packed<T> packed;
   // A gap after each panel takes the vector that packing may write beyond it.
   packed.panel_size = round_up(p.depth * panels.height, 16) + 16;
   const int64_t group_weights = packed.panel_size * panels.count;
   packed.together = group_weights * size <= resident_bytes()
                         ? 1
-                        : max(1, resident_bytes() / size / (p.depth * kWidth));
+                        : clamp(resident_bytes() / size / (p.depth * kWidth), 1, kMostTogether);
+  const int64_t x_bytes = p.images * p.groups * p.depth * p.size * size;
+  packed.x_near = x_bytes <= second_level_cache() * num_threads();
   const int64_t out_bytes = p.images * p.groups * p.rows * p.size * size;
-  packed.stream = GS_VECTOR_BYTES == 64 && !joined && beyond_cache(out_bytes) &&
-                  p.size % kLanes<T> == 0 &&
+  packed.stream = GS_VECTOR_BYTES == 64 && beyond_cache(out_bytes) && p.size % kLanes<T> == 0 &&
                   reinterpret_cast<uintptr_t>(p.y) % GS_VECTOR_BYTES == 0;
 
   const auto bytes = static_cast<size_t>(group_weights * p.groups * size);
@@ -441,19 +478,14 @@ Status run_pointwise(const Pointwise<T>& p) {
   });
   const double work = 2.0 * static_cast<double>(p.images * p.groups * p.size) *
                       static_cast<double>(p.rows) * static_cast<double>(p.depth);
-  Status status = kDone;
-  if (joined) {
-    status = run_joined(p, packed, wanted_blocks(work, 64));
-  } else {
-    run_apart(p, packed, wanted_blocks(work, 64));
-  }
+  const Status status = run_parts(p, packed, wanted_blocks(work, 64));
   release(weight, bytes);
   return status;
 }
 
 // ---- which cases ----
 
-// Whether the sums are long enough; a copy of joined images has to have some positions of each.
+// Whether the sums are long enough, and images have some positions each.
 bool pays(const Geometry& g, int64_t depth) { return depth >= 8 && g.out_positions() >= 4; }
 
 }  // namespace

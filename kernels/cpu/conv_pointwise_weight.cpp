@@ -221,8 +221,14 @@ Status run_weight(const ConvBwdWeightArgs& args, const Geometry& g) {
   if (slices * w.groups * lane_blocks < min(wanted, 8)) {
     lane_blocks = max(lane_blocks, min(2, w.lanes / (2 * kWidth)));
   }
-  const int64_t row_blocks = clamp(ceil_div(min(wanted, 8), slices * w.groups * lane_blocks), 1,
-                                   ceil_div(w.rows, kRowBlock));
+  int64_t row_blocks = clamp(ceil_div(min(wanted, 8), slices * w.groups * lane_blocks), 1,
+                             ceil_div(w.rows, kRowBlock));
+  // Few tasks are a whole number for each thread; no sum follows from the rows' blocks. 528 rows in 3 blocks
+  // kept one of two threads waiting for a third of the time.
+  const int64_t threads = num_threads(), others = slices * w.groups * lane_blocks;
+  if (row_blocks > 1 && others * row_blocks < 4 * threads && others * row_blocks % threads != 0) {
+    row_blocks = clamp(round_up(row_blocks, threads), 1, w.rows);
+  }
   const int64_t lane_vectors = ceil_div(w.lanes, L);
   const int64_t tasks = slices * w.groups * row_blocks * lane_blocks;
 
