@@ -452,6 +452,25 @@ def test_grad_mode_block_left_more_often_than_entered() -> None:
     assert gs.is_grad_enabled()
 
 
+def test_gradients_of_a_batch_by_one_matrix() -> None:
+    rng = np.random.default_rng(0)
+    w = gs.tensor(rng.standard_normal((3, 2)), requires_grad=True)
+    column = gs.tensor(rng.standard_normal((3, 1)), requires_grad=True)
+    for shape, order in (((2, 4, 3), (0, 1, 2)), ((4, 3, 2), (2, 0, 1)), ((1, 1, 3), (0, 1, 2))):
+        x = gs.tensor(rng.standard_normal(shape), requires_grad=True)
+
+        def by(x: Any, w: Any, order: Any = order) -> Any:
+            return gs.matmul(x.permute(*order), w)
+
+        for right in (w, column):
+            assert gradcheck(by, (x, right))
+            assert gradgradcheck(by, (x, right))
+    with pytest.raises(RuntimeError, match=r"got a \(2, 4, 3\), b \(2, 3\)"):
+        gs.matmul(gs.ones(2, 4, 3), gs.ones(2, 3))
+    with pytest.raises(RuntimeError, match=r"got a \(1, 4\), b \(3, 1\)"):
+        gs.matmul(gs.ones(4), gs.ones(3))
+
+
 class _Slotted:
     __slots__ = ("first", "second", "third")
 

@@ -192,6 +192,36 @@ def test_columns_packed_by_the_first_rows(m, n, k, layout, dtype):
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize(
+    ("m", "n", "k"),
+    [(129, 131, 150), (200, 100, 200), (256, 72, 300), (257, 100, 200), (255, 256, 130)],
+)
+def test_batches_of_middling_columns(m, n, k, dtype):
+    """`b` is too large for L1 and read where it is, or packed where its rows share cache sets."""
+    rng = np.random.default_rng(15)
+    around = np.full((2, k, n + 40), np.nan, dtype)
+    b = around[:, :, 3 : n + 3]
+    b[...] = integers(rng, (2, k, n), dtype)
+    for layout in ("plain", "transposed", "stepped"):
+        a = operand(rng, (2, m, k), dtype, layout)
+        for right in (b, b.copy()):
+            expected = reference(a, right)
+            for build in builds((1, 2, 3)):
+                assert_same(matmul(a, right), expected, (build, m, n, k, layout))
+
+
+@pytest.mark.parametrize(("m", "n", "k"), [(1024, 256, 96), (1025, 100, 300), (1301, 200, 513)])
+@pytest.mark.parametrize("layout", ["plain", "transposed"])
+def test_tall_products_of_few_columns(m, n, k, layout):
+    rng = np.random.default_rng(16)
+    a, b = operand(rng, (m, k), np.float32, layout), operand(rng, (k, n), np.float32, layout)
+    bias = integers(rng, (n,), np.float32)
+    expected = reference(a, b, bias)
+    for build in builds((1, 2, 7)):
+        assert_same(matmul(a, b, bias), expected, (build, m, n, k, layout))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
 def test_batches_of_tiny_products(dtype):
     """A matrix in one vector or two, of every layout; more of them than one task takes."""
     rng = np.random.default_rng(11)
@@ -319,6 +349,8 @@ def test_outer_product_past_the_caches():
         ((90, 90), (90, 90)),
         ((700, 8), (8, 500)),
         ((6, 40), (40, 70000)),
+        ((6, 200, 200), (6, 200, 100)),
+        ((1100, 256), (256, 200)),
     ],
 )
 def test_same_bits_on_any_number_of_threads(dtype, shape_a, shape_b):
