@@ -140,7 +140,7 @@ def test_small_layers(dtype):
 
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_very_few_rows(dtype):
-    """x W^T of 2 to 8 rows: columns left over, sums that end anywhere, rows of `a` that lie apart."""
+    """x W^T of 2 to 8 rows: columns left over, sums that end anywhere, rows that lie apart."""
     rng = np.random.default_rng(16)
     for m in range(2, 9):
         for n, k in ((500, 1537), (1201, 531), (64, 12000)):

@@ -2,8 +2,8 @@
 //
 // Method     y is written row by row, in the order of memory, from registers: a row's tile is kVectors vectors of
 //            sums, and storing it goes on while the next one is multiplied. Tiles of several rows load less,
-//            yet write many streams at once: 1000 x 2048 of 8 steps took 240 us by 8 x 48, 200 to 230 by rows (two cores
-//            of an Emerald Rapids), 512 x 25088 2250 by blocks that were then stored past the caches, 1350 to 1600.
+//            yet write many streams at once: 1000 x 2048 of 8 steps took 240 us by 8 x 48, 200 to 230 by rows (two
+//            cores of an Emerald Rapids), 512 x 25088 2250 by blocks that were then stored past the caches, 1350 to 1600.
 // Split      stretches of rows, by the shape alone.
 // Cache      so many columns of b that their packed panels stay in L1 (kPanelBytes) for all rows of a stretch.
 //            Results that no cache keeps are stored past them.

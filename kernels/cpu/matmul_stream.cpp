@@ -5,7 +5,7 @@
 //            512x25088: 9 GB/s). Up to a tile of rows, register tiles along kTileStep rows of b, whose next
 //            lines are fetched meanwhile: the same 32 -> 42 GB/s (two cores of an Emerald Rapids).
 // Split      stretches of columns, by the shape alone.
-// Cache      M sums a column: kSumBytes of them.
+// Cache      M sums a column: kSumBytes of them, kTileSumBytes where one tile has all rows.
 // Cost       2 M N K FLOPs; the sums are read and written for every kStep rows of b.
 // Memory     kSumBytes a thread.
 // Accuracy   chains of kChain multiply-adds whose sums are added in order, as in matmul.cpp.
