@@ -63,7 +63,8 @@ __attribute__((noinline)) void pointwise_tile(const TileTask<T>& task) {
     const T* const end = a + min(left, kChain) * MR;
 #pragma GCC unroll 1
     do {
-      const T* const stop = end - a > task.second_rows * MR ? a + task.second_rows * MR : end;
+      const int64_t run = task.second_rows * MR;
+      const T* const stop = turns > 0 && end - a > run ? a + run : end;
 #pragma GCC unroll 1
       do {
         Vec<T> b[NV];
