@@ -39,7 +39,7 @@ struct TileTask {
   bool stream;    // past the caches; y is aligned, and there is one chain
 };
 
-// Fetch to L1; to L2; to L2, and copy x; and what follows it.
+// `fetched` goes to L1; to L2; to L2, and x is copied; and what follows it. `second` goes to L1.
 enum class TileKind { kNear, kFar, kCopy, kCopyRest };
 
 template <class T, int MR, int NV, TileKind Kind>
@@ -63,12 +63,13 @@ __attribute__((noinline)) void pointwise_tile(const TileTask<T>& task) {
     const T* const end = a + min(left, kChain) * MR;
 #pragma GCC unroll 1
     do {
-      const T* const stop = end - a > task.second_rows * MR ? a + task.second_rows * MR : end;
+      const int64_t run = task.second_rows * MR;
+      const T* const stop = turns > 0 && end - a > run ? a + run : end;
 #pragma GCC unroll 1
       do {
         Vec<T> b[NV];
         __builtin_prefetch(fetched, 0, kLevel);
-        __builtin_prefetch(second, 0, kLevel);
+        __builtin_prefetch(second);
 #pragma GCC unroll 8
         for (int j = 0; j < NV; ++j) {
           b[j] = load(x + j * L);
