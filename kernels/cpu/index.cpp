@@ -391,7 +391,7 @@ Status gather_dim(const GatherDimArgs& args) {
   if (a.outer * a.inner == 0 || y.size % (a.outer * a.inner)) return {Code::kShape, {1, 0}};
   const int64_t* const p = as_index(indices);
   const int64_t rows = y.size / a.inner, taken = rows / a.outer;
-  // Indices are checked row by row, just before they are used: a pass of their own over them cost 14 % (4096
+  // Indices are checked row by row, just before they are used: a pass of their own over them cost 9 % (4096
   // rows of 64, two Emerald Rapids cores).
   bool good = true;
   const auto inside = [&](int64_t at, int64_t n) {

@@ -48,8 +48,7 @@ constexpr int64_t kTasks = 16;         // at least so many blocks where the work
 constexpr int64_t kDirectRows = 64;    // up to so many rows `b` is not worth packing
 constexpr int64_t kDotRows = 48;
 constexpr int64_t kDotColumns = 16;
-constexpr int64_t kDotSteps =
-    8;  // of K a row from which on adding up lanes is less than turning `b`
+constexpr int64_t kDotSteps = 8;            // of K a row: adding up lanes is less than turning `b`
 constexpr int64_t kTurnedSteps = 64;        // of K from which on a tile's sums are worth turning
 constexpr int64_t kVectorWork = 1 << 14;    // multiplications of a row by a matrix in L1
 constexpr int64_t kOuterBlock = 1 << 14;    // elements of an outer product that more is done to

@@ -11,7 +11,7 @@
 //   place, and a window is the maximum of its rows' parts, first rows first: 4 comparisons an output and
 //   not 8 for 3x3. Otherwise windows are read in place; large ones, of strides of which no load picks every
 //   element: first each column of an output row's windows, lanes along the input, then across a window's
-//   columns (8x8 stride 8, 8 x 64 x 56 x 56: 670 -> 290 us, two Emerald Rapids cores). Rows too long for the
+//   columns (8x8 stride 8, 8 x 64 x 56 x 56: 670 -> 260 us, two Emerald Rapids cores). Rows too long for the
 //   buffer: outputs at the edges are scalar.
 // Working set: one input and one output plane; 32 KB of rows.
 // Cost: reads x once (window rows from L1), writes y and indices once. 3x3 stride 1, 16 lanes: 3 loads, 4
