@@ -261,6 +261,9 @@ def tensor_stub() -> str:
             body += ast.unparse(node).replace("'", '"') + "\n\n"
         elif isinstance(node, ast.FunctionDef):
             body += _own(node, imports, module, "")
+        elif isinstance(node, ast.AnnAssign):
+            imports.add([node.annotation], module, ())
+            body += f"{ast.unparse(node.target)}: {ast.unparse(node.annotation)}\n\n"
         elif isinstance(node, ast.ClassDef):
             bases = ", ".join(ast.unparse(b) for b in node.bases)
             body += f"class {node.name}({bases}):\n" if bases else f"class {node.name}:\n"

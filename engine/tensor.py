@@ -508,7 +508,9 @@ class Tensor:
 
 _new = object.__new__
 #: A tensor of these slots' values; what ops make their results with.
-_filled = _cpu.slot_maker(Tensor, ("_data", "_requires_grad", "_node", "_version", "_grad"))
+_filled: Callable[..., Tensor] = _cpu.slot_maker(
+    Tensor, ("_data", "_requires_grad", "_node", "_version", "_grad")
+)
 
 
 def _rebuild(cls: type[Tensor], array: Any, where: str, requires_grad: bool) -> Tensor:

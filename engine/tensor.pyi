@@ -15,6 +15,8 @@ from .random import Generator
 
 __all__ = ["Parameter", "Size", "Tensor"]
 
+_backward: Any
+
 class Size(tuple):
     """A shape: a tuple of ints, with numel()."""
 
@@ -1107,6 +1109,8 @@ class Tensor:
         """The lower triangle of matrices: 0 above the diagonal."""
     def triu_(self, diagonal: builtins.int = 0) -> Tensor:
         """The upper triangle of matrices: 0 below the diagonal."""
+
+_filled: Callable[..., Tensor]
 
 def _rebuild(cls: type[Tensor], array: Any, where: str, requires_grad: bool) -> Tensor: ...
 class Parameter(Tensor):

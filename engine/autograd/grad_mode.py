@@ -64,10 +64,11 @@ class _Decorator:
 
     def __call__(self, function: _F) -> _F:
         """As a decorator: the mode is set in the function only."""
+        block: Any = type(self)  # whose base enters and leaves
 
         @functools.wraps(function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
-            with type(self)():
+            with block():
                 return function(*args, **kwargs)
 
         return wrapped  # type: ignore[return-value]
