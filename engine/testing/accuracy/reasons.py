@@ -54,7 +54,7 @@ REASONS: dict[tuple[str, str, str], str] = {
     ),
     ("cdist", "b?float16", ".*"): "rounded to 16 bits once, from float32",
     ("cdist", ".*", "close.*"): "by the matrix product, as PyTorch, with more than 25 points",
-    ("conv2d", "float32", "samples|C = .* 3 x 3.*"): (
+    ("conv[23]d", "float32", "samples|C = .* 3 x 3.*"): (
         'Winograd\'s algorithm; `gradsmith.backends.cpu.conv_precision = "exact"` sums in order'
     ),
     ("prod|cumprod", ".*", ".*"): "n factors, each rounded",
