@@ -54,8 +54,8 @@ def check_one(work: Callable[[], Any]) -> None:
         assert meets or not met, "computed with what nobody has written"
 
 
-def test_what_is_not_written_is_seen() -> None:
-    """The hook works: an op of an array that nobody has filled meets the number."""
+def test_a_denormal_operand_is_seen() -> None:
+    """The flag works: an op meets a denormal number, or does not."""
     if platform.machine() != "x86_64":
         pytest.skip("the processor does not say what it meets")
     for value, expected in ((0.0, False), (1e-45, True), (1.0, False)):
