@@ -12,6 +12,7 @@ from cuda_arrays import (
     device,
     emulated,  # noqa: F401 (a fixture for every test)
     every_float,
+    every_schedule,
     host,
     kept_shape,
     layouts,
@@ -19,7 +20,7 @@ from cuda_arrays import (
 )
 from gradsmith import _cpu
 from gradsmith._cpu import Fault
-from gradsmith.kernels.cuda import memory
+from gradsmith.kernels.cuda import emulator, memory
 
 #: (shape, dims): teams of one thread, of part of a warp, of several warps; results side by side;
 #: vectors with and without a tail; chunks folded by a second launch.
@@ -174,6 +175,16 @@ def test_products_of_the_other_elements():
         np.testing.assert_allclose(got, expected, rtol=2e-7)
     with pytest.raises(Fault):
         K["prod_bwd"](device(grad), device(x[0]))
+
+
+@every_schedule
+def test_products_of_tiles_under_every_schedule(order, copies, seed):
+    """Three tiles a row: nothing is read behind the last product, none is read late."""
+    x = (1 + 0.03 * rng(8).standard_normal((2, 2500))).astype(np.float32)
+    grad = rng(9).standard_normal(2).astype(np.float32)
+    with emulator.schedule(order, copies, seed):
+        got = host(K["prod_bwd"](device(grad), device(x)))
+    np.testing.assert_allclose(got, _cpu.prod_bwd(grad, x), rtol=2e-7)
 
 
 def test_amax_weight_of_layouts_and_nan():

@@ -89,6 +89,7 @@ CI = {
     ],
     "tests": [
         "tests/test_cuda_ops.py",
+        "tests/test_cuda_reduce.py",
         "tests/test_ops.py",
         "tests/test_gradients.py",
         "tests/test_determinism.py",
