@@ -24,6 +24,9 @@ struct DirectProduct {
   // Where the first tile is to pack b for the others, in rows of whole vectors (nullptr: b is read where it is):
   // at most TileShape::kVectors of them, of floating point.
   T* copy = nullptr;
+  // Where the tiles are to pack `a`, contiguous downwards (a_row 1), a panel of rows after the other
+  // (nullptr: it is read where it is): one tile across, of floating point.
+  T* copy_a = nullptr;
 };
 
 // Whether the last columns can be taken by a masked vector; without masks only whole vectors are.
