@@ -194,10 +194,14 @@ def test_columns_packed_by_the_first_rows(m, n, k, layout, dtype):
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("layout", ["plain", "transposed"])
 @pytest.mark.parametrize(
-    ("m", "n", "k"), [(129, 203, 263), (200, 47, 520), (330, 530, 258), (513, 331, 1030)]
+    ("m", "n", "k"), [(129, 203, 263), (200, 47, 520), (330, 530, 258), (1100, 530, 730)]
 )
 def test_rows_packed_by_the_first_tiles(m, n, k, layout, dtype):
-    """g^T x: `a` is contiguous downwards, in a wider matrix of NaN; the same bits on any threads."""
+    """g^T x: `a` is contiguous downwards, in a wider matrix of NaN; the same bits on any threads.
+
+    The last `a`, 3.2 MB, is packed between the tiles of the rows before where the second level is
+    large.
+    """
     rng = np.random.default_rng(21)
     around = np.full((k, m + 40), np.nan, dtype)
     a = around[:, 5 : m + 5].T

@@ -31,6 +31,7 @@ struct Direct {
   bool add, padded, fetch_y;
   T* copy;    // nullptr, or where b's rows go, in whole vectors
   T* copy_a;  // nullptr, or where a's columns go
+  const Feed<T>* feed;
 };
 
 // `tail`: the columns of the last vector.
@@ -56,6 +57,8 @@ __attribute__((noinline)) void direct_tile(const Direct<T>& d, const T* a, const
   asm("" : "+r"(high), "+r"(next));
   const T* line = y;
   T *copy = d.copy, *copy_a = d.copy_a;
+  int64_t feed_rows = d.feed ? d.feed->some : 0;
+  const T* feed_line = d.feed ? d.feed->from : nullptr;
   constexpr bool kPacks = !std::is_integral_v<T> && NV <= TileShape::kVectors;
   for (int64_t rest = d.K;; rest -= kChain) {
     Vec<T> sum[MR][NV];
@@ -117,6 +120,14 @@ __attribute__((noinline)) void direct_tile(const Direct<T>& d, const T* a, const
 #pragma GCC unroll 8
           for (int j = 0; j < NV; ++j) __builtin_prefetch(line + j * L);
           line += d.y_row;
+        }
+        if constexpr (kPacks && kFeeds<T>) {
+          if (feed_rows > 0) {
+            --feed_rows;
+#pragma GCC unroll 32
+            for (int j = 0; j < Feed<T>::kVectors; ++j) __builtin_prefetch(feed_line + j * L);
+            feed_line += d.feed->step;
+          }
         }
         if constexpr (kPacks) {
           if (copy_a) {  // b is packed
@@ -202,7 +213,7 @@ void multiply(const DirectProduct<T>& p) {
   // Rows of b that are used once come from afar: the processor fetches no columns by itself.
   const bool near = panels.count > 1 || p.K * p.N <= kNear;
   Direct<T> d{p.K,   p.a_row,  p.a_column, p.b_row, p.y_row, near ? 0 : kAhead * p.b_row,
-              p.add, p.padded, p.fetch_y,  nullptr, nullptr};
+              p.add, p.padded, p.fetch_y,  nullptr, nullptr, p.feed};
   const int64_t most = min(panels.vectors(), kWidest<T>);
   const T *a = p.a, *b = p.b;
   T* y = p.y;
@@ -231,6 +242,10 @@ void multiply(const DirectProduct<T>& p) {
           if (p.copy_a) d.copy_a = p.copy_a + m * p.K;
           kDirect<T>.get(rows, vectors)(d, a + m * p.a_row, b + n, bias, y + m * p.y_row + n, tail);
           m += rows;
+          if constexpr (kFeeds<T>) {
+            if (p.feed && !d.copy)
+              p.feed->copy(p.feed->some);  // the tile that packs b fetches nothing else
+          }
           if (d.copy) {
             d.copy = nullptr;
             d.ahead = 0;
