@@ -220,6 +220,19 @@ def test_rows_packed_by_the_first_tiles(m, n, k, layout, dtype):
         assert same_bytes(y, matmul(np.ascontiguousarray(a), b)), build
 
 
+def test_rows_packed_before_and_not_taken():
+    """Who takes another thread's block has lost the rows that it packed for its own next one."""
+    rng = np.random.default_rng(22)
+    a, b = integers(rng, (730, 1100), np.float32).T, integers(rng, (730, 530), np.float32)
+    expected = reference(a, b).astype(np.float32)
+    for build in builds((2,)):
+        widest = build.startswith(
+            _cpu.isas()[-1]
+        )  # packs them so; who takes what is left to chance
+        for turn in range(50 if widest else 1):
+            assert same_bytes(matmul(a, b), expected), (build, turn)
+
+
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize(
     ("m", "n", "k"),

@@ -101,13 +101,15 @@ struct RowMemory {
     if (m + kBlockRows >= m1) return after;
     return m + 2 * kBlockRows <= m1 ? m + kBlockRows : -1;
   }
-  // Whether the rows from m on are packed already; then in `own`.
+  // Whether the rows from m on are packed already; then in `own`. Either way they count as packed no more: their
+  // memory is written next.
   bool take(int64_t m) {
-    const PackedRows& r = packed_rows;
-    if (!spare || r.call != call || r.m != m || (r.memory != own && r.memory != spare))
-      return false;
-    if (r.memory == spare) std::swap(own, spare);
-    return true;
+    PackedRows& r = packed_rows;
+    const bool found =
+        spare && r.call == call && r.m == m && (r.memory == own || r.memory == spare);
+    if (found && r.memory == spare) std::swap(own, spare);
+    r.call = 0;
+    return found;
   }
 };
 
@@ -138,7 +140,6 @@ void block_rows(const LargeProduct<T>& p, const Columns<T>& columns, int64_t m0,
     Feed<T> feed{};
     if (feeds) {
       constexpr int64_t kStep = TileShape::kRows;
-      packed_rows.call = 0;
       feed = {p.a + next + k * p.a_column,
               p.a_column,
               memory.spare,
