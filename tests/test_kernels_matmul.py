@@ -192,6 +192,48 @@ def test_columns_packed_by_the_first_rows(m, n, k, layout, dtype):
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("layout", ["plain", "transposed"])
+@pytest.mark.parametrize(
+    ("m", "n", "k"), [(129, 203, 263), (200, 47, 520), (330, 530, 258), (1100, 530, 730)]
+)
+def test_rows_packed_by_the_first_tiles(m, n, k, layout, dtype):
+    """g^T x: `a` is contiguous downwards, in a wider matrix of NaN; the same bits on any threads.
+
+    The last `a`, 3.2 MB, is packed between the tiles of the rows before where the second level is
+    large.
+    """
+    rng = np.random.default_rng(21)
+    around = np.full((k, m + 40), np.nan, dtype)
+    a = around[:, 5 : m + 5].T
+    a[...] = integers(rng, (m, k), dtype)
+    b = operand(rng, (k, n), dtype, layout)
+    bias = integers(rng, (n,), dtype)
+    expected = reference(a, b, bias)
+    for build in builds():
+        assert_same(matmul(a, b, bias), expected, (build, m, n, k, layout))
+    around[...] = rng.standard_normal(around.shape)
+    first = {}
+    for build in builds():
+        y = matmul(a, b)
+        assert same_bytes(first.setdefault(build.split(",")[0], y), y), build
+        # What is packed on the way or before is multiplied alike.
+        assert same_bytes(y, matmul(np.ascontiguousarray(a), b)), build
+
+
+def test_rows_packed_before_and_not_taken():
+    """Who takes another thread's block has lost the rows that it packed for its own next one."""
+    rng = np.random.default_rng(22)
+    a, b = integers(rng, (730, 1100), np.float32).T, integers(rng, (730, 530), np.float32)
+    expected = reference(a, b).astype(np.float32)
+    for build in builds((2,)):
+        widest = build.startswith(
+            _cpu.isas()[-1]
+        )  # packs them so; who takes what is left to chance
+        for turn in range(50 if widest else 1):
+            assert same_bytes(matmul(a, b), expected), (build, turn)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize(
     ("m", "n", "k"),
     [(129, 131, 150), (200, 100, 200), (256, 72, 300), (257, 100, 200), (255, 256, 130)],

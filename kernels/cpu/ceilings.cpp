@@ -36,8 +36,11 @@ struct Part {
 
 template <class T>
 double multiply_add(int64_t rounds) {
+  // A chain that starts at the fixed point, 1, would be a constant to a compiler that knows these.
+  T factor = T(0.999), term = T(0.001);
+  asm("" : "+m"(factor), "+m"(term));
   Vec<T> sum[kChains];
-  const Vec<T> a = splat<T>(T(0.999)), b = splat<T>(T(0.001));
+  const Vec<T> a = splat<T>(factor), b = splat<T>(term);
 #pragma GCC unroll 32
   for (int i = 0; i < kChains; ++i) sum[i] = splat<T>(static_cast<T>(i));
   for (int64_t k = 0; k < rounds; ++k) {

@@ -22,13 +22,16 @@ namespace {
 // ---- tiles ----
 
 constexpr int64_t kFetchSteps = 32;  // with so many steps of K a row of y is fetched
+constexpr int64_t kPackAhead = 16;   // steps: columns of `a` that are packed come from afar
 
 template <class T>
 struct Direct {
   int64_t K, a_row, a_column, b_row, y_row;
   int64_t ahead;  // how far behind b the next rows are fetched, in elements; 0: everything is near
   bool add, padded, fetch_y;
-  T* copy;  // nullptr, or where b's rows go, in whole vectors
+  T* copy;    // nullptr, or where b's rows go, in whole vectors
+  T* copy_a;  // nullptr, or where a's columns go
+  const Feed<T>* feed;
 };
 
 // `tail`: the columns of the last vector.
@@ -49,10 +52,14 @@ __attribute__((noinline)) void direct_tile(const Direct<T>& d, const T* a, const
   // GFLOP/s a core (Emerald Rapids, 8 x 48, K = 256).
   constexpr int kHalf = (MR + 1) / 2;
   const int64_t a_row = d.a_row, a_column = d.a_column, b_row = d.b_row;
+  const int64_t ahead_a = kPackAhead * a_column;
   const T *low = a, *high = a + (MR > kHalf ? kHalf * a_row : 0), *next = b + d.ahead;
   asm("" : "+r"(high), "+r"(next));
   const T* line = y;
-  T* copy = d.copy;
+  T *copy = d.copy, *copy_a = d.copy_a;
+  int64_t feed_rows = d.feed ? d.feed->some : 0;
+  const T* feed_line = d.feed ? d.feed->from : nullptr;
+  constexpr bool kPacks = !std::is_integral_v<T> && NV <= TileShape::kVectors;
   for (int64_t rest = d.K;; rest -= kChain) {
     Vec<T> sum[MR][NV];
 #pragma GCC unroll 16
@@ -61,8 +68,8 @@ __attribute__((noinline)) void direct_tile(const Direct<T>& d, const T* a, const
       for (int j = 0; j < NV; ++j) sum[i][j] = Vec<T>{};
     }
     const int64_t chain = min(rest, kChain);
-    const auto steps = [&](int64_t n, auto load_end, auto fetch,
-                           auto write) __attribute__((always_inline)) {
+    const auto steps = [&](int64_t n, auto load_end, auto fetch, auto write,
+                           auto write_a) __attribute__((always_inline)) {
 #pragma GCC unroll 1
       for (int64_t k = 0; k < n; ++k) {
         Vec<T> row[NV];
@@ -73,9 +80,16 @@ __attribute__((noinline)) void direct_tile(const Direct<T>& d, const T* a, const
           if constexpr (write) store(copy + j * L, row[j]);
         }
         if constexpr (write) copy += NV * L;
+        if constexpr (write_a) {
+          __builtin_prefetch(low + ahead_a);
+          __builtin_memcpy(copy_a, low, MR * sizeof(T));
+          copy_a += MR;
+        }
 #pragma GCC unroll 16
         for (int i = 0; i < MR; ++i) {
-          const Vec<T> value = splat(i < kHalf ? low[i * a_row] : high[(i - kHalf) * a_row]);
+          const Vec<T> value = splat(write_a     ? low[i]
+                                     : i < kHalf ? low[i * a_row]
+                                                 : high[(i - kHalf) * a_row]);
 #pragma GCC unroll 8
           for (int j = 0; j < NV; ++j) sum[i][j] += value * row[j];
         }
@@ -88,12 +102,16 @@ __attribute__((noinline)) void direct_tile(const Direct<T>& d, const T* a, const
     constexpr std::true_type kYes{};
     constexpr std::false_type kNo{};
     bool written = false;
-    if constexpr (!std::is_integral_v<T> && NV <= TileShape::kVectors) {
+    if constexpr (kPacks) {
       written = copy;
-      if (written) steps(chain, load_last, kYes, kYes);
+      if (written && copy_a) {
+        steps(chain, load_last, kYes, kYes, kYes);
+      } else if (written) {
+        steps(chain, load_last, kYes, kYes, kNo);
+      }
     }
     if (MR > 1 && d.ahead && !written) {
-      steps(chain, load_last, kYes, kNo);
+      steps(chain, load_last, kYes, kNo, kNo);
     } else if (!written) {
       for (int64_t k = 0, n; k < chain; k += n) {
         n = min(kFetchSteps, chain - k);
@@ -103,10 +121,24 @@ __attribute__((noinline)) void direct_tile(const Direct<T>& d, const T* a, const
           for (int j = 0; j < NV; ++j) __builtin_prefetch(line + j * L);
           line += d.y_row;
         }
+        if constexpr (kPacks && kFeeds<T>) {
+          if (feed_rows > 0) {
+            --feed_rows;
+#pragma GCC unroll 32
+            for (int j = 0; j < Feed<T>::kVectors; ++j) __builtin_prefetch(feed_line + j * L);
+            feed_line += d.feed->step;
+          }
+        }
+        if constexpr (kPacks) {
+          if (copy_a) {  // b is packed
+            steps(n, [](const T* p) { return load(p); }, kNo, kNo, kYes);
+            continue;
+          }
+        }
         if (tail == L || d.padded) {
-          steps(n, [](const T* p) { return load(p); }, kNo, kNo);
+          steps(n, [](const T* p) { return load(p); }, kNo, kNo, kNo);
         } else {
-          steps(n, load_last, kNo, kNo);
+          steps(n, load_last, kNo, kNo, kNo);
         }
       }
     }
@@ -181,7 +213,7 @@ void multiply(const DirectProduct<T>& p) {
   // Rows of b that are used once come from afar: the processor fetches no columns by itself.
   const bool near = panels.count > 1 || p.K * p.N <= kNear;
   Direct<T> d{p.K,   p.a_row,  p.a_column, p.b_row, p.y_row, near ? 0 : kAhead * p.b_row,
-              p.add, p.padded, p.fetch_y,  nullptr};
+              p.add, p.padded, p.fetch_y,  nullptr, nullptr, p.feed};
   const int64_t most = min(panels.vectors(), kWidest<T>);
   const T *a = p.a, *b = p.b;
   T* y = p.y;
@@ -207,8 +239,13 @@ void multiply(const DirectProduct<T>& p) {
             d.copy = p.copy;
             d.ahead = kCopyAhead * p.b_row;
           }
+          if (p.copy_a) d.copy_a = p.copy_a + m * p.K;
           kDirect<T>.get(rows, vectors)(d, a + m * p.a_row, b + n, bias, y + m * p.y_row + n, tail);
           m += rows;
+          if constexpr (kFeeds<T>) {
+            if (p.feed && !d.copy)
+              p.feed->copy(p.feed->some);  // the tile that packs b fetches nothing else
+          }
           if (d.copy) {
             d.copy = nullptr;
             d.ahead = 0;

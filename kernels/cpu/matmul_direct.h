@@ -6,6 +6,33 @@
 namespace gradsmith {
 namespace GS_ISA {
 
+// Whether a vector is two panels of a step: what Feed needs.
+template <class T>
+constexpr bool kFeeds = std::is_floating_point_v<T> && kLanes<T> == 2 * TileShape::kRows;
+
+// What is packed for later tiles between these: after each tile `some` rows of kVectors vectors, whose lines are
+// fetched while it multiplies.
+template <class T>
+struct Feed {
+  static constexpr int64_t kVectors = 64 / kLanes<T>;
+  const T* from;
+  int64_t step;               // to the next row
+  T* to;                      // the first half of the next row's first vector
+  int64_t row, vector, half;  // from a row, a vector, a half to the next there
+  int64_t some, rows;         // at a time; left
+
+  GS_INLINE void copy(int64_t n) {
+    constexpr int64_t L = kLanes<T>, kHalf = L / 2;
+    for (n = min(n, rows), rows -= n; n > 0; --n, from += step, to += row) {
+#pragma GCC unroll 32
+      for (int64_t j = 0; j < kVectors; ++j) {
+        __builtin_memcpy(to + j * vector, from + j * L, kHalf * sizeof(T));
+        __builtin_memcpy(to + j * vector + half, from + j * L + kHalf, kHalf * sizeof(T));
+      }
+    }
+  }
+};
+
 // y (M x N, rows y_row apart) = bias + a b, with rows of b contiguous; strides in elements.
 template <class T>
 struct DirectProduct {
@@ -24,6 +51,10 @@ struct DirectProduct {
   // Where the first tile is to pack b for the others, in rows of whole vectors (nullptr: b is read where it is):
   // at most TileShape::kVectors of them, of floating point.
   T* copy = nullptr;
+  // Where the tiles are to pack `a`, contiguous downwards (a_row 1), a panel of rows after the other
+  // (nullptr: it is read where it is): one tile across, of floating point.
+  T* copy_a = nullptr;
+  Feed<T>* feed = nullptr;  // or nothing; of floating point
 };
 
 // Whether the last columns can be taken by a masked vector; without masks only whole vectors are.

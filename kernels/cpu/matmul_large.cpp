@@ -3,15 +3,18 @@
 // Method     blocks of columns of `b` are packed in panels by the thread that multiplies by them: what one
 //            core has written reaches another one slowly (256x256 on two Zen 5 cores: 18 us to pack `b`
 //            together and 5 us alone). The first rows' tiles pack a row-major `b` as they read it: 256x256x256
-//            took 5 % less than with packing before (Emerald Rapids). `a` is read where it is when it is contiguous along k, else packed
-//            kBlockRows at a time; tiles are those of matmul_direct.h.
+//            took 5 % less than with packing before (Emerald Rapids). `a` is read where it is when it is
+//            contiguous along k, else packed kBlockRows at a time; where it is contiguous downwards (g^T x) by
+//            the first tiles that read it, in the shadow of their multiply-adds: 256 cubed 276 -> 313, 1024 cubed
+//            297 -> 304 GFLOP/s (Emerald Rapids, 2 threads), and a large one between the tiles of the rows before
+//            (Feed). Tiles are those of matmul_direct.h.
 // Split      blocks of columns by parts of the rows, by the shape alone, kDepth of the reduction after
 //            kDepth. A thread that goes on with the next rows of the same columns finds them packed.
 // Cache      kRowBytes * kDepth of packed `b` (512 KB) in L2, a panel of it (98 KB in float32 with AVX-512)
 //            streamed for kBlockRows rows of `a` (131 KB); the lines of a tile's results are fetched while
 //            it is computed. Results beyond half of the last level that nothing is added to are stored past
 //            the caches.
-// Memory     kRowBytes * kDepth (512 KB) a thread; 1 MB and 131 KB where `a` is packed.
+// Memory     kRowBytes * kDepth (512 KB) a thread; 1 MB and 131 KB where `a` is packed, 262 KB where ahead.
 // Cost       2 M N K FLOPs; packing writes K N elements, and M K for each block of columns where
 //            `a` is packed.
 // Accuracy   chains of kChain multiply-adds whose sums are added in order, as in matmul.cpp.
@@ -35,6 +38,14 @@ struct PackedBlock {
   const void* memory = nullptr;
 };
 thread_local PackedBlock packed_block;
+
+// Likewise the rows of `a` that a thread has packed while it multiplied others.
+struct PackedRows {
+  uint64_t call = 0;
+  int64_t m = 0;
+  const void* memory = nullptr;
+};
+thread_local PackedRows packed_rows;
 uint64_t calls = 0;
 
 // A block's columns: panels of whole vectors, spread evenly.
@@ -76,11 +87,37 @@ void multiply_tiles(const DirectProduct<T>& d) {
   }
 }
 
+// Where a thread packs rows of `a`, kBlockRows at a time.
+template <class T>
+struct RowMemory {
+  T *own, *spare;  // of those that are multiplied; of the next ones meanwhile, or nullptr
+  uint64_t call;
+  int64_t
+      after;  // the first row behind those of this task that the thread is to multiply; -1: none
+
+  // The row that the block behind rows [m, m1) starts with, if it is whole.
+  int64_t next(int64_t m, int64_t m1) const {
+    if (!spare) return -1;
+    if (m + kBlockRows >= m1) return after;
+    return m + 2 * kBlockRows <= m1 ? m + kBlockRows : -1;
+  }
+  // Whether the rows from m on are packed already; then in `own`. Either way they count as packed no more: their
+  // memory is written next.
+  bool take(int64_t m) {
+    PackedRows& r = packed_rows;
+    const bool found =
+        spare && r.call == call && r.m == m && (r.memory == own || r.memory == spare);
+    if (found && r.memory == spare) std::swap(own, spare);
+    r.call = 0;
+    return found;
+  }
+};
+
 // Rows [m0, m1) of a block of columns, `depth` steps of the reduction from k on; past: the caches. pack: the
 // columns, each panel before its first rows.
 template <class T>
 void block_rows(const LargeProduct<T>& p, const Columns<T>& columns, int64_t m0, int64_t m1,
-                int64_t k, int64_t depth, bool pack, T* packed, T* own, bool past) {
+                int64_t k, int64_t depth, bool pack, T* packed, RowMemory<T>& memory, bool past) {
   constexpr int64_t kWidth = TileShape::kVectors * kLanes<T>;
   alignas(64) T block[kBlockRows * kWidth];
   const bool in_place = p.a_column == 1;
@@ -89,9 +126,28 @@ void block_rows(const LargeProduct<T>& p, const Columns<T>& columns, int64_t m0,
     const int64_t rows = min(kBlockRows, m1 - m);
     const Panels panels(rows);
     const T* const a = p.a + m * p.a_row + k * p.a_column;
-    for (int64_t i = 0; !in_place && i < panels.count; ++i) {
+    // Columns of `a` are packed between the tiles of the rows before, or by the first tiles that read them.
+    const bool ready = memory.take(m);
+    T* const own = memory.own;
+    const bool copy_a =
+        !in_place && !ready && p.a_row == 1 && direct_columns<T>(columns.first(1) - columns.n0);
+    for (int64_t i = 0; !in_place && !ready && !copy_a && i < panels.count; ++i) {
       pack_panel(a + panels.begin(i) * p.a_row, p.a_row, p.a_column, depth, panels.rows(i),
                  panels.rows(i), own + panels.begin(i) * depth);
+    }
+    const int64_t next = memory.next(m, m1);
+    const bool feeds = kFeeds<T> && next >= 0;
+    Feed<T> feed{};
+    if (feeds) {
+      constexpr int64_t kStep = TileShape::kRows;
+      feed = {p.a + next + k * p.a_column,
+              p.a_column,
+              memory.spare,
+              kStep,
+              2 * kStep * depth,
+              kStep * depth,
+              ceil_div(depth, columns.panels * max(1, panels.count - 1)),
+              depth};
     }
     const bool first_rows = pack && m == m0;
     for (int64_t i = 0; i < columns.panels; ++i) {
@@ -118,13 +174,19 @@ void block_rows(const LargeProduct<T>& p, const Columns<T>& columns, int64_t m0,
       d.fetch_y = !past;
       d.padded = !copy;
       d.copy = copy ? panel : nullptr;
+      d.feed = feeds ? &feed : nullptr;
       if (past) {
         d.y = block;
         d.y_row = kWidth;
       }
       T* const y = d.y;
-      if (in_place) multiply_tiles(d);
-      for (int64_t part = in_place ? 2 : 0; part < 2; ++part) {  // the tall panels, the short ones
+      const bool whole = in_place || (copy_a && i == 0);
+      if (!in_place && whole) {
+        d.a_column = p.a_column;
+        d.copy_a = own;
+      }
+      if (whole) multiply_tiles(d);
+      for (int64_t part = whole ? 2 : 0; part < 2; ++part) {  // the tall panels, the short ones
         const int64_t first = part ? panels.tall : 0;
         d.count = part ? panels.count - panels.tall : panels.tall;
         if (d.count == 0) continue;
@@ -149,6 +211,10 @@ void block_rows(const LargeProduct<T>& p, const Columns<T>& columns, int64_t m0,
         }
       }
     }
+    if (feeds) {
+      feed.copy(feed.rows);
+      packed_rows = {memory.call, next, memory.spare};
+    }
   }
 }
 
@@ -164,7 +230,12 @@ size_t large(const LargeProduct<T>& p) {
   const int64_t rows = balanced(p.M, ceil_div(p.M, parts), TileShape::kRows);
   const int64_t down = ceil_div(p.M, rows);
   const int64_t most = min(kDepth, p.K), right = wide * most + L;
-  const int64_t left = in_place ? 0 : kBlockRows * most + L;
+  const int64_t block = kBlockRows * most + L;
+  // Lines of a large `a` come from so far along a mesh that the first tiles wait for them: 1536 cubed, g^T x
+  // 293 -> 306 GFLOP/s (Emerald Rapids, 2 threads). In the second level's reach 3 to 10 % are lost.
+  const bool feeds = kFeeds<T> && p.a_row == 1 && !in_place && second_level_cache() > (1 << 20) &&
+                     2 * p.M * p.K * kSize > 3 * second_level_cache();
+  const int64_t left = in_place ? 0 : feeds ? 2 * block : block;
   const size_t need = static_cast<size_t>((right + left) * kSize);
   // Results that no cache keeps, and that nothing is added to.
   const bool past = GS_VECTOR_BYTES == 64 && p.K <= kDepth && !p.finish && p.N % L == 0 &&
@@ -186,7 +257,12 @@ size_t large(const LargeProduct<T>& p) {
         PackedBlock& ready = packed_block;
         const bool pack = ready.call != call || ready.block != c || ready.memory != scratch;
         ready = {call, c, scratch};
-        block_rows(p, columns, m0, m1, k, depth, pack, scratch, scratch + right, past);
+        const int64_t after = m1 < p.M ? m1 : 0;
+        const bool goes_on = m1 < p.M || c + 1 < across;
+        T* const own = scratch + right;
+        RowMemory<T> memory{own, feeds ? own + block : nullptr, call,
+                            goes_on && min(rows, p.M - after) >= kBlockRows ? after : -1};
+        block_rows(p, columns, m0, m1, k, depth, pack, scratch, memory, past);
         if (past) stream_fence();
         if (k + depth == p.K && p.finish) p.finish(p.context, m0, m1, columns.n0, columns.n1);
       }
