@@ -11,7 +11,8 @@
 //            Lanes are tiles, through all images and rows alike; lines of few tiles are transformed down
 //            the columns first and laid side by side, so that no lanes are empty. F(4x4) interpolates at 0, 1, -1, 1/2,
 //            -2 and infinity: the reciprocal pair errs less than 2 and -2 at the same cost. F(2x2, 5x5) has
-//            the same points, and so the same transform of patches.
+//            the same points, and so the same transform of patches. Last tiles of lines and columns with fewer
+//            outputs are in the planes of fewer points (conv_winograd_last.h).
 //            Of three dimensions, slices of the output are images, and each slice of the filters is channels of
 //            its own: y[z] = sum over slices dz of the filters dz over x[z + dz - padding].
 // Split      many tiles: all filters are transformed first, then a thread takes blocks of tiles
@@ -45,6 +46,7 @@ constexpr int kPrefetch = 1024;              // elements ahead in the filters
 constexpr int64_t kStretchBytes = 10 << 20;  // of patches
 constexpr int kRowsAhead = 16;               // channels ahead in the patches
 constexpr int64_t kFewFilters = 1 << 13;     // filters times channels: their planes stay in L2
+constexpr int64_t kLargeCache = 2 << 20;     // an L2 of so much holds filters of 192 channels
 constexpr int kAhead = 6;                    // channels ahead of the one that is packed
 
 // kGroup filters from number `first` on, transformed, for channels [c, c + channels):
@@ -104,20 +106,37 @@ void transform_products(const Problem& p, const Block& block, int64_t pitch, int
   constexpr int T = W::T, M = W::M;
   Stage<W, M> stage;
   Line lines[kChunk];
-  for (int64_t chunk = begin; chunk < end; chunk += kChunk, from += kChunk) {
+  Places places[kChunk / L];
+  const bool fewer = kFewer<W> && p.last.fewer;
+  constexpr void (*const take[])(const float*, int64_t, const Places&, int, V*) = {
+      take_products<1>, take_products<2>, take_products<3>, take_products<4>};
+  for (int64_t chunk = begin; chunk < end; chunk += kChunk) {
     const int64_t tiles = min(kChunk, end - chunk);
     const int count = find_lines(p, chunk, chunk + tiles, lines);
+    if (fewer) {
+      for (int64_t t = 0; t < tiles; t += L) {
+        find_places(p.last, begin, chunk + t, chunk + tiles, &places[t / L]);
+      }
+    }
     const float* get = from;
     for (int64_t filter = k; filter < k_end; ++filter, get += pitch) {
       const V bias = splat(p.bias ? p.bias[filter] : 0.0f);
       for (int64_t t = 0; t < tiles; t += L) {
+        const Places& at = places[t / L];
         V rows[M][T];
 #pragma GCC unroll 8
         for (int j = 0; j < T; ++j) {
-          V m[T], column[M];
+          V column[M];
+          if (kFewer<W> && fewer) {
+            take[p.last.outputs[0] - 1](get + j * block.products, T * block.products, at,
+                                        2 * !has(p.last.outputs[1], j), column);
+          } else {
+            V m[T];
+            const float* const first = get + j * block.products + chunk - begin + t;
 #pragma GCC unroll 8
-          for (int i = 0; i < T; ++i) m[i] = load(get + (i * T + j) * block.products + t);
-          W::output(m, column);
+            for (int i = 0; i < T; ++i) m[i] = load(first + i * T * block.products);
+            W::output(m, column);
+          }
 #pragma GCC unroll 8
           for (int i = 0; i < M; ++i) rows[i][j] = column[i];
         }
@@ -125,6 +144,9 @@ void transform_products(const Problem& p, const Block& block, int64_t pitch, int
         for (int i = 0; i < M; ++i) {
           V done[M], z[M];
           W::output(rows[i], done);
+          if constexpr (kFewer<W>) {
+            if (fewer) add_infinity(p.last.outputs[1], at.last_column, rows[i][T - 1], done);
+          }
 #pragma GCC unroll 8
           for (int j = 0; j < M; ++j) done[j] += bias;
           if constexpr (M == 4) {
@@ -273,6 +295,12 @@ void multiply(int64_t filters, int64_t depth, int64_t tiles, const float* a, int
   }
 }
 
+// Of tiles [begin, end), those that are in plane xi.
+template <class W>
+int64_t tiles_of(const Problem& p, int xi, int64_t begin, int64_t end) {
+  return p.last.count(p.last.kind(xi / W::T, xi % W::T), begin, end);
+}
+
 // ---- the two orders of work ----
 
 // Blocks of at most `most` of n, an even number of them, the larger ones first: two threads get the same.
@@ -311,13 +339,14 @@ Status by_tiles(const Problem& p, int64_t block_tiles, int64_t filters_at_once) 
     float* const patches = scratch_or_fail(elements, &missing);
     if (!patches) return;
     float* const products = patches + kPlanes * block.patches;
-    transform_patches<W>(p, block, block_tiles, begin, end, 0, p.C, patches);
+    transform_patches<W>(p, block, block_tiles, begin, end, 0, p.C, false, patches);
     for (int64_t k = 0; k < p.K; k += at_once) {
       const int64_t n = min(at_once, filters - k);
       for (int xi = 0; xi < kPlanes; ++xi) {
-        multiply(n, p.C, end - begin, weights.data + xi * plane + k / kGroup * group_stride,
-                 group_stride, patches + xi * block.patches, products + xi * block.products,
-                 block_tiles, patches + (xi + 1) % kPlanes * block.patches, false);
+        multiply(n, p.C, tiles_of<W>(p, xi, begin, end),
+                 weights.data + xi * plane + k / kGroup * group_stride, group_stride,
+                 patches + xi * block.patches, products + xi * block.products, block_tiles,
+                 patches + (xi + 1) % kPlanes * block.patches, false);
       }
       transform_products<W>(p, block, block_tiles, begin, end, k, min(p.K, k + n), products);
     }
@@ -328,11 +357,12 @@ Status by_tiles(const Problem& p, int64_t block_tiles, int64_t filters_at_once) 
 // All patches first, then groups of filters, each through all steps; a stretch of channels at a time,
 // whose patches stay in L3.
 template <class W>
-Status by_filters(const Problem& p, int64_t filters_at_once, int64_t channels_at_once) {
+Status by_filters(const Problem& p, int64_t filters_at_once, int64_t most_channels) {
   constexpr int kPlanes = W::T * W::T;
   const int64_t pitch = round_up(p.tiles, L), at_once = round_up(filters_at_once, kGroup);
   const int64_t fit = kStretchBytes / (kPlanes * pitch * static_cast<int64_t>(sizeof(float)));
-  const int64_t stretch = even_part(p.C, max(2 * channels_at_once, fit));
+  const int64_t stretch = even_part(p.C, max(2 * most_channels, fit));
+  const int64_t channels_at_once = even_part(stretch, most_channels);
   const bool one = stretch >= p.C;
   const int64_t group_stride = channels_at_once * kGroup;
   const int64_t plane = at_once / kGroup * group_stride + kGap;
@@ -355,7 +385,7 @@ Status by_filters(const Problem& p, int64_t filters_at_once, int64_t channels_at
       if (p.dilated()) {
         dilated_patches<W>(p, block, pitch, first + begin, first + end, to);
       } else {
-        transform_patches<W>(p, block, pitch, 0, p.tiles, first + begin, first + end, to);
+        transform_patches<W>(p, block, pitch, 0, p.tiles, first + begin, first + end, true, to);
       }
     });
     parallel_for(blocks.count, 1, [&](int64_t index, int64_t) {
@@ -375,8 +405,9 @@ Status by_filters(const Problem& p, int64_t filters_at_once, int64_t channels_at
           const int64_t after = xi + 1 < kPlanes ? (xi + 1) * block.patches + (c - first) * pitch
                                 : c + channels < last ? (c + channels - first) * pitch
                                                       : 0;
-          multiply(round_up(end - begin, kFilters), channels, p.tiles, weights + xi * plane,
-                   group_stride, patches + xi * block.patches + (c - first) * pitch,
+          multiply(round_up(end - begin, kFilters), channels, tiles_of<W>(p, xi, 0, p.tiles),
+                   weights + xi * plane, group_stride,
+                   patches + xi * block.patches + (c - first) * pitch,
                    products + xi * block.products, pitch, patches + after, c > 0);
         }
       }
@@ -391,15 +422,27 @@ Status by_filters(const Problem& p, int64_t filters_at_once, int64_t channels_at
   return missing ? Status{Code::kOutOfMemory, {missing, 0}} : kDone;
 }
 
+// Of the last tile of n outputs.
+int last_outputs(int64_t n) { return static_cast<int>((n + F4::M - 1) % F4::M + 1); }
+
 template <class W>
 Status run(Problem& p) {
+  constexpr int64_t kPlanes = W::T * W::T;
   p.lines = ceil_div(p.out[0], p.step[0] * W::M);
   p.columns = ceil_div(p.out[1], p.step[1] * W::M);
   p.tiles = p.N * p.step[0] * p.step[1] * p.lines * p.columns;
+  if (kFewer<W> && !p.dilated() && p.columns <= kNarrow) {
+    p.last = {p.lines, p.columns, {last_outputs(p.out[0]), last_outputs(p.out[1])}, true};
+    int64_t vectors = 0;
+    for (int xi = 0; xi < kPlanes; ++xi) vectors += ceil_div(tiles_of<W>(p, xi, 0, p.tiles), L);
+    p.last.fewer = vectors * 32 < kPlanes * ceil_div(p.tiles, L) * 31;  // shuffles cost some
+  }
   // Tiles of 2 x 2 are many for their outputs: few filters are read from L2, and not all patches from L3.
   const bool few_filters = W::R == 5 && p.C * p.K <= kFewFilters;
   const int64_t few = few_filters ? 64 : 192;
-  if (p.tiles <= few || p.dilated()) return by_filters<W>(p, 32, 96);
+  if (p.tiles <= few || p.dilated()) {
+    return by_filters<W>(p, 32, second_level_cache() < kLargeCache ? 96 : 192);
+  }
   return by_tiles<W>(p, W::R == 5 && p.C > 64 ? 48 : 64, 64);
 }
 
