@@ -100,41 +100,39 @@ void transform_filters(const Problem& p, int64_t first, int64_t c, int64_t chann
 
 // Tiles [begin, end) of the outputs of filters [k, k_end), from their products:
 // from[xi * block.products + (k - k_first) * pitch + tile].
-template <class W>
+template <class W, bool Fewer>
 void transform_products(const Problem& p, const Block& block, int64_t pitch, int64_t begin,
                         int64_t end, int64_t k, int64_t k_end, const float* from) {
   constexpr int T = W::T, M = W::M;
   Stage<W, M> stage;
   Line lines[kChunk];
-  Places places[kChunk / L];
-  const bool fewer = kFewer<W> && p.last.fewer;
+  [[maybe_unused]] Places places[Fewer ? kChunk / L : 1];
   constexpr void (*const take[])(const float*, int64_t, const Places&, int, V*) = {
       take_products<1>, take_products<2>, take_products<3>, take_products<4>};
   for (int64_t chunk = begin; chunk < end; chunk += kChunk) {
     const int64_t tiles = min(kChunk, end - chunk);
     const int count = find_lines(p, chunk, chunk + tiles, lines);
-    if (fewer) {
+    if constexpr (Fewer) {
       for (int64_t t = 0; t < tiles; t += L) {
         find_places(p.last, begin, chunk + t, chunk + tiles, &places[t / L]);
       }
     }
-    const float* get = from;
+    const float* get = Fewer ? from : from + (chunk - begin);
     for (int64_t filter = k; filter < k_end; ++filter, get += pitch) {
       const V bias = splat(p.bias ? p.bias[filter] : 0.0f);
       for (int64_t t = 0; t < tiles; t += L) {
-        const Places& at = places[t / L];
+        [[maybe_unused]] const Places& at = places[Fewer ? t / L : 0];
         V rows[M][T];
 #pragma GCC unroll 8
         for (int j = 0; j < T; ++j) {
           V column[M];
-          if (kFewer<W> && fewer) {
+          if constexpr (Fewer) {
             take[p.last.outputs[0] - 1](get + j * block.products, T * block.products, at,
                                         2 * !has(p.last.outputs[1], j), column);
           } else {
             V m[T];
-            const float* const first = get + j * block.products + chunk - begin + t;
 #pragma GCC unroll 8
-            for (int i = 0; i < T; ++i) m[i] = load(first + i * T * block.products);
+            for (int i = 0; i < T; ++i) m[i] = load(get + (i * T + j) * block.products + t);
             W::output(m, column);
           }
 #pragma GCC unroll 8
@@ -144,8 +142,8 @@ void transform_products(const Problem& p, const Block& block, int64_t pitch, int
         for (int i = 0; i < M; ++i) {
           V done[M], z[M];
           W::output(rows[i], done);
-          if constexpr (kFewer<W>) {
-            if (fewer) add_infinity(p.last.outputs[1], at.last_column, rows[i][T - 1], done);
+          if constexpr (Fewer) {
+            add_infinity(p.last.outputs[1], at.last_column, rows[i][T - 1], done);
           }
 #pragma GCC unroll 8
           for (int j = 0; j < M; ++j) done[j] += bias;
@@ -313,7 +311,7 @@ struct EvenBlocks {
 };
 
 // Blocks of tiles, each through all steps; the filters are transformed before.
-template <class W>
+template <class W, bool Fewer>
 Status by_tiles(const Problem& p, int64_t block_tiles, int64_t filters_at_once) {
   constexpr int kPlanes = W::T * W::T;
   const int64_t groups = ceil_div(p.K, kGroup), filters = round_up(p.K, kFilters);
@@ -339,7 +337,7 @@ Status by_tiles(const Problem& p, int64_t block_tiles, int64_t filters_at_once) 
     float* const patches = scratch_or_fail(elements, &missing);
     if (!patches) return;
     float* const products = patches + kPlanes * block.patches;
-    transform_patches<W>(p, block, block_tiles, begin, end, 0, p.C, false, patches);
+    transform_patches<W, false, Fewer>(p, block, block_tiles, begin, end, 0, p.C, patches);
     for (int64_t k = 0; k < p.K; k += at_once) {
       const int64_t n = min(at_once, filters - k);
       for (int xi = 0; xi < kPlanes; ++xi) {
@@ -348,7 +346,7 @@ Status by_tiles(const Problem& p, int64_t block_tiles, int64_t filters_at_once) 
                  patches + xi * block.patches, products + xi * block.products, block_tiles,
                  patches + (xi + 1) % kPlanes * block.patches, false);
       }
-      transform_products<W>(p, block, block_tiles, begin, end, k, min(p.K, k + n), products);
+      transform_products<W, Fewer>(p, block, block_tiles, begin, end, k, min(p.K, k + n), products);
     }
   });
   return missing ? Status{Code::kOutOfMemory, {missing, 0}} : kDone;
@@ -356,7 +354,7 @@ Status by_tiles(const Problem& p, int64_t block_tiles, int64_t filters_at_once) 
 
 // All patches first, then groups of filters, each through all steps; a stretch of channels at a time,
 // whose patches stay in L3.
-template <class W>
+template <class W, bool Fewer>
 Status by_filters(const Problem& p, int64_t filters_at_once, int64_t most_channels) {
   constexpr int kPlanes = W::T * W::T;
   const int64_t pitch = round_up(p.tiles, L), at_once = round_up(filters_at_once, kGroup);
@@ -385,7 +383,8 @@ Status by_filters(const Problem& p, int64_t filters_at_once, int64_t most_channe
       if (p.dilated()) {
         dilated_patches<W>(p, block, pitch, first + begin, first + end, to);
       } else {
-        transform_patches<W>(p, block, pitch, 0, p.tiles, first + begin, first + end, true, to);
+        transform_patches<W, true, Fewer>(p, block, pitch, 0, p.tiles, first + begin, first + end,
+                                          to);
       }
     });
     parallel_for(blocks.count, 1, [&](int64_t index, int64_t) {
@@ -415,7 +414,7 @@ Status by_filters(const Problem& p, int64_t filters_at_once, int64_t most_channe
       if (p.dilated()) {
         dilated_products<W>(p, block, pitch, begin, end, products);
       } else {
-        transform_products<W>(p, block, pitch, 0, p.tiles, begin, end, products);
+        transform_products<W, Fewer>(p, block, pitch, 0, p.tiles, begin, end, products);
       }
     });
   }
@@ -425,25 +424,33 @@ Status by_filters(const Problem& p, int64_t filters_at_once, int64_t most_channe
 // Of the last tile of n outputs.
 int last_outputs(int64_t n) { return static_cast<int>((n + F4::M - 1) % F4::M + 1); }
 
-template <class W>
-Status run(Problem& p) {
-  constexpr int64_t kPlanes = W::T * W::T;
-  p.lines = ceil_div(p.out[0], p.step[0] * W::M);
-  p.columns = ceil_div(p.out[1], p.step[1] * W::M);
-  p.tiles = p.N * p.step[0] * p.step[1] * p.lines * p.columns;
-  if (kFewer<W> && !p.dilated() && p.columns <= kNarrow) {
-    p.last = {p.lines, p.columns, {last_outputs(p.out[0]), last_outputs(p.out[1])}, true};
-    int64_t vectors = 0;
-    for (int xi = 0; xi < kPlanes; ++xi) vectors += ceil_div(tiles_of<W>(p, xi, 0, p.tiles), L);
-    p.last.fewer = vectors * 32 < kPlanes * ceil_div(p.tiles, L) * 31;  // shuffles cost some
-  }
+template <class W, bool Fewer>
+Status run(const Problem& p) {
   // Tiles of 2 x 2 are many for their outputs: few filters are read from L2, and not all patches from L3.
   const bool few_filters = W::R == 5 && p.C * p.K <= kFewFilters;
   const int64_t few = few_filters ? 64 : 192;
   if (p.tiles <= few || p.dilated()) {
-    return by_filters<W>(p, 32, second_level_cache() < kLargeCache ? 96 : 192);
+    return by_filters<W, Fewer>(p, 32, second_level_cache() < kLargeCache ? 96 : 192);
   }
-  return by_tiles<W>(p, W::R == 5 && p.C > 64 ? 48 : 64, 64);
+  return by_tiles<W, Fewer>(p, W::R == 5 && p.C > 64 ? 48 : 64, 64);
+}
+
+template <class W>
+Status run(Problem& p) {
+  p.lines = ceil_div(p.out[0], p.step[0] * W::M);
+  p.columns = ceil_div(p.out[1], p.step[1] * W::M);
+  p.tiles = p.N * p.step[0] * p.step[1] * p.lines * p.columns;
+  if constexpr (kFewer<W>) {
+    constexpr int64_t kPlanes = W::T * W::T;
+    if (!p.dilated() && p.columns <= kNarrow) {
+      p.last = {p.lines, p.columns, {last_outputs(p.out[0]), last_outputs(p.out[1])}, true};
+      int64_t vectors = 0;
+      for (int xi = 0; xi < kPlanes; ++xi) vectors += ceil_div(tiles_of<W>(p, xi, 0, p.tiles), L);
+      p.last.fewer = vectors * 32 < kPlanes * ceil_div(p.tiles, L) * 31;  // shuffles cost some
+    }
+    if (p.last.fewer) return run<W, true>(p);
+  }
+  return run<W, false>(p);
 }
 
 // All groups, one after another; p has the first.

@@ -58,7 +58,7 @@ struct Block {
   int64_t products;  // the same for [filters][tiles]
 };
 
-// Whether last tiles may have fewer points (conv_winograd_last.h).
+// Whether last tiles may have fewer points (conv_winograd_last.h): those of lines that are staged side by side.
 template <class W>
 constexpr bool kFewer = W::M == 4 && W::R == 3;
 
@@ -205,7 +205,7 @@ GS_INLINE void stage_patches(const Problem& p, const Line& line, const float* pl
   const int64_t begin = clamp(-y, 0, T), end = there ? clamp(p.in[0] - y, 0, T) : 0;  // rows inside
   const int64_t index = line.first * M - p.padding[1], n = (line.last - line.first) * M;
   const float* const rows = plane + y * in;
-  const int outputs = p.last.fewer && line.line + 1 == p.lines ? p.last.outputs[0] : M;
+  const int outputs = kFewer<W> && p.last.fewer && line.line + 1 == p.lines ? p.last.outputs[0] : M;
   // A channel's lines are too few for the hardware's prefetch to learn.
   if (ahead) {
     const int64_t from = max(0, index);
@@ -337,11 +337,12 @@ inline void clear_ends(const Problem& p, const Block& block, int64_t pitch, int6
 // c_first) * pitch + tile]. Shared: other threads read them, and have those of the last call in their caches.
 // Each line is theirs until it is asked for, all at once, before the stores (N8 256->256 14x14, a Xeon, the
 // transform alone: 416 -> 331 us).
-template <class W>
+template <class W, bool Shared, bool Fewer>
 void transform_patches(const Problem& p, const Block& block, int64_t pitch, int64_t begin,
-                       int64_t end, int64_t c, int64_t c_end, bool shared, float* to) {
-  constexpr int T = W::T, M = W::M, kPlanes = T * T;
-  const bool narrow = kStages<W> > 2 || p.columns <= kNarrow;
+                       int64_t end, int64_t c, int64_t c_end, float* to) {
+  constexpr int T = W::T, M = W::M;
+  [[maybe_unused]] constexpr int kPlanes = T * T;
+  const bool narrow = Fewer || kStages<W> > 2 || p.columns <= kNarrow;
   union {
     Edge<W> edge;
     Stage<W, T> stage[kStages<W>];
@@ -354,29 +355,28 @@ void transform_patches(const Problem& p, const Block& block, int64_t pitch, int6
       __builtin_memset(&edge, 0, sizeof(edge));
     }
   }
-  const bool fewer = kFewer<W> && p.last.fewer;
-  if (fewer) clear_ends(p, block, pitch, begin, end, c_end - c, to);
+  if constexpr (Fewer) clear_ends(p, block, pitch, begin, end, c_end - c, to);
   constexpr void (*const put_line[])(V*, const Places&, int, float*, int64_t) = {
       put_patches<1>, put_patches<2>, put_patches<3>, put_patches<4>};
   Line lines[kChunk];
-  Places places[kChunk / L];
+  [[maybe_unused]] Places places[Fewer ? kChunk / L : 1];
   for (int64_t chunk = begin; chunk < end; chunk += kChunk) {
     const int64_t tiles = min(kChunk, end - chunk);
     const int count = find_lines(p, chunk, chunk + tiles, lines);
-    if (fewer) {
+    if constexpr (Fewer) {
       for (int64_t t = 0; t < tiles; t += L) {
         find_places(p.last, begin, chunk + t, chunk + tiles, &places[t / L]);
       }
     }
-    float* put = to;
+    float* put = Fewer ? to : to + (chunk - begin);
     for (int64_t i = c; i < c_end; ++i, put += pitch) {
       const bool ahead = i + 1 < c_end;
       for (const Line* line = lines; line < lines + count; ++line) {
-        if (shared) {
+        if constexpr (Shared) {
           const int64_t l = line - lines;
           for (int64_t xi = kPlanes * l / count; xi < kPlanes * (l + 1) / count; ++xi) {
-            const float* const ahead = put + xi * block.patches + chunk - begin;
-            for (int64_t t = 0; t < tiles; t += L) prefetch_to_write(ahead + t);
+            const float* const row = put + xi * block.patches + (Fewer ? chunk - begin : 0);
+            for (int64_t t = 0; t < tiles; t += L) prefetch_to_write(row + t);
           }
         }
         const float* plane;
@@ -399,19 +399,17 @@ void transform_patches(const Problem& p, const Block& block, int64_t pitch, int6
 #pragma GCC unroll 8
             for (int j = 0; j < T; ++j) e[j] = load(edge.row[j * T + r] + t);
           }
-          if constexpr (kFewer<W>) {
-            if (fewer) {
-              put_line[p.last.outputs[1] - 1](e, places[t / L], !has(p.last.outputs[0], r),
-                                              put + r * T * block.patches, block.patches);
-              continue;
-            }
-          }
-          W::patch(e, done);
-          // A row r of all columns, or a column r of all rows.
-          float* const first = put + chunk - begin + t + r * (narrow ? T : 1) * block.patches;
-          const int64_t step = (narrow ? 1 : T) * block.patches;
+          if constexpr (Fewer) {
+            put_line[p.last.outputs[1] - 1](e, places[t / L], !has(p.last.outputs[0], r),
+                                            put + r * T * block.patches, block.patches);
+          } else {
+            W::patch(e, done);
+            // A row r of all columns, or a column r of all rows.
+            float* const first = put + t + r * (narrow ? T : 1) * block.patches;
+            const int64_t step = (narrow ? 1 : T) * block.patches;
 #pragma GCC unroll 8
-          for (int j = 0; j < T; ++j) store(first + j * step, done[j]);
+            for (int j = 0; j < T; ++j) store(first + j * step, done[j]);
+          }
         }
       }
     }
