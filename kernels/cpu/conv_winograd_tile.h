@@ -356,7 +356,7 @@ void transform_patches(const Problem& p, const Block& block, int64_t pitch, int6
     }
   }
   if constexpr (Fewer) clear_ends(p, block, pitch, begin, end, c_end - c, to);
-  constexpr void (*const put_line[])(V*, const Places&, int, float*, int64_t) = {
+  [[maybe_unused]] constexpr void (*const put_line[])(V*, const Places&, int, float*, int64_t) = {
       put_patches<1>, put_patches<2>, put_patches<3>, put_patches<4>};
   Line lines[kChunk];
   [[maybe_unused]] Places places[Fewer ? kChunk / L : 1];
