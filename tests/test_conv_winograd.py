@@ -39,6 +39,15 @@ SHAPES = {
     # The weight gradient: parts with sums of their own; planes of some tiles only.
     "last tiles of one": (2, 32, 40, 45, 41, (1, 1)),
     "last tiles of two and three": (3, 33, 34, 14, 15, (1, 1)),
+    # All passes: planes that have not the last lines' or columns' tiles, of several vectors.
+    "last tiles of one and two": (8, 32, 33, 13, 10, (1, 1)),
+    "last tiles of three and one": (16, 33, 34, 7, 5, (1, 1)),
+    "last tiles of two, three blocks": (20, 32, 40, 10, 15, (1, 1)),
+    # What is fetched ahead: the next filters, by channels and by rows; outputs that no L2 holds.
+    "channels in three parts": (2, 390, 40, 6, 6, (1, 1)),
+    "large outputs": (2, 16, 80, 90, 100, (1, 1)),
+    "last lines alone": (9, 35, 32, 6, 8, (1, 1)),
+    "last columns alone": (8, 34, 32, 8, 5, (1, 1)),
 }
 
 

@@ -11,7 +11,8 @@
 //            Lanes are tiles, through all images and rows alike; lines of few tiles are transformed down
 //            the columns first and laid side by side, so that no lanes are empty. F(4x4) interpolates at 0, 1, -1, 1/2,
 //            -2 and infinity: the reciprocal pair errs less than 2 and -2 at the same cost. F(2x2, 5x5) has
-//            the same points, and so the same transform of patches.
+//            the same points, and so the same transform of patches. Last tiles of lines and columns with fewer
+//            outputs are in the planes of fewer points (conv_winograd_last.h).
 //            Of three dimensions, slices of the output are images, and each slice of the filters is channels of
 //            its own: y[z] = sum over slices dz of the filters dz over x[z + dz - padding].
 // Split      many tiles: all filters are transformed first, then a thread takes blocks of tiles
@@ -26,26 +27,20 @@
 // Limits     float32; stride 1; dilation 1 with any padding and sizes, or as conv_phases.h says.
 #include "conv_winograd.h"
 
+#include "conv_winograd_products.h"
 #include "conv_winograd_tile.h"
 
 namespace gradsmith {
 namespace GS_ISA {
 namespace {
 
-// The register tile: rows are filters, and kGroup of them lie side by side, in whole vectors.
-#if defined(__AVX512F__) || defined(__aarch64__)
-constexpr int kFilters = 8;
-#else
-constexpr int kFilters = 4;
-#endif
-constexpr int kVectors = 3;
-constexpr int kGroup = L > kFilters ? L : kFilters;
 constexpr int kPackedChannels = 16;          // packed at once
-constexpr int kPrefetch = 1024;              // elements ahead in the filters
 constexpr int64_t kStretchBytes = 10 << 20;  // of patches
-constexpr int kRowsAhead = 16;               // channels ahead in the patches
 constexpr int64_t kFewFilters = 1 << 13;     // filters times channels: their planes stay in L2
-constexpr int kAhead = 6;                    // channels ahead of the one that is packed
+// An L2 of so much holds filters of 192 channels, and what is fetched ahead of its use.
+constexpr int64_t kLargeCache = 2 << 20;
+constexpr int64_t kManyTiles = 64;
+constexpr int kAhead = 6;  // channels ahead of the one that is packed
 
 // kGroup filters from number `first` on, transformed, for channels [c, c + channels):
 // to[xi * plane + channel * kGroup + filter]. What is behind the last filter is of no account.
@@ -98,26 +93,41 @@ void transform_filters(const Problem& p, int64_t first, int64_t c, int64_t chann
 
 // Tiles [begin, end) of the outputs of filters [k, k_end), from their products:
 // from[xi * block.products + (k - k_first) * pitch + tile].
-template <class W>
+template <class W, bool Fewer>
 void transform_products(const Problem& p, const Block& block, int64_t pitch, int64_t begin,
                         int64_t end, int64_t k, int64_t k_end, const float* from) {
   constexpr int T = W::T, M = W::M;
   Stage<W, M> stage;
   Line lines[kChunk];
-  for (int64_t chunk = begin; chunk < end; chunk += kChunk, from += kChunk) {
+  [[maybe_unused]] Places places[Fewer ? kChunk / L : 1];
+  [[maybe_unused]] constexpr void (*const take[])(const float*, int64_t, const Places&, int, V*) = {
+      take_products<1>, take_products<2>, take_products<3>, take_products<4>};
+  for (int64_t chunk = begin; chunk < end; chunk += kChunk) {
     const int64_t tiles = min(kChunk, end - chunk);
     const int count = find_lines(p, chunk, chunk + tiles, lines);
-    const float* get = from;
+    if constexpr (Fewer) {
+      for (int64_t t = 0; t < tiles; t += L) {
+        find_places(p.last, begin, chunk + t, chunk + tiles, &places[t / L]);
+      }
+    }
+    const float* get = Fewer ? from : from + (chunk - begin);
     for (int64_t filter = k; filter < k_end; ++filter, get += pitch) {
       const V bias = splat(p.bias ? p.bias[filter] : 0.0f);
       for (int64_t t = 0; t < tiles; t += L) {
+        [[maybe_unused]] const Places& at = places[Fewer ? t / L : 0];
         V rows[M][T];
 #pragma GCC unroll 8
         for (int j = 0; j < T; ++j) {
-          V m[T], column[M];
+          V column[M];
+          if constexpr (Fewer) {
+            take[p.last.outputs[0] - 1](get + j * block.products, T * block.products, at,
+                                        2 * !has(p.last.outputs[1], j), column);
+          } else {
+            V m[T];
 #pragma GCC unroll 8
-          for (int i = 0; i < T; ++i) m[i] = load(get + (i * T + j) * block.products + t);
-          W::output(m, column);
+            for (int i = 0; i < T; ++i) m[i] = load(get + (i * T + j) * block.products + t);
+            W::output(m, column);
+          }
 #pragma GCC unroll 8
           for (int i = 0; i < M; ++i) rows[i][j] = column[i];
         }
@@ -125,6 +135,9 @@ void transform_products(const Problem& p, const Block& block, int64_t pitch, int
         for (int i = 0; i < M; ++i) {
           V done[M], z[M];
           W::output(rows[i], done);
+          if constexpr (Fewer) {
+            add_infinity(p.last.outputs[1], at.last_column, rows[i][T - 1], done);
+          }
 #pragma GCC unroll 8
           for (int j = 0; j < M; ++j) done[j] += bias;
           if constexpr (M == 4) {
@@ -209,67 +222,39 @@ void dilated_products(const Problem& p, const Block& block, int64_t pitch, int64
   }
 }
 
-// ---- products ----
+// ---- rows of memory that are fetched with the products ----
 
-// c[i][t] (+)= sum_k a[k * kGroup + i] * b[k * pitch + t] for kFilters rows and NV vectors; what is at `next`
-// is fetched to L2, a vector a step.
-template <int NV>
-__attribute__((noinline)) void product(int64_t depth, const float* a, const float* b, float* c,
-                                       int64_t pitch, const float* next, bool add) {
-  V sum[kFilters][NV];
-#pragma GCC unroll 8
-  for (int i = 0; i < kFilters; ++i) {
-#pragma GCC unroll 4
-    for (int j = 0; j < NV; ++j) sum[i][j] = V{};
-  }
-#pragma GCC unroll 1
-  for (int64_t k = 0; k < depth; ++k) {
-    V right[NV];
-#pragma GCC unroll 4
-    for (int j = 0; j < NV; ++j) {
-      right[j] = load(b + j * L);
-      __builtin_prefetch(b + kRowsAhead * pitch + j * L);
-    }
-#pragma GCC unroll 8
-    for (int i = 0; i < kFilters; ++i) {
-      const V left = splat(a[i]);
-#pragma GCC unroll 4
-      for (int j = 0; j < NV; ++j) sum[i][j] += left * right[j];
-    }
-    __builtin_prefetch(a + kPrefetch);
-    // One vector's loads take longer than its multiply-adds.
-    if constexpr (NV > 1) {
-      __builtin_prefetch(next, 0, 2);
-      next += L;
-    }
-    a += kGroup;
-    b += pitch;
-  }
-#pragma GCC unroll 8
-  for (int i = 0; i < kFilters; ++i) {
-#pragma GCC unroll 4
-    for (int j = 0; j < NV; ++j) {
-      if (add) sum[i][j] += load(c + i * pitch + j * L);
-      store(c + i * pitch + j * L, sum[i][j]);
-    }
+// Of tiles [begin, end), those that are in plane xi.
+template <class W>
+int64_t tiles_of(const Problem& p, int xi, int64_t begin, int64_t end) {
+  return p.last.count(p.last.kind(xi / W::T, xi % W::T), begin, end);
+}
+
+// What filters [k, k_end) and channels from c on are made of.
+template <class W>
+void filters_ahead(const Problem& p, int64_t k, int64_t k_end, int64_t c, int64_t channels,
+                   Ahead* ahead) {
+  constexpr int64_t kTaps = W::R * W::R;
+  if (p.depth > 1 || k >= k_end) return;
+  const float* const from = p.taps_of(k, c, kTaps);
+  if (p.channel_stride == kTaps) {
+    ahead->add(from, k_end - k, channels * kTaps, p.row_stride);
+  } else {
+    ahead->add(from, channels, (k_end - k) * kTaps, p.channel_stride);
   }
 }
 
-// All products of one plane: filters [0, filters) of whole groups, `group_stride` apart, by `tiles`
-// tiles. Those of the next plane, or what else `next` is, are fetched meanwhile.
-void multiply(int64_t filters, int64_t depth, int64_t tiles, const float* a, int64_t group_stride,
-              const float* b, float* c, int64_t pitch, const float* next, bool add) {
-  constexpr void (*const kProducts[])(int64_t, const float*, const float*, float*, int64_t,
-                                      const float*, bool) = {product<1>, product<2>, product<3>};
-  const int64_t vectors = ceil_div(tiles, L), part = even_part(vectors, kVectors);
-  int64_t left = pitch / L;  // products that fetch
-  for (int64_t k = 0; k < filters; k += kFilters) {
-    const float* panel = a + k / kGroup * group_stride + k % kGroup;
-    for (int64_t v = 0; v < vectors; v += part) {
-      const int64_t n = min(part, vectors - v);
-      kProducts[n - 1](depth, panel, b + v * L, c + k * pitch + v * L, pitch, next, add);
-      next = --left > 0 ? next + depth * L : b;
-    }
+// The outputs of tiles [begin, end), which begin and end with whole lines.
+template <class W>
+void outputs_ahead(const Problem& p, int64_t begin, int64_t end, int64_t k, int64_t k_end,
+                   Ahead* ahead) {
+  if (p.out_depth > 1) return;
+  const int64_t last = ceil_div(end, p.columns);
+  for (int64_t line = begin / p.columns, n; line < last; line += n) {
+    n = min(last - line, p.lines - line % p.lines);
+    const int64_t y = line % p.lines * W::M, rows = min(n * W::M, p.out[0] - y);
+    ahead->add(p.output_plane(line / p.lines, k) + y * p.out[1], k_end - k, rows * p.out[1],
+               p.out[0] * p.out[1]);
   }
 }
 
@@ -285,7 +270,7 @@ struct EvenBlocks {
 };
 
 // Blocks of tiles, each through all steps; the filters are transformed before.
-template <class W>
+template <class W, bool Fewer>
 Status by_tiles(const Problem& p, int64_t block_tiles, int64_t filters_at_once) {
   constexpr int kPlanes = W::T * W::T;
   const int64_t groups = ceil_div(p.K, kGroup), filters = round_up(p.K, kFilters);
@@ -304,6 +289,9 @@ Status by_tiles(const Problem& p, int64_t block_tiles, int64_t filters_at_once) 
   });
   const int64_t elements = kPlanes * (block.patches + block.products);
   int64_t missing = 0;
+  // Outputs that no second level holds: two threads of a Xeon, 64->64 128x128, 6.0 -> 5.7 ms; below, 5 % more.
+  const int64_t bytes = p.N * p.K * p.out[0] * p.out[1] * static_cast<int64_t>(sizeof(float));
+  const bool far = second_level_cache() >= kLargeCache && bytes > 2 * second_level_cache();
   const EvenBlocks blocks(ceil_div(p.tiles, L), block_tiles / L);
   parallel_for(blocks.count, 1, [&](int64_t index, int64_t) {
     const int64_t begin = blocks.begin(index) * L;
@@ -311,15 +299,18 @@ Status by_tiles(const Problem& p, int64_t block_tiles, int64_t filters_at_once) 
     float* const patches = scratch_or_fail(elements, &missing);
     if (!patches) return;
     float* const products = patches + kPlanes * block.patches;
-    transform_patches<W>(p, block, block_tiles, begin, end, 0, p.C, patches);
+    transform_patches<W, false, Fewer>(p, block, block_tiles, begin, end, 0, p.C, patches);
     for (int64_t k = 0; k < p.K; k += at_once) {
       const int64_t n = min(at_once, filters - k);
+      Ahead ahead;
+      if (far) outputs_ahead<W>(p, begin, end, k, min(p.K, k + n), &ahead);
       for (int xi = 0; xi < kPlanes; ++xi) {
-        multiply(n, p.C, end - begin, weights.data + xi * plane + k / kGroup * group_stride,
-                 group_stride, patches + xi * block.patches, products + xi * block.products,
-                 block_tiles, patches + (xi + 1) % kPlanes * block.patches, false);
+        multiply(n, p.C, tiles_of<W>(p, xi, begin, end),
+                 weights.data + xi * plane + k / kGroup * group_stride, group_stride,
+                 patches + xi * block.patches, products + xi * block.products, block_tiles,
+                 patches + (xi + 1) % kPlanes * block.patches, false, &ahead);
       }
-      transform_products<W>(p, block, block_tiles, begin, end, k, min(p.K, k + n), products);
+      transform_products<W, Fewer>(p, block, block_tiles, begin, end, k, min(p.K, k + n), products);
     }
   });
   return missing ? Status{Code::kOutOfMemory, {missing, 0}} : kDone;
@@ -327,13 +318,14 @@ Status by_tiles(const Problem& p, int64_t block_tiles, int64_t filters_at_once) 
 
 // All patches first, then groups of filters, each through all steps; a stretch of channels at a time,
 // whose patches stay in L3.
-template <class W>
-Status by_filters(const Problem& p, int64_t filters_at_once, int64_t channels_at_once) {
+template <class W, bool Fewer>
+Status by_filters(const Problem& p, int64_t filters_at_once, int64_t most_channels) {
   constexpr int kPlanes = W::T * W::T;
   const int64_t pitch = round_up(p.tiles, L), at_once = round_up(filters_at_once, kGroup);
   const int64_t fit = kStretchBytes / (kPlanes * pitch * static_cast<int64_t>(sizeof(float)));
-  const int64_t stretch = even_part(p.C, max(2 * channels_at_once, fit));
-  const bool one = stretch >= p.C;
+  const int64_t stretch = even_part(p.C, max(2 * most_channels, fit));
+  const int64_t channels_at_once = round_up(even_part(stretch, most_channels), kPackedChannels);
+  const bool one = stretch >= p.C, large = second_level_cache() >= kLargeCache;
   const int64_t group_stride = channels_at_once * kGroup;
   const int64_t plane = at_once / kGroup * group_stride + kGap;
   Block block;
@@ -355,7 +347,8 @@ Status by_filters(const Problem& p, int64_t filters_at_once, int64_t channels_at
       if (p.dilated()) {
         dilated_patches<W>(p, block, pitch, first + begin, first + end, to);
       } else {
-        transform_patches<W>(p, block, pitch, 0, p.tiles, first + begin, first + end, to);
+        transform_patches<W, true, Fewer>(p, block, pitch, 0, p.tiles, first + begin, first + end,
+                                          to);
       }
     });
     parallel_for(blocks.count, 1, [&](int64_t index, int64_t) {
@@ -371,24 +364,50 @@ Status by_filters(const Problem& p, int64_t filters_at_once, int64_t channels_at
           transform_filters<W>(p, k, c, channels, plane,
                                weights + (k - begin) / kGroup * group_stride);
         }
+        Ahead ahead;
+        if (large) {
+          const bool same = c + channels < last;
+          const int64_t next_k = same ? begin : end;
+          const int64_t next_end = same ? end : min(p.K, blocks.begin(index + 2) * kGroup);
+          const int64_t next_c = same ? c + channels : first;
+          filters_ahead<W>(p, next_k, next_end, next_c, min(channels_at_once, last - next_c),
+                           &ahead);
+        }
         for (int xi = 0; xi < kPlanes; ++xi) {
           const int64_t after = xi + 1 < kPlanes ? (xi + 1) * block.patches + (c - first) * pitch
                                 : c + channels < last ? (c + channels - first) * pitch
                                                       : 0;
-          multiply(round_up(end - begin, kFilters), channels, p.tiles, weights + xi * plane,
-                   group_stride, patches + xi * block.patches + (c - first) * pitch,
-                   products + xi * block.products, pitch, patches + after, c > 0);
+          multiply(round_up(end - begin, kFilters), channels, tiles_of<W>(p, xi, 0, p.tiles),
+                   weights + xi * plane, group_stride,
+                   patches + xi * block.patches + (c - first) * pitch,
+                   products + xi * block.products, pitch, patches + after, c > 0, &ahead);
         }
       }
       if (last < p.C) return;
       if (p.dilated()) {
         dilated_products<W>(p, block, pitch, begin, end, products);
       } else {
-        transform_products<W>(p, block, pitch, 0, p.tiles, begin, end, products);
+        transform_products<W, Fewer>(p, block, pitch, 0, p.tiles, begin, end, products);
       }
     });
   }
   return missing ? Status{Code::kOutOfMemory, {missing, 0}} : kDone;
+}
+
+// Of the last tile of n outputs.
+int last_outputs(int64_t n) { return static_cast<int>((n + F4::M - 1) % F4::M + 1); }
+
+template <class W, bool Fewer>
+Status run(const Problem& p) {
+  // Tiles of 2 x 2 are many for their outputs: few filters are read from L2, and not all patches from L3.
+  const bool few_filters = W::R == 5 && p.C * p.K <= kFewFilters;
+  const int64_t few = few_filters ? 64 : 192;
+  if (p.tiles <= few || p.dilated()) {
+    // Of many tiles, sums that are added to are more than what filters keep in L2.
+    const int64_t most = p.tiles > kManyTiles ? 192 : 128;
+    return by_filters<W, Fewer>(p, 32, second_level_cache() < kLargeCache ? 96 : most);
+  }
+  return by_tiles<W, Fewer>(p, W::R == 5 && p.C > 64 ? 48 : 64, 64);
 }
 
 template <class W>
@@ -396,11 +415,17 @@ Status run(Problem& p) {
   p.lines = ceil_div(p.out[0], p.step[0] * W::M);
   p.columns = ceil_div(p.out[1], p.step[1] * W::M);
   p.tiles = p.N * p.step[0] * p.step[1] * p.lines * p.columns;
-  // Tiles of 2 x 2 are many for their outputs: few filters are read from L2, and not all patches from L3.
-  const bool few_filters = W::R == 5 && p.C * p.K <= kFewFilters;
-  const int64_t few = few_filters ? 64 : 192;
-  if (p.tiles <= few || p.dilated()) return by_filters<W>(p, 32, 96);
-  return by_tiles<W>(p, W::R == 5 && p.C > 64 ? 48 : 64, 64);
+  if constexpr (kFewer<W>) {
+    constexpr int64_t kPlanes = W::T * W::T;
+    if (!p.dilated() && p.columns <= kNarrow) {
+      p.last = {p.lines, p.columns, {last_outputs(p.out[0]), last_outputs(p.out[1])}, true};
+      int64_t vectors = 0;
+      for (int xi = 0; xi < kPlanes; ++xi) vectors += ceil_div(tiles_of<W>(p, xi, 0, p.tiles), L);
+      p.last.fewer = vectors * 32 < kPlanes * ceil_div(p.tiles, L) * 31;  // shuffles cost some
+    }
+    if (p.last.fewer) return run<W, true>(p);
+  }
+  return run<W, false>(p);
 }
 
 // All groups, one after another; p has the first.

@@ -42,9 +42,6 @@ constexpr int kGroup = L > kRows ? L : kRows;  // filters side by side
 
 // ---- transforms ----
 
-// Whether a tile of m outputs has this point.
-constexpr bool has(int m, int point) { return point <= m || point == T - 1; }
-
 // B^T of a line of m outputs, from m + 2 elements of x: to[point].
 struct Patches {
   static constexpr int kMore = 2, kWide = L;  // kWide: of a panel
