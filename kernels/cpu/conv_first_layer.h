@@ -1,0 +1,14 @@
+// The weight gradient of first layers, with output channels as lanes (conv_first_layer_weight.cpp).
+#pragma once
+
+#include "args.h"
+#include "lists/conv.h"
+
+namespace gradsmith {
+namespace GS_ISA {
+
+// Computes grad_weight, and grad_bias where args has it, if this is the quicker way, and says so.
+bool first_layer_bwd_weight(const ConvBwdWeightArgs& args, Status* status);
+
+}  // namespace GS_ISA
+}  // namespace gradsmith
