@@ -6,8 +6,8 @@
 //            evenly, so that no lane and no sum is lost at its end; conv.h's planes would have one of every
 //            remainder of the stride and tap, more than L1 holds. Only the first tile of a row and the last
 //            read padding: their columns are copied with its zeros; rows of it are left out. Finished cells, a
-//            vector of channels a position, are transposed a few rows at a time. The inputs of the next row
-//            and the lines of y that a tile's cells go to are fetched while it multiplies.
+//            vector of channels a position, are transposed while the next rows' tiles are computed, which
+//            fetch the inputs of those below.
 // Split      images, boxes of rows.
 // Cache      packed filters, copied columns of a box and cells of kCells positions in L2.
 // Cost       2 N K out C taps FLOPs, K rounded up to whole vectors; y is stored twice.
@@ -16,7 +16,7 @@
 // Limits     float32, float64; one group; up to two dimensions; vectors of 32 bytes and more; `pays` says
 //            which shapes.
 //
-// AlexNet N8 3->64 224x224 k11 s4, two threads of an Emerald Rapids: 3.93 -> 3.70 ms; 8x8 s4 of 4 channels,
+// AlexNet N8 3->64 224x224 k11 s4, two threads of an Emerald Rapids: 3.93 -> 3.63 ms; 8x8 s4 of 4 channels,
 // N32: 1.01 -> 0.78; 7x7 s2 of 3 channels, which are tiles of rows (conv_row_tiles.h): 0.96 times as fast.
 #include "conv_first_layer.h"
 
@@ -48,11 +48,10 @@ struct Window {
 };
 
 // cells[i * kLanes + j * plane] = `start`, or what is there, + the sum over the window of x[i * STEP] times the
-// filters' vector j. With each row of the window a line of `soon` is fetched.
+// filters' vector j. Fetches what the tile below reads.
 template <class T, int W, int NV, int STEP>
 __attribute__((noinline)) void window_tile(const Window<T>& window, const T* weight, const T* start,
-                                           T* cells, int64_t plane, const T* soon,
-                                           int64_t soon_step) {
+                                           T* cells, int64_t plane) {
   constexpr int L = kLanes<T>, kLine = 64 / static_cast<int>(sizeof(T));
   Vec<T> sum[W][NV];
 #pragma GCC unroll 16
@@ -64,8 +63,7 @@ __attribute__((noinline)) void window_tile(const Window<T>& window, const T* wei
   for (int64_t c = 0; c < window.channels; ++c) {
     const T* row = window.x + c * window.channel;
 #pragma GCC unroll 1
-    for (int64_t r = 0; r < window.rows; ++r, row += window.row, soon += soon_step) {
-      __builtin_prefetch(soon, 1);
+    for (int64_t r = 0; r < window.rows; ++r, row += window.row) {
 #pragma GCC unroll 16
       for (int i = 0; i < (W - 1) * STEP + kLine; i += kLine) {
         __builtin_prefetch(row + window.below + i, 0, 2);
@@ -73,9 +71,8 @@ __attribute__((noinline)) void window_tile(const Window<T>& window, const T* wei
       const T* value = row;
 #pragma GCC unroll 1
       for (int64_t k = 0; k < window.taps; ++k, ++value, weight += NV * L) {
-        asm(""
-            : "+r"(
-                value));  // else GCC keeps values for the next tap, and spills sums: half as fast
+        // Else GCC keeps values for the next tap, and spills sums: half as fast.
+        asm("" : "+r"(value));
         Vec<T> right[NV];
 #pragma GCC unroll 2
         for (int j = 0; j < NV; ++j) right[j] = load(weight + j * L);
@@ -100,7 +97,7 @@ __attribute__((noinline)) void window_tile(const Window<T>& window, const T* wei
 }
 
 template <class T>
-using WindowTile = void (*)(const Window<T>&, const T*, const T*, T*, int64_t, const T*, int64_t);
+using WindowTile = void (*)(const Window<T>&, const T*, const T*, T*, int64_t);
 constexpr int kWidths = kWide - kNarrow + 1;
 template <class T>
 struct WindowTiles {
@@ -151,6 +148,9 @@ struct FirstLayer {
   int64_t column(int64_t tile) const { return g.out[2] * tile / tiles; }
   int64_t left(int64_t tile) const { return column(tile) * g.stride[2] - g.padding[2]; }
   int64_t pair_vectors(int64_t v) const { return min(2, vectors - v); }
+  int64_t group_tiles() const {
+    return ceil_div(vectors, 2) * ceil_div(g.C, channels) * group * tiles;
+  }
   int64_t side() const { return g.C * hull * edge; }
   const T* filters(int64_t v, int64_t entry) const {
     return packed + (v * entries + entry * pair_vectors(v)) * L;
@@ -174,11 +174,40 @@ void fill_sides(const FirstLayer<T>& w, const T* image, int64_t top, T* to) {
   }
 }
 
+// Cells of a group of rows that are stored while the next group is multiplied, some after each of its tiles:
+// their lines come from L3, and all at once would wait for them (3.70 -> 3.63 ms).
+template <class T>
+struct Pending {
+  const T* cells = nullptr;
+  T* y = nullptr;
+  int64_t plane = 0, positions = 0;  // from a vector to the next; of the group
+  int64_t stored = 0, steps = 0;     // blocks of kLanes positions of a vector; tiles since
+
+  void put(const FirstLayer<T>& w, int64_t end) {
+    constexpr int64_t L = kLanes<T>;
+    const int64_t across = ceil_div(positions, L), size = w.g.out_positions();
+    for (; stored < end; ++stored) {
+      const int64_t v = stored / across, i = stored % across * L;
+      scatter_cells(cells + v * plane + i * L, min(L, positions - i), min(L, w.g.K - v * L),
+                    y + v * L * size + i, size);
+    }
+  }
+  int64_t blocks(const FirstLayer<T>& w) const {
+    return w.vectors * ceil_div(positions, kLanes<T>);
+  }
+  // After one of `all` tiles.
+  void step(const FirstLayer<T>& w, int64_t all) { put(w, min(++steps, all) * blocks(w) / all); }
+  void put_all(const FirstLayer<T>& w) {
+    put(w, blocks(w));
+    if (positions > 0) finish(w.epilogue, y, w.g.out_positions(), w.g.K, positions);
+  }
+};
+
 // The cells of row `row` of those that are stored together, for vectors v, v + 1 and channels from c on. The
 // first tap reads row `line` of the image; sides are copied from row `top` on.
 template <class T>
 void multiply_row(const FirstLayer<T>& w, const T* image, const T* sides, int64_t line, int64_t top,
-                  int64_t v, int64_t c, int64_t row, T* cells, int64_t plane, const T* y) {
+                  int64_t v, int64_t c, int64_t row, T* cells, int64_t plane, Pending<T>* pending) {
   constexpr int64_t L = kLanes<T>;
   const Geometry& g = w.g;
   const int64_t low = clamp(-line, 0, g.kernel[1]);
@@ -202,9 +231,8 @@ void multiply_row(const FirstLayer<T>& w, const T* image, const T* sides, int64_
     window.below = g.stride[1] * window.row;
     kWindowTiles<T>.get(w.column(t + 1) - column, w.pair_vectors(v), g.stride[2])(
         window, w.filters(v, c * g.taps() + low * g.kernel[2]), c ? nullptr : w.starts + v * L,
-        cells + v * plane + (row * g.out[2] + column) * L, plane,
-        y + (v * L + c * g.kernel[1]) * g.out_positions() + row * g.out[2] + column,
-        g.out_positions());
+        cells + v * plane + (row * g.out[2] + column) * L, plane);
+    pending->step(w, w.group_tiles());
   }
 }
 
@@ -232,7 +260,7 @@ Status run(FirstLayer<T>& w, const T* weight, const T* bias) {
   });
 
   const int64_t cells_size = w.vectors * w.group * out * L, all = g.N * w.boxes;
-  const auto scratch_bytes = static_cast<size_t>(2 * w.side() + cells_size) * sizeof(T);
+  const auto scratch_bytes = static_cast<size_t>(2 * w.side() + 2 * cells_size) * sizeof(T);
   const double work = 2.0 * static_cast<double>(g.N * out_size) * static_cast<double>(g.K) *
                       static_cast<double>(w.entries);
   bool enough = true;
@@ -242,7 +270,8 @@ Status run(FirstLayer<T>& w, const T* weight, const T* bias) {
       __atomic_store_n(&enough, false, __ATOMIC_RELAXED);
       return;
     }
-    T* const cells = sides + 2 * w.side();
+    T *cells = sides + 2 * w.side(), *other = cells + cells_size;
+    Pending<T> pending;
     for (int64_t box = begin; box < end; ++box) {
       const int64_t n = box / w.boxes, first = box % w.boxes * w.rows;
       const int64_t last = min(first + w.rows, g.out[1]);
@@ -251,22 +280,22 @@ Status run(FirstLayer<T>& w, const T* weight, const T* bias) {
       fill_sides(w, image, top, sides);
       for (int64_t row = first; row < last; row += w.group) {
         const int64_t some = min(w.group, last - row), plane = some * out * L;
-        T* const y = w.y + n * g.K * out_size + row * out;
         for (int64_t v = 0; v < w.vectors; v += 2) {
           for (int64_t c = 0; c < g.C; c += w.channels) {
             for (int64_t r = 0; r < some; ++r) {
               multiply_row(w, image, sides, (row + r) * g.stride[1] - g.padding[1], top, v, c, r,
-                           cells, plane, y);
+                           cells, plane, &pending);
             }
           }
         }
-        for (int64_t v = 0; v < w.vectors; ++v) {
-          scatter_cells(cells + v * plane, some * out, min(L, g.K - v * L), y + v * L * out_size,
-                        out_size);
-        }
-        finish(w.epilogue, y, out_size, g.K, some * out);
+        pending.put_all(w);
+        pending = {cells, w.y + n * g.K * out_size + row * out, plane, some * out};
+        T* const next = other;
+        other = cells;
+        cells = next;
       }
     }
+    pending.put_all(w);
   });
   release(packed, bytes);
   if (!enough) return {Code::kOutOfMemory, {static_cast<int64_t>(scratch_bytes), 0}};
