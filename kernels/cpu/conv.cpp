@@ -23,6 +23,7 @@
 #include "conv_columns.h"
 #include "conv_depthwise.h"
 #include "conv_filter_lanes.h"
+#include "conv_first_layer.h"
 #include "conv_gather.h"
 #include "conv_image_lanes.h"
 #include "conv_phases.h"
@@ -510,6 +511,7 @@ Status conv_with_epilogue(const ConvFwdArgs& args) {
     default: break;
   }
   if (tap_planes_fwd(args, &answer)) return answer;
+  if (first_layer_fwd(args, &answer)) return answer;
   if (filter_lanes_fwd(args, &answer)) return answer;
   return dtype == DType::kFloat32 ? forward<float>(args, geometry)
                                   : forward<double>(args, geometry);

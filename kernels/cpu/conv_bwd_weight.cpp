@@ -26,6 +26,7 @@
 #include "conv.h"
 #include "conv_columns.h"
 #include "conv_depthwise.h"
+#include "conv_first_layer.h"
 #include "conv_image_lanes.h"
 #include "conv_lane_sums.h"
 #include "conv_phases.h"
@@ -520,6 +521,10 @@ Status weight_gradient(const ConvBwdWeightArgs& args, bool* with_bias) {
     default: break;
   }
   if (lanes_bwd_weight(args, &answer)) return answer;
+  if (first_layer_bwd_weight(args, &answer)) {
+    *with_bias = args.grad_bias != nullptr;
+    return answer;
+  }
   return dtype == DType::kFloat32 ? run<float>(args, geometry, with_bias)
                                   : run<double>(args, geometry, with_bias);
 }
