@@ -52,6 +52,37 @@ def test_training_step_bits(n: int, c: int, size: int, threads: Any) -> None:
             assert_equal(b, a, name=f"at {count} threads")
 
 
+@pytest.mark.parametrize("n", [1_000_003, 2_000_003])
+def test_bits_of_a_pass_that_turns(n: int, threads: Any) -> None:
+    """Arrays of a few second-level caches: every other pass takes its blocks from the last."""
+    rng = np.random.default_rng(n)
+    x = rng.standard_normal(n, dtype=np.float32)
+    image = x[: n // 6272 * 6272].reshape(-1, 2, 56, 56)
+    c = np.array([1.5, -0.25], np.float32)
+    results = {
+        "relu": lambda k: k.relu(x),
+        "add": lambda k: k.add(x, x[::-1]),
+        "sum": lambda k: k.sum(x, (0,), ()),
+        "rows": lambda k: k.sum(image, (2, 3), image.shape[:2]),
+        "columns": lambda k: k.sum(image, (0,), image.shape[1:]),
+        "copy": lambda k: k.copy(x[::-1], x.dtype),
+        "norm": lambda k: k.batch_norm_eval(image, c, c, c, c * c, 1e-5),
+        "pool": lambda k: k.avg_pool(
+            image, (*image.shape[:2], 28, 28), (2, 2), (2, 2), (0, 0), True, 0
+        ),
+    }
+    threads(1)
+    first = {name: call(_cpu).copy() for name, call in results.items()}
+    assert_equal(first["relu"], np.maximum(x, 0), name="relu")
+    assert_equal(first["add"], x + x[::-1], name="add")
+    assert_equal(first["copy"], x[::-1].copy(), name="copy")
+    for count in (1, 2, 3):
+        threads(count)
+        for name, call in results.items():
+            for run in range(3):  # one way and the other
+                assert_equal(call(_cpu), first[name], name=f"{name} at {count} threads, {run}")
+
+
 @pytest.mark.parametrize("info", op_infos(), ids=lambda info: info.name)
 def test_every_isa_is_right(info: OpInfo) -> None:
     """Every sample on every ISA build against the reference; test_ops has run the best one."""

@@ -312,6 +312,20 @@ def test_gelu_and_its_slope(dtype, approximate, isa, full):
     assert np.array_equal(K.activation(far, kind, 0.0, 0.0, 0.0), wanted, equal_nan=True)
 
 
+@pytest.mark.parametrize("width", [8.0, 1.0])
+def test_gelu_beside_any_other_numbers(width, isa):
+    """Below -7 AVX-512 takes another formula: the lanes beside such a number keep their bits."""
+    x = np.sort(np.random.default_rng(5).uniform(-7 - width, width - 7, 4001)).astype(np.float32)
+    mixed = np.random.default_rng(6).permutation(x.size)  # sorted, at most one vector is
+    kind = ACTIVATIONS.index("gelu")
+    ones = np.ones_like(x)
+    y = K.activation(x, kind, 0.0, 0.0, 0.0)
+    slopes = K.activation_bwd(ones, x, kind, 0.0, 0.0, 0.0)
+    assert same_bytes(K.activation(x[mixed], kind, 0.0, 0.0, 0.0), y[mixed])
+    assert same_bytes(K.activation_bwd(ones, x[mixed], kind, 0.0, 0.0, 0.0), slopes[mixed])
+    assert (np.diff(y) <= 0)[x[1:] < -2].all()  # no step where one formula follows the other
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_gelu_keeps_its_tail_on_every_device(dtype, device):
     """8 ULP: CUDA's erfc has up to 4; |x| more where it is subnormal before x multiplies it."""

@@ -16,6 +16,7 @@
 // Limits: 16 dimensions.
 #include "lists/copy.h"
 #include "copy_rows.h"
+#include "pass.h"
 #include "transpose.h"
 
 namespace gradsmith {
@@ -224,7 +225,8 @@ void copy_loop(const Copier& copier, StridedLoop<2> loop, char* dst, const char*
   const bool stream = copier.bits && !repeats && dst_stride == copier.dst_size &&
                       src_stride == dst_stride && row_bytes >= kLeastStreamed &&
                       beyond_cache(total * copier.dst_size);
-  parallel_for(total, repeats ? total : kBlock, [&](int64_t begin, int64_t end) {
+  const int64_t bytes = total * (copier.dst_size + copier.src_size);
+  parallel_pass(total, repeats ? total : kBlock, bytes, [&](int64_t begin, int64_t end) {
     const char* const base[2] = {dst, src};
     if (stream) {
       for_rows<2>(loop, base, begin, end, [&](int64_t, const char* const* p, int64_t n) {

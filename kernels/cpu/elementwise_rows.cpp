@@ -11,6 +11,7 @@
 //   Strided elements are collected into a buffer of the thread's first-level cache.
 // Split: a block is kBlock elements of the result in C order; where all operands are whole and that made fewer
 //   than 16 blocks, about a sixteenth (100 000 elements were two blocks for one thread and one for the other).
+//   A pass may turn (pass.h).
 // Working set: the block's operands and result (384 KB for two float32 operands); buffers of 4 KB an
 //   operand. A copy of each transposed operand.
 // Cost: operands are read once, strided ones through the buffer.
@@ -20,6 +21,7 @@
 #include <cstdlib>
 
 #include "lists/copy.h"
+#include "pass.h"
 
 namespace gradsmith {
 namespace GS_ISA {
@@ -91,6 +93,12 @@ GS_INLINE bool is_vector_aligned(const void* p) {
   return reinterpret_cast<uintptr_t>(p) % GS_VECTOR_BYTES == 0;
 }
 
+int64_t bytes_touched(int count, const Array* const* x, const Array& y) {
+  int64_t bytes = y.size * item_size(y.dtype);
+  for (int k = 0; k < count; ++k) bytes += x[k]->size * item_size(x[k]->dtype);
+  return bytes;
+}
+
 enum class Access { kWhole, kRows, kRepeated, kStrided };
 
 // How operand k lies along the rows of the loop.
@@ -130,7 +138,7 @@ void run_strided(RowFunction f, const Array* const* x, const Array& y, const dou
   // Every row and every piece of one (kBlock, kChunk) begins on a vector then.
   const bool stream = !gathered && loop.shape[last] * y_bytes % GS_VECTOR_BYTES == 0 &&
                       is_vector_aligned(y.data) && beyond_cache(y.size * y_bytes);
-  parallel_for(y.size, kBlock, [&](int64_t begin, int64_t end) {
+  parallel_pass(y.size, kBlock, bytes_touched(N, x, y), [&](int64_t begin, int64_t end) {
     alignas(64) char buffer[N][kChunk * kLargest + GS_VECTOR_BYTES];
     Row row;
     row.options = options;
@@ -267,7 +275,7 @@ void run_rows(RowFunction f, int count, const Array* const* operands, const Arra
     row.stream = beyond_cache(y.size * y_bytes) && is_vector_aligned(y.data);
     const int64_t share = (y.size / 16 + 1023) / 1024 * 1024;
     const int64_t block = y.size <= kBlock ? kBlock : max64(min64(share, kBlock), kLeastBlock);
-    parallel_for(y.size, block, [&](int64_t begin, int64_t end) {
+    parallel_pass(y.size, block, bytes_touched(count, x, y), [&](int64_t begin, int64_t end) {
       Row part = row;
       part.y = y.data + begin * y_bytes;
       part.n = end - begin;

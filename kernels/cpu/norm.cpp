@@ -17,6 +17,7 @@
 //   float64 (Chan, Golub, LeVeque 1979).
 // Source: Ioffe & Szegedy 2015.
 #include "norm.h"
+#include "pass.h"
 
 namespace gradsmith {
 namespace GS_ISA {
@@ -67,10 +68,11 @@ GS_INLINE Chunk chunk_at(const Channels& s, int64_t c, int64_t k) {
 }
 
 // f(c, n, offset, length) for every plane, or piece of one.
-template <class F>
+template <class T, class F>
 void for_planes(const Channels& s, const F& f) {
   const int64_t items = s.batch * s.channels * s.pieces;
-  parallel_for(items, max64(kBlock / s.piece, 1), [&](int64_t begin, int64_t end) {
+  const int64_t bytes = 2 * s.batch * s.channels * s.length * int64_t{sizeof(T)};
+  parallel_pass(items, max64(kBlock / s.piece, 1), bytes, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t plane = i / s.pieces, at = i % s.pieces * s.piece;
       f(plane % s.channels, plane * s.length + at, min64(s.piece, s.length - at));
@@ -279,7 +281,7 @@ Status batch_norm_typed(const BatchNormArgs& args, const Channels& s) {
         }
       });
   if (status.code != Code::kOk || whole) return status;
-  for_planes(s, [&](int64_t c, int64_t at, int64_t n) {
+  for_planes<T>(s, [&](int64_t c, int64_t at, int64_t n) {
     scale_run<T>(x + at, y + at, n, mean[c], scale_of(c), element<T>(args.bias, c, 0), beyond);
   });
   return kDone;
@@ -355,7 +357,7 @@ Status batch_norm_bwd_typed(const BatchNormBwdArgs& args, const Channels& s) {
         }
       });
   if (status.code != Code::kOk || whole) return status;
-  for_planes(s, [&](int64_t c, int64_t at, int64_t n) {
+  for_planes<T>(s, [&](int64_t c, int64_t at, int64_t n) {
     gradient_run<T>(g + at, x + at, grad_x + at, n, gradients[c], beyond);
   });
   return kDone;
@@ -378,7 +380,7 @@ Status batch_norm_eval_typed(const BatchNormEvalArgs& args, const Channels& s) {
                   reinterpret_cast<const T*>(args.bias.data), y);
     return kDone;
   }
-  for_planes(s, [&](int64_t c, int64_t at, int64_t n) {
+  for_planes<T>(s, [&](int64_t c, int64_t at, int64_t n) {
     scale_run<T>(x + at, y + at, n, element<T>(args.mean, c, 0), scale[c],
                  element<T>(args.bias, c, 0), beyond);
   });

@@ -18,6 +18,7 @@
 //   steps of two comparisons and two blends, 6 loads and 2 stores of parts.
 // Accuracy: exact.
 // Limits: a plane has at most 2^31 - 1 elements (int32 indices).
+#include "pass.h"
 #include "pool_3x3.h"
 
 namespace gradsmith {
@@ -382,7 +383,8 @@ void max_pool_typed(const MaxPoolArgs& args, const Window& w) {
                      : w.stride[2] == 2 ? max_pool_plane<T, 2>
                      : w.stride[2] == 3 ? max_pool_plane<T, 3>
                                         : max_pool_plane<T, 0>;
-  parallel_for(w.planes, planes_per_block(w), [&](int64_t begin, int64_t end) {
+  const int64_t bytes = w.planes * (w.in_plane + 2 * w.out_plane) * int64_t{sizeof(T)};
+  parallel_pass(w.planes, planes_per_block(w), bytes, [&](int64_t begin, int64_t end) {
     alignas(GS_VECTOR_BYTES) T buffer[kRowBytes / sizeof(T)];
     if (plan.fits) first_columns<T>(w, plan, buffer);
     for (int64_t p = begin; p < end; ++p) {

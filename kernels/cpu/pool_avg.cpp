@@ -12,6 +12,7 @@
 // Working set: one input and one output plane.
 // Cost: reads x once (window rows from L1), writes y once.
 // Accuracy: sums in the element's type, in window order (or kLanes sums of a long window's columns).
+#include "pass.h"
 #include "pool.h"
 
 namespace gradsmith {
@@ -327,7 +328,8 @@ void avg_pool_typed(const AvgPoolArgs& args, const Window& w) {
   T* const y = reinterpret_cast<T*>(args.y.data);
   if (is_2x2(w)) {
     const auto count = static_cast<T>(args.divisor ? args.divisor : 4);
-    parallel_for(w.planes, planes_per_block(w), [&](int64_t begin, int64_t end) {
+    const int64_t bytes = w.planes * (w.in_plane + w.out_plane) * int64_t{sizeof(T)};
+    parallel_pass(w.planes, planes_per_block(w), bytes, [&](int64_t begin, int64_t end) {
       for (int64_t p = begin; p < end; ++p) {
         avg_pool_2x2<T>(w, count, x + p * w.in_plane, y + p * w.out_plane);
       }

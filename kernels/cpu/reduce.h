@@ -7,6 +7,7 @@
 #pragma once
 
 #include "lists/reduce.h"
+#include "pass.h"
 #include "reduce_kinds.h"
 
 namespace gradsmith {
@@ -480,7 +481,8 @@ Status reduce_to(const Array& x, const Ints& dims, const Array& y,
   // Strips of outputs times chunks of the reduced space; each about kBlock elements of x, chunks of
   // whole runs where the runs are short.
   const Lanes lanes = lanes_of<T>(s, x.data);
-  const bool far = beyond_cache(x.size * int64_t{sizeof(T)});
+  const int64_t size = x.size * int64_t{sizeof(T)};
+  const bool far = beyond_cache(size);
   const int64_t run = max64(s.reduced.shape[s.reduced.ndim - 1], 1);
   int64_t strip = kStrip;
   if (lanes == kAcross) {
@@ -497,7 +499,7 @@ Status reduce_to(const Array& x, const Ints& dims, const Array& y,
   const int64_t chunks = max64((s.extent + chunk - 1) / chunk, 1);
   if (chunks == 1) {
     const int64_t per_block = max64(kBlock / (strip * max64(s.extent, 1)), 1);
-    parallel_for(strips, per_block, [&](int64_t first, int64_t last) {
+    parallel_pass(strips, per_block, size, [&](int64_t first, int64_t last) {
       Partial partial[kStrip];
       for (int64_t i = first; i < last; ++i) {
         const int64_t begin = i * strip, end = min64(begin + strip, s.outputs);
@@ -510,14 +512,17 @@ Status reduce_to(const Array& x, const Ints& dims, const Array& y,
   const auto bytes = static_cast<size_t>(s.outputs * chunks) * sizeof(Partial);
   Partial* const partial = static_cast<Partial*>(allocate(bytes));
   if (!partial) return {Code::kOutOfMemory, {static_cast<int64_t>(bytes), 0}};
-  parallel_for(strips * chunks, 1, [&](int64_t first, int64_t last) {
+  const auto fold = [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i) {
       const int64_t c = i / strips, begin = i % strips * strip;
       fold_block<R, T>(s, lanes, x.data, begin, min64(begin + strip, s.outputs), c * chunk,
                        min64((c + 1) * chunk, s.extent), partial + c * s.outputs + begin, centers,
                        far);
     }
-  });
+  };
+  // Across: the rows of the next chunk are fetched ahead, which a pass backwards has had already.
+  lanes == kAcross ? parallel_for(strips * chunks, 1, fold)
+                   : parallel_pass(strips * chunks, 1, size, fold);
   parallel_for(s.outputs, max64(kCombined / chunks, 64), [&](int64_t begin, int64_t end) {
     combine_chunks<R>(partial, s.outputs, chunks, begin, end);
     put(begin, partial + begin, end - begin);

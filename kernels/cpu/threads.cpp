@@ -21,6 +21,9 @@
 #include "runtime.h"
 
 namespace gradsmith {
+
+void run_pass(int64_t blocks, int64_t bytes, Task task, void* context);  // pass.h: for each ISA
+
 namespace {
 
 constexpr int kMaxThreads = 256;
@@ -30,12 +33,13 @@ struct Region {
   Task task;
   void* context;
   int shares;
+  bool back;  // each share from its end
 };
 
 // The blocks of a run that nobody has taken yet. A cache line each: its owner alone writes it, mostly.
 struct alignas(64) Share {
   std::atomic<int64_t> next{0};
-  int64_t end = 0;
+  int64_t begin = 0, end = 0;
 };
 
 struct Pool {
@@ -59,6 +63,7 @@ inline uint64_t number_of(uint64_t gate) { return gate >> 32; }
 
 std::atomic<int> thread_count{0};  // 0: not decided yet
 thread_local bool inside_region = false;
+std::atomic<bool> went_back{false};  // the last region
 
 struct Scratch {
   void* memory = nullptr;
@@ -88,7 +93,7 @@ void work(const Region& region, int own) {
     while (share.next.load(std::memory_order_relaxed) < share.end) {
       const int64_t block = share.next.fetch_add(1, std::memory_order_relaxed);
       if (block >= share.end) break;
-      region.task(region.context, block);
+      region.task(region.context, region.back ? share.begin + share.end - 1 - block : block);
     }
   }
   inside_region = false;
@@ -198,6 +203,52 @@ int cgroup_quota() {
   return cpus < 1 ? 1 : cpus;
 }
 
+// turns: backwards, unless the last region was.
+void run(int64_t blocks, Task task, void* context, bool turns) {
+  const int threads = num_threads();
+  bool back = false, expected = false;
+  if (!inside_region) {
+    back = turns && !went_back.load(std::memory_order_relaxed);
+    went_back.store(back, std::memory_order_relaxed);
+  }
+  if (threads <= 1 || blocks <= 1 || inside_region ||
+      !pool.busy.compare_exchange_strong(expected, true, std::memory_order_acquire)) {
+    for (int64_t b = 0; b < blocks; ++b) task(context, back ? blocks - 1 - b : b);
+    return;
+  }
+  int helpers = threads - 1;
+  if (blocks - 1 < helpers) helpers = static_cast<int>(blocks - 1);
+  const int ready = ensure_workers(helpers);
+  if (ready < helpers) helpers = ready;
+  const int shares = helpers + 1;
+  pool.region = Region{task, context, shares, back};
+  for (int i = 0; i < shares; ++i) {
+    pool.share[i].begin = blocks * i / shares;
+    pool.share[i].next.store(pool.share[i].begin, std::memory_order_relaxed);
+    pool.share[i].end = blocks * (i + 1) / shares;
+  }
+  // A worker that goes to sleep adds itself to `sleepers` and then looks at the gate once more; the
+  // order here is the other way round, so one of the two sees the other (both sequential).
+  const uint64_t number = number_of(pool.gate.load(std::memory_order_relaxed)) + 1;
+  pool.gate.store(number << 32 | static_cast<uint64_t>(helpers) * kHelperOne);
+  if (pool.sleepers.load()) {
+    pthread_mutex_lock(&pool.mutex);
+    pthread_cond_broadcast(&pool.wake);
+    pthread_mutex_unlock(&pool.mutex);
+  }
+  work(pool.region, 0);
+  pool.gate.fetch_and(~kHelpers, std::memory_order_acquire);
+  int spins = 0;
+  while (pool.gate.load(std::memory_order_acquire) & kInside) {
+    if (++spins > kSpins) {
+      sched_yield();
+    } else {
+      pause();
+    }
+  }
+  pool.busy.store(false, std::memory_order_release);
+}
+
 }  // namespace
 
 int default_num_threads() {
@@ -224,44 +275,10 @@ void set_num_threads(int n) {
   thread_count.store(n < 1 ? 1 : (n > kMaxThreads ? kMaxThreads : n), std::memory_order_relaxed);
 }
 
-void run_blocks(int64_t blocks, Task task, void* context) {
-  const int threads = num_threads();
-  bool expected = false;
-  if (threads <= 1 || blocks <= 1 || inside_region ||
-      !pool.busy.compare_exchange_strong(expected, true, std::memory_order_acquire)) {
-    for (int64_t b = 0; b < blocks; ++b) task(context, b);
-    return;
-  }
-  int helpers = threads - 1;
-  if (blocks - 1 < helpers) helpers = static_cast<int>(blocks - 1);
-  const int ready = ensure_workers(helpers);
-  if (ready < helpers) helpers = ready;
-  const int shares = helpers + 1;
-  pool.region = Region{task, context, shares};
-  for (int i = 0; i < shares; ++i) {
-    pool.share[i].next.store(blocks * i / shares, std::memory_order_relaxed);
-    pool.share[i].end = blocks * (i + 1) / shares;
-  }
-  // A worker that goes to sleep adds itself to `sleepers` and then looks at the gate once more; the
-  // order here is the other way round, so one of the two sees the other (both sequential).
-  const uint64_t number = number_of(pool.gate.load(std::memory_order_relaxed)) + 1;
-  pool.gate.store(number << 32 | static_cast<uint64_t>(helpers) * kHelperOne);
-  if (pool.sleepers.load()) {
-    pthread_mutex_lock(&pool.mutex);
-    pthread_cond_broadcast(&pool.wake);
-    pthread_mutex_unlock(&pool.mutex);
-  }
-  work(pool.region, 0);
-  pool.gate.fetch_and(~kHelpers, std::memory_order_acquire);
-  int spins = 0;
-  while (pool.gate.load(std::memory_order_acquire) & kInside) {
-    if (++spins > kSpins) {
-      sched_yield();
-    } else {
-      pause();
-    }
-  }
-  pool.busy.store(false, std::memory_order_release);
+void run_blocks(int64_t blocks, Task task, void* context) { run(blocks, task, context, false); }
+void run_pass(int64_t blocks, int64_t bytes, Task task, void* context) {
+  const int64_t near = second_level_cache() * num_threads();
+  run(blocks, task, context, bytes > near && bytes <= 6 * near);
 }
 
 void* thread_scratch(size_t bytes) {
