@@ -128,6 +128,28 @@ def test_few_columns(dtype):
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize(
+    ("m", "n", "k"),
+    [
+        (9, 530, 300),  # two tiles, a second step that is short
+        (33, 2500, 257),  # blocks beside one another, the last one narrow; a step of one row
+        (64, 1024, 600),  # whole vectors, rows a power of two apart
+        (127, 99, 1100),  # several steps, one task
+        (70, 4099, 40),  # blocks of less than a step
+    ],
+)
+def test_few_rows_by_blocks(m, n, k, dtype):
+    """A block of b is packed while the one before is multiplied: every order of them."""
+    rng = np.random.default_rng(31)
+    a, wide = integers(rng, (m, k), dtype), integers(rng, (k, n + 5), dtype)
+    for b in (wide[:, :n], wide[:, 3 : n + 3], np.ascontiguousarray(wide[:, :n])):
+        for bias in (None, integers(rng, (n,), dtype)):
+            expected = reference(a, b, bias)
+            for build in builds((1, 3)):
+                assert_same(matmul(a, b, bias), expected, (build, m, n, k, bias is None))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
 def test_small_layers(dtype):
     """x W^T where either is turned, by each thread for itself or by one for all."""
     rng = np.random.default_rng(14)

@@ -2,7 +2,10 @@
 //
 // multiply_few_rows  `b` is read once, in panels that a thread packs and at once multiplies: packing it
 //                    beforehand would write and read all of it once more, reading it where it is misses the
-//                    cache when rows are a large power of two apart.
+//                    cache when rows are a large power of two apart. The next block is packed between the steps of
+//                    this one's tiles, row after row, each line about 500 cycles after it was asked for: a core
+//                    has a dozen lines on their way at most, and a burst of them stalls the tiles
+//                    (64x4096x1024 on two cores of an Emerald Rapids: 2.24 -> 2.16 ms, in double 4.96 -> 4.77).
 // multiply_turned    A layer's x W^T as W x^T, whose left operand needs no packing; x^T (K x M) is packed.
 //                    Sums of a block of columns are turned on the way out.
 // Cost               2 M N K FLOPs; M K + K N elements are packed.
@@ -22,7 +25,10 @@ namespace {
 
 constexpr int64_t kDepth = kChain;
 constexpr int64_t kTasks = 8;
-constexpr double kTaskWork = 1e6;  // FLOPs: about 5 us of a core
+constexpr int64_t kAhead = 8;          // tiles by rows of the coming block that are fetched ahead
+constexpr int64_t kIdle = 8;           // steps of a tile, where nothing is packed
+constexpr int64_t kBlockBytes = 1024;  // of a row of b
+constexpr double kTaskWork = 1e6;      // FLOPs: about 5 us of a core
 // Each thread packs x^T for itself where there is little work or many columns a thread: what another core has
 // just written comes more slowly than it is packed. Two cores of an Emerald Rapids: 32 rows, 400 -> 120 took
 // 29 us (24 on one core), now 15; 128 rows, 784 -> 512 took 405 us, now 365.
@@ -44,9 +50,114 @@ int64_t task_columns(const FewRows<T>& p, int64_t unit) {
   return balanced(p.N, ceil_div(p.N, tasks), unit);
 }
 
+// Part of b: rows [k, k + depth), columns [n, n + wide) in panels of about as many vectors each.
+template <class T>
+struct Block {
+  static constexpr int64_t L = kLanes<T>;
+  int64_t k = 0, depth = 0, n = 0, wide = 0, panels = 0;
+  int64_t first[kBlockBytes / GS_VECTOR_BYTES + 1];  // vector of each panel
+
+  Block() = default;
+  Block(int64_t k, int64_t depth, int64_t n, int64_t wide) : k(k), depth(depth), n(n), wide(wide) {
+    const int64_t vectors = ceil_div(wide, L);
+    panels = ceil_div(vectors, TileShape::kVectors);
+    for (int64_t i = 0; i <= panels; ++i) first[i] = vectors * i / panels;
+  }
+};
+
+// A block that is packed while another one is multiplied: a row's part of a panel at a time.
+template <class T>
+struct Coming {
+  static constexpr int64_t L = kLanes<T>;
+  Block<T> block;
+  const T* from = nullptr;  // the row
+  T* to = nullptr;
+  int64_t step = 0, ahead = 0;  // from one row to the next, to the one that is fetched
+  int64_t near = 0;             // the first row without such a one
+  int64_t row = 0, panel = 0;   // the next part
+  int64_t pace = kIdle;         // of the tiles' steps, from one part to the next
+
+  bool left() const { return row < block.depth; }
+  GS_INLINE void pack_part() {
+    const int64_t v0 = block.first[panel], v1 = block.first[panel + 1];
+    T* const at = to + (v0 * block.depth + row * (v1 - v0)) * L;
+#pragma GCC unroll 1
+    for (int64_t v = v0; v < v1; ++v) {
+      const T* const p = from + v * L;
+      __builtin_prefetch(p + ahead);
+      const int64_t n = block.wide - v * L;
+      store(at + (v - v0) * L, n >= L ? load(p) : load_n(p, n));
+    }
+    if (++panel == block.panels) {
+      panel = 0;
+      ++row;
+      from += step;
+      if (row >= near) ahead = 0;
+    }
+  }
+};
+
+// Rows of a panel for gemm.h's tiles; with every `pace` of them a part of the coming block is packed.
+template <class T>
+struct PacingRows {
+  const T* row;
+  int64_t stride;
+  Coming<T>* coming;
+  int64_t wait = 1;
+  GS_INLINE const T* next() {
+    if (--wait == 0) {
+      wait = coming->pace;
+      if (coming->left()) coming->pack_part();
+    }
+    const T* p = row;
+    row += stride;
+    return p;
+  }
+};
+
+template <class T>
+struct PacingTiles {
+  Tile<T, PacingRows<T>> entry[TileShape::kRows * TileShape::kVectors];
+};
+
+template <class T, int... I>
+constexpr PacingTiles<T> make_pacing(std::integer_sequence<int, I...>) {
+  constexpr int V = TileShape::kVectors;
+  return {{&tile<T, I / V + 1, I % V + 1, PacingRows<T>>...}};
+}
+
+template <class T>
+constexpr PacingTiles<T> kPacing =
+    make_pacing<T>(std::make_integer_sequence<int, TileShape::kRows * TileShape::kVectors>{});
+
+// All rows of packed `a` by a packed panel of `columns` of b from n on.
+template <class T>
+void multiply_panel(const FewRows<T>& p, const Panels& panels, const T* a, const T* b,
+                    int64_t depth, int64_t n, int64_t columns, bool add, Coming<T>* coming) {
+  constexpr int64_t L = kLanes<T>;
+  const int64_t vectors = ceil_div(columns, L), width = vectors * L;
+  alignas(GS_VECTOR_BYTES) T edge[TileShape::kRows * kPanelColumns<T>];
+  const bool whole = columns == width;
+  if (!whole && add) __builtin_memset(edge, 0, sizeof(edge));  // lanes that are added to
+  const Start start = add ? Start::kOutput : Start::kZero;
+  for (int64_t i = 0; i < panels.count; ++i) {
+    const int64_t m = panels.begin(i), rows = panels.rows(i);
+    const auto run = kPacing<T>.entry[(rows - 1) * TileShape::kVectors + vectors - 1];
+    T* const y = p.y + m * p.N + n;
+    const PacingRows<T> right{b, width, coming};
+    if (whole) {
+      run(depth, a + m * depth, right, y, p.N, start, nullptr);
+      continue;
+    }
+    for (int64_t r = 0; add && r < rows; ++r) copy_run(edge + r * width, y + r * p.N, columns);
+    run(depth, a + m * depth, right, edge, width, start, nullptr);
+    for (int64_t r = 0; r < rows; ++r) copy_run(y + r * p.N, edge + r * width, columns);
+  }
+}
+
 template <class T>
 size_t few_rows(const FewRows<T>& p) {
-  constexpr int64_t kWidth = kPanelColumns<T>, kLine = 64 / sizeof(T);
+  constexpr int64_t L = kLanes<T>;
   const int64_t steps = ceil_div(p.K, kDepth), left = left_elements<T>(p.M, kDepth);
   const size_t bytes = static_cast<size_t>(steps * left) * sizeof(T);
   T* const packed = static_cast<T*>(allocate(bytes));
@@ -57,9 +168,12 @@ size_t few_rows(const FewRows<T>& p) {
                 min(kDepth, p.K - s * kDepth), packed + s * left);
     }
   });
-  const int64_t columns = task_columns(p, kLanes<T>);
+  const int64_t columns = task_columns(p, L);
+  const int64_t wide = balanced(columns, kBlockBytes / static_cast<int64_t>(sizeof(T)), L);
   const Panels panels(p.M);
-  const size_t need = static_cast<size_t>(kDepth * kWidth) * sizeof(T);
+  const int64_t ahead = ceil_div(kAhead, panels.count);
+  const int64_t room = min(p.K, kDepth) * wide;
+  const size_t need = static_cast<size_t>(2 * room) * sizeof(T);
   bool enough = true;
   parallel_for(ceil_div(p.N, columns), 1, [&](int64_t begin, int64_t end) {
     T* const own = static_cast<T*>(thread_scratch(need));
@@ -72,41 +186,54 @@ size_t few_rows(const FewRows<T>& p) {
       for (int64_t m = 0; p.bias && m < p.M; ++m) {
         copy_run(p.y + m * p.N + n0, p.bias + n0, n1 - n0);
       }
-      for (int64_t s = 0; s < steps; ++s) {
-        const int64_t k = s * kDepth, depth = min(kDepth, p.K - k);
-        for (int64_t n = n0; n < n1;) {
-          const int64_t vectors = even_part(ceil_div(n1 - n, kLanes<T>), TileShape::kVectors);
-          const int64_t wide = min(vectors * kLanes<T>, n1 - n);
-          const T* const from = p.b + k * p.b_row + n * p.b_column;
-          T* const to = p.y + n;
-          const bool add = p.bias || s > 0;
-          // A row-major panel is packed by the first rows' tile (64x4096x1024: 250 -> 274 GFLOP/s, Emerald
-          // Rapids); the others' fetch the next one meanwhile.
-          const bool copy =
-              p.b_column == 1 && direct_columns<T>(wide) && panels.count > ceil_div(wide, kLine);
-          if (copy) {
-            DirectProduct<T> first{
-                packed + s * left, 1,    panels.rows(0), from, p.b_row, nullptr, to, p.N,
-                panels.rows(0),    wide, depth,          add};
-            first.copy = own;
-            multiply_direct(first);
-          } else {
-            pack_panel(from, p.b_column, p.b_row, depth, static_cast<int>(wide),
-                       static_cast<int>(vectors * kLanes<T>), own);
+      const auto at = [&](int64_t k, int64_t n) {
+        return Block<T>(k, min(kDepth, p.K - k), n, min(wide, n1 - n));
+      };
+      Coming<T> coming;
+      coming.step = p.b_row;
+      const auto come = [&](const Block<T>& block, T* to) {
+        coming.block = block;
+        coming.from = p.b + block.k * p.b_row + block.n;
+        coming.to = to;
+        coming.row = coming.panel = 0;
+        coming.near = block.depth - ahead;
+        coming.ahead = coming.near > 0 ? ahead * p.b_row : 0;
+      };
+      Block<T> now = at(0, n0);
+      for (bool turn = false, ready = false; now.depth; turn = !turn) {
+        T* const here = own + turn * room;
+        if (!ready && p.b_column == 1) {
+          come(now, here);
+          while (coming.left()) coming.pack_part();
+        } else if (!ready) {
+          for (int64_t j = 0; j < now.panels; ++j) {
+            const int64_t n = now.first[j] * L, vectors = now.first[j + 1] - now.first[j];
+            pack_panel(p.b + now.k * p.b_row + (now.n + n) * p.b_column, p.b_column, p.b_row,
+                       now.depth, static_cast<int>(min(vectors * L, now.wide - n)),
+                       static_cast<int>(vectors * L), here + n * now.depth);
           }
-          // The next panel: beside this one, or the first of the next step.
-          const bool beside = n + wide < n1;
-          const T* const next =
-              p.b + (beside ? k : k + kDepth) * p.b_row + (beside ? n + wide : n0) * p.b_column;
-          const bool more = p.b_column == 1 && (beside || s + 1 < steps);
-          for (int64_t i = copy; i < panels.count; ++i) {
-            const int64_t m = panels.begin(i), line = (i - copy) * kLine;
-            multiply_packed(packed + s * left + m * depth, own, panels.rows(i), wide, depth,
-                            to + m * p.N, p.N, add, more && line < wide ? next + line : nullptr,
-                            p.b_row);
-          }
-          n += wide;
         }
+        // Further down these columns, or the next ones.
+        Block<T> then;
+        if (now.k + kDepth < p.K) {
+          then = at(now.k + kDepth, now.n);
+        } else if (now.n + now.wide < n1) {
+          then = at(0, now.n + now.wide);
+        }
+        ready = p.b_column == 1;
+        coming.pace = kIdle;
+        if (ready && then.depth) {
+          come(then, own + !turn * room);
+          coming.pace = max(1, now.panels * panels.count * now.depth / (then.panels * then.depth));
+        }
+        for (int64_t j = 0; j < now.panels; ++j) {
+          const int64_t n = now.first[j] * L;
+          multiply_panel(p, panels, packed + now.k / kDepth * left, here + n * now.depth, now.depth,
+                         now.n + n, min(now.first[j + 1] * L, now.wide) - n, p.bias || now.k > 0,
+                         &coming);
+        }
+        while (ready && coming.left()) coming.pack_part();
+        now = then;
       }
       if (p.finish) p.finish(p.context, n0, n1);
     }

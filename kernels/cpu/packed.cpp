@@ -9,32 +9,16 @@ namespace gradsmith {
 namespace GS_ISA {
 namespace {
 
-// Rows of a panel, while a line of what comes next is fetched into L2 with each.
-template <class T>
-struct PanelRows {
-  const T* row;
-  int64_t stride;
-  const T* fetch;
-  int64_t fetch_stride;
-  GS_INLINE const T* next() {
-    const T* p = row;
-    row += stride;
-    __builtin_prefetch(fetch, 0, 2);
-    fetch += fetch_stride;
-    return p;
-  }
-};
-
 // Tiles up to the panel's width, of every height.
 template <class T>
 struct PanelTiles {
-  Tile<T, PanelRows<T>> entry[TileShape::kRows * TileShape::kVectors];
+  Tile<T, StridedRows<T>> entry[TileShape::kRows * TileShape::kVectors];
 };
 
 template <class T, int... I>
 constexpr PanelTiles<T> make_panel_tiles(std::integer_sequence<int, I...>) {
   constexpr int V = TileShape::kVectors;
-  return {{&tile<T, I / V + 1, I % V + 1, PanelRows<T>>...}};
+  return {{&tile<T, I / V + 1, I % V + 1, StridedRows<T>>...}};
 }
 
 template <class T>
@@ -67,7 +51,7 @@ void pack_right_typed(const T* b, int64_t row, int64_t column, int64_t K, int64_
 
 template <class T>
 void multiply_typed(const T* a, const T* b, int64_t rows, int64_t N, int64_t K, T* y,
-                    int64_t stride, bool add, const T* fetch, int64_t fetch_stride) {
+                    int64_t stride, bool add) {
   constexpr int64_t W = kPanelColumns<T>, L = kLanes<T>;
   if (rows <= 0) return;
   const Panels panels(rows);
@@ -78,7 +62,7 @@ void multiply_typed(const T* a, const T* b, int64_t rows, int64_t N, int64_t K, 
   for (int64_t n = 0; n < N; n += W) {
     const int64_t columns = min(W, N - n), vectors = ceil_div(columns, L);
     const T* const right = b + n * K;
-    const PanelRows<T> panel{right, vectors * L, fetch ? fetch : right, fetch ? fetch_stride : 0};
+    const StridedRows<T> panel{right, vectors * L};
     for (int64_t i = 0; i < panels.count; ++i) {
       const int height = panels.rows(i);
       const auto run = kPanelTiles<T>.entry[(height - 1) * TileShape::kVectors + vectors - 1];
@@ -114,13 +98,12 @@ void pack_right(const double* b, int64_t row, int64_t column, int64_t K, int64_t
 }
 
 void multiply_packed(const float* a, const float* b, int64_t rows, int64_t N, int64_t K, float* y,
-                     int64_t stride, bool add, const float* fetch, int64_t fetch_stride) {
-  multiply_typed(a, b, rows, N, K, y, stride, add, fetch, fetch_stride);
+                     int64_t stride, bool add) {
+  multiply_typed(a, b, rows, N, K, y, stride, add);
 }
 void multiply_packed(const double* a, const double* b, int64_t rows, int64_t N, int64_t K,
-                     double* y, int64_t stride, bool add, const double* fetch,
-                     int64_t fetch_stride) {
-  multiply_typed(a, b, rows, N, K, y, stride, add, fetch, fetch_stride);
+                     double* y, int64_t stride, bool add) {
+  multiply_typed(a, b, rows, N, K, y, stride, add);
 }
 
 }  // namespace GS_ISA

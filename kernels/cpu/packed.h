@@ -33,14 +33,11 @@ void pack_right(const float* b, int64_t row, int64_t column, int64_t K, int64_t 
 void pack_right(const double* b, int64_t row, int64_t column, int64_t K, int64_t N, double* to);
 
 // y[i * stride + j] (+)= sum_k a[i][k] b[k][j] of packed operands, on the calling thread: one chain
-// of multiply-adds in the order of k. With step k of each row panel the line at fetch + k * fetch_stride is
-// fetched into the cache; nullptr: none.
+// of multiply-adds in the order of k.
 void multiply_packed(const float* a, const float* b, int64_t rows, int64_t N, int64_t K, float* y,
-                     int64_t stride, bool add, const float* fetch = nullptr,
-                     int64_t fetch_stride = 0);
+                     int64_t stride, bool add);
 void multiply_packed(const double* a, const double* b, int64_t rows, int64_t N, int64_t K,
-                     double* y, int64_t stride, bool add, const double* fetch = nullptr,
-                     int64_t fetch_stride = 0);
+                     double* y, int64_t stride, bool add);
 
 }  // namespace GS_ISA
 }  // namespace gradsmith
