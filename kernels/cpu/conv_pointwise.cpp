@@ -155,6 +155,36 @@ struct PartTiles {
   }
 };
 
+// Where a tile is, found once for all panels: a division takes as long as a row of x.
+template <class T>
+struct TilePlace {
+  const T* x;     // of the image, or of what is left over
+  const T* next;  // x of the tile that is next in its place, or that the thread most often goes on with; nullptr: none
+  T* y;           // of the first row; nullptr: left over
+  int width;
+  bool last;      // of its image
+};
+
+template <class T>
+TilePlace<T> place_of(const PartTiles<T>& tiles, int64_t t, int64_t together, int64_t at, const T* rest) {
+  TilePlace<T> place{};
+  place.width = tiles.width(t);
+  if (t >= tiles.whole) {
+    place.x = rest + (t - tiles.whole) * tiles.kWidth * tiles.p.depth;
+    return place;
+  }
+  const int64_t image = tiles.image(t), start = tiles.start(t), next = t + together;
+  place.x = tiles.x(image, start);
+  place.y = tiles.y(image, 0, start);
+  place.last = (t + 1) % tiles.each == 0;
+  if (next < tiles.whole) {
+    place.next = tiles.x(tiles.image(next), tiles.start(next));
+  } else if (at < tiles.each && tiles.part.last_image < tiles.p.images) {
+    place.next = tiles.x(tiles.part.last_image, tiles.start(at));
+  }
+  return place;
+}
+
 // What is left over of an image, side by side with that of the part's other images: rest[tile][d][lane].
 template <class T>
 void gather_rest(const PartTiles<T>& tiles, int64_t image, T* rest) {
@@ -205,38 +235,29 @@ struct Pace {
   }
 };
 
-// What tile j's product with panel i fetches: a line of the tile that is next in its place, `at` tiles from the
-// first; beyond the part's tiles, of the image that the thread most often goes on with. And another of that, or one
-// that results go to.
+// What a tile's product with panel i fetches: a line of the next tile's. And another of that, or one that results
+// go to.
 template <class T>
-void set_fetches(const PartTiles<T>& tiles, const Packed<T>& packed, const Pace<T>& pace, int64_t i,
-                 int64_t j, int64_t at, TileTask<T>* task) {
-  const Pointwise<T>& p = tiles.p;
-  const int64_t next = j + packed.together;
+void set_fetches(const Pointwise<T>& p, const TilePlace<T>& place, const Pace<T>& pace, int64_t left,
+                 int64_t i, int64_t rows, bool stream, TileTask<T>* task) {
   task->fetched = task->second = task->x;
   task->fetch_step = 0;
   task->second_step = task->second_turn = task->second_turns = 0;
   task->second_rows = p.depth;
-  const int64_t line = pace.line(tiles.part.last_panel - 1 - i);
-  if (line >= 0 && next < tiles.whole) {
-    task->fetched = tiles.x(tiles.image(next), tiles.start(next)) + line;
-    task->fetch_step = p.size;
-  } else if (line >= 0 && j < tiles.whole && at < tiles.each && tiles.part.last_image < p.images) {
-    task->fetched = tiles.x(tiles.part.last_image, tiles.start(at)) + line;
+  const int64_t line = pace.line(left);
+  if (line >= 0 && place.next) {
+    task->fetched = place.next + line;
     task->fetch_step = p.size;
   }
   if (pace.each > 1) {
     task->second = task->fetched + kLine<T>;
     task->second_step = task->fetch_step;
-  } else if (j < tiles.whole && !packed.stream) {
-    const Panels panels(p.rows);
-    const int64_t rows = panels.rows(i);
+  } else if (place.y && !stream) {
     task->second_step = p.size;
     if (p.depth < kTurningDepth) {  // one line of many rows: the other panels fetch the others
-      task->second = tiles.y(tiles.image(j), panels.begin(i) + rows, tiles.start(j)) +
-                     i % Pace<T>::kLines * kLine<T>;
+      task->second = task->y + rows * p.size + i % Pace<T>::kLines * kLine<T>;
     } else {
-      task->second = tiles.y(tiles.image(j), panels.begin(i), tiles.start(j));
+      task->second = task->y;
       task->second_rows = rows;
       task->second_turn = kLine<T> - rows * p.size;
       task->second_turns = Pace<T>::kLines;
@@ -272,48 +293,47 @@ void multiply_part(const Pointwise<T>& p, const Packed<T>& packed, const Part& p
         if ((j + 1) % tiles.each == 0) gather_rest(tiles, tiles.image(j), rest);
       }
     }
+    TilePlace<T> places[2 * kMostTogether];
+    for (int64_t j = t; j < stop; ++j) {
+      places[j - t] = place_of(tiles, j, packed.together, j - t, rest);
+    }
     for (int64_t i = part.panel; i < part.last_panel; ++i) {
       const int rows = panels.rows(i);
       const int64_t row = panels.begin(i);
+      const bool first = copies && i == part.panel;
       TileTask<T> task;
       task.depth = p.depth;
       task.weight = packed.weight + (part.group * panels.count + i) * packed.panel_size;
       task.bias = p.bias ? p.bias + part.group * p.rows + row : nullptr;
       for (int64_t j = t; j < stop; ++j) {
-        const int width = tiles.width(j);
-        const bool whole = j < tiles.whole, first = copies && whole && i == part.panel;
+        const TilePlace<T>& place = places[j - t];
+        const int width = place.width;
+        const bool whole = place.y != nullptr;
         task.copy = columns + (j - t) * kWidth * p.depth;
-        if (!whole) {
-          task.x = rest + (j - tiles.whole) * kWidth * p.depth;
-          task.x_stride = width;
-        } else if (first || !copies) {
-          task.x = tiles.x(tiles.image(j), tiles.start(j));
-          task.x_stride = p.size;
-        } else {
-          task.x = task.copy;
-          task.x_stride = width;
-        }
-        set_fetches(tiles, packed, pace, i, j, j - t, &task);
-        const bool take_rest = first && tiles.lanes > 0 && (j + 1) % tiles.each == 0;
+        const bool copied = whole && copies && !first;
+        task.x = copied ? task.copy : place.x;
+        task.x_stride = whole && !copied ? p.size : width;
+        task.y = whole ? place.y + row * p.size : edge;
+        task.y_stride = whole ? p.size : width;
+        set_fetches(p, place, pace, part.last_panel - 1 - i, i, rows, packed.stream, &task);
+        const bool take_rest = first && place.last && tiles.lanes > 0;
         if (take_rest) {
           task.left = tiles.cut.rest;
           task.rest = rest + (tiles.image(j) - part.image) * task.left;
           task.rest_stride = tiles.width(tiles.whole);
         }
-        const int v = static_cast<int>(width / L);
-        const auto run = take_rest ? kPointwiseTiles<T, TileKind::kCopyRest>.get(rows, v)
-                         : first   ? kPointwiseTiles<T, TileKind::kCopy>.get(rows, v)
-                         : near    ? kPointwiseTiles<T, TileKind::kNear>.get(rows, v)
-                                   : kPointwiseTiles<T, TileKind::kFar>.get(rows, v);
+        const int v = width / static_cast<int>(L);
+        const auto run = take_rest        ? kPointwiseTiles<T, TileKind::kCopyRest>.get(rows, v)
+                         : first && whole ? kPointwiseTiles<T, TileKind::kCopy>.get(rows, v)
+                         : near           ? kPointwiseTiles<T, TileKind::kNear>.get(rows, v)
+                                          : kPointwiseTiles<T, TileKind::kFar>.get(rows, v);
         if (!whole) {
-          task.y = edge;
-          task.y_stride = width;
           task.stream = false;
           run(task);
           scatter_rest(tiles, j, row, rows, edge);
           continue;
         }
-        T* const y = tiles.y(tiles.image(j), row, tiles.start(j));
+        T* const y = task.y;
         task.stream = packed.stream && p.depth <= kChain && !p.epilogue;
         if (packed.stream && !task.stream) {
           task.y = edge;
@@ -327,8 +347,6 @@ void multiply_part(const Pointwise<T>& p, const Packed<T>& packed, const Part& p
           }
           continue;
         }
-        task.y = y;
-        task.y_stride = p.size;
         run(task);
         finish(p.epilogue, y, p.size, rows, width);
       }
