@@ -19,7 +19,7 @@ namespace gradsmith {
 namespace GS_ISA {
 namespace {
 
-constexpr int64_t kLaneBlock = 256, kRowBlock = 256;
+constexpr int64_t kLaneBlock = 256, kRowBlock = 512, kLeastRows = 64;
 constexpr int64_t kSlicePositions = 1024, kMostSlices = 16;
 
 // c[i][j] (+)= sum_{s, k} a[i * a_stride + s * a_stretch + k] * b[s * K + k][j] for MR rows, read in
@@ -221,11 +221,12 @@ Status run_weight(const ConvBwdWeightArgs& args, const Geometry& g) {
   if (slices * w.groups * lane_blocks < min(wanted, 8)) {
     lane_blocks = max(lane_blocks, min(2, w.lanes / (2 * kWidth)));
   }
-  int64_t row_blocks = clamp(ceil_div(min(wanted, 8), slices * w.groups * lane_blocks), 1,
-                             ceil_div(w.rows, kRowBlock));
-  // Few tasks are a whole number for each thread; no sum follows from the rows' blocks. 528 rows in 3 blocks
-  // kept one of two threads waiting for a third of the time.
+  // Each block of rows packs the lanes anew: no more of them than give every thread a task, or keep a block's sums
+  // in L2. Few tasks are a whole number for each thread; no sum follows from the rows' blocks. 528 rows in 3
+  // blocks kept one of two threads waiting for a third of the time.
   const int64_t threads = num_threads(), others = slices * w.groups * lane_blocks;
+  int64_t row_blocks = max(slices > 1 ? 1 : ceil_div(w.rows, kRowBlock),
+                           min(ceil_div(min(wanted, threads), others), w.rows / kLeastRows));
   if (row_blocks > 1 && others * row_blocks < 4 * threads && others * row_blocks % threads != 0) {
     row_blocks = clamp(round_up(row_blocks, threads), 1, w.rows);
   }
