@@ -34,6 +34,9 @@ SHAPES = {
     "what is left over, few rows": (8, 64, 8, (7, 9), 1),
     "what is left over, rows apart": (3, 132, 264, (14, 14), 1),
     "results fetched in turns": (2, 100, 72, (12, 16), 1),
+    "short sums, many panels of results": (3, 200, 11, (14, 14), 1),
+    "turned weights, two panels at once, an odd row": (2, 40, 33, (7, 8), 1),
+    "turned weights, odd panels of groups": (2, 48, 42, (6, 7), 2),
     "three blocks of rows": (8, 528, 20, (14, 14), 1),
     "side by side, planes shorter than a vector": (37, 20, 33, (2, 3), 1),
 }

@@ -113,6 +113,25 @@ void pack_eight(const T* from, int64_t stride, int64_t K, T* to) {
   }
 }
 
+// Packs 16 elements of each of K rows as two panels of 8: two rows at once are a line of each panel.
+template <class T>
+void pack_two_panels(const T* from, int64_t stride, int64_t K, T* first, T* second) {
+  constexpr int L = kLanes<T>;
+  static_assert(L == 16);
+  constexpr auto kAll = std::make_integer_sequence<int, L>{};
+  int64_t k = 0;
+  for (; k + 2 <= K; k += 2, from += 2 * stride) {
+    Vec<T> low = load(from), high = load(from + stride);
+    exchange<T, 8>(low, high, kAll);
+    store(first + k * 8, low);
+    store(second + k * 8, high);
+  }
+  if (k < K) {
+    copy_run(first + k * 8, from, 8);
+    copy_run(second + k * 8, from + 8, 8);
+  }
+}
+
 template <class T>
 struct Packed {
   const T* weight;
@@ -492,6 +511,13 @@ Status run_pointwise(const Pointwise<T>& p) {
         if constexpr (kLanes<T> == 16) {
           if (rows == 8 && !turned) {
             pack_eight(from, p.row_stride, p.depth, to);
+            continue;
+          }
+          const bool two = rows == 8 && i + 1 < end && panel + 1 < panels.count;
+          if (two && panels.rows(panel + 1) == 8 && p.row_stride == 1) {
+            pack_two_panels(from, p.depth_stride, min(step, p.depth - d), to,
+                            to + packed.panel_size);
+            ++i;
             continue;
           }
         }
