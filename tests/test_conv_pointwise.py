@@ -114,6 +114,9 @@ def test_bits_for_every_number_of_threads_and_every_address(name):
 # (images, channels in, out, positions in, stride, positions out)
 STRIDED = {
     "even": (2, 16, 24, (12, 56), (2, 2), (6, 28)),
+    "rows shorter than a vector": (3, 40, 24, (14, 14), (2, 2), (7, 7)),
+    "a vector and some": (3, 16, 24, (9, 39), (2, 2), (5, 20)),
+    "rows that nothing reads": (2, 16, 24, (14, 30), (3, 2), (4, 15)),
     "odd": (2, 16, 24, (13, 15), (2, 2), (7, 8)),
     "other strides": (2, 16, 24, (13, 35), (2, 3), (6, 11)),
     "inputs beyond the last one read": (1, 8, 8, (9, 20, 36), (3, 1, 2), (3, 20, 17)),
