@@ -227,7 +227,7 @@ Status run_weight(const ConvBwdWeightArgs& args, const Geometry& g) {
   const int64_t threads = num_threads(), others = slices * w.groups * lane_blocks;
   int64_t row_blocks = max(slices > 1 ? 1 : ceil_div(w.rows, kRowBlock),
                            min(ceil_div(min(wanted, threads), others), w.rows / kLeastRows));
-  if (row_blocks > 1 && others * row_blocks < 4 * threads && others * row_blocks % threads != 0) {
+  if (wanted > 1 && others * row_blocks < 4 * threads && others * row_blocks % threads != 0) {
     row_blocks = clamp(round_up(row_blocks, threads), 1, w.rows);
   }
   const int64_t lane_vectors = ceil_div(w.lanes, L);
