@@ -24,6 +24,9 @@ SHAPES = {
     "three dims": (2, 9, 100, (3, 17, 5), 1),
     "one position": (3, 16, 8, (1, 1), 1),
     "one channel out": (2, 64, 1, (20, 20), 1),
+    "two channels out": (2, 64, 2, (20, 20), 1),
+    "three channels out, chunks of positions": (3, 41, 3, (50, 41), 1),
+    "few channels out of each group": (3, 32, 8, (7, 7), 2),
     "few channels": (2, 3, 40, (20, 20), 1),
     "many weights": (1, 1100, 264, (4, 12), 1),
     "side by side, a plane's last lanes": (3, 144, 272, (14, 14), 2),
@@ -80,7 +83,12 @@ def test_pointwise_is_exact(name, dtype):
 
 
 @pytest.mark.parametrize(
-    "name", ["several chains of channels", "what is left over of eight images"]
+    "name",
+    [
+        "several chains of channels",
+        "what is left over of eight images",
+        "three channels out, chunks of positions",
+    ],
 )
 def test_bits_for_every_number_of_threads_and_every_address(name):
     """Parts of images, tiles or rows; x read in place, at any offset from a line, or copied."""
@@ -104,6 +112,7 @@ def test_bits_for_every_number_of_threads_and_every_address(name):
                     (
                         y.tobytes(),
                         K.conv_bwd_input(grad_y, weight, None, x.shape, *options).tobytes(),
+                        K.conv_bwd_weight(grad_y, moved, weight.shape, *options).tobytes(),
                     )
                 )
     finally:

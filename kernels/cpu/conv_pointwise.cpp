@@ -267,8 +267,7 @@ void set_fetches(const Pointwise<T>& p, const TilePlace<T>& place, const Pace<T>
   task->fetch_step = 0;
   task->second_step = task->second_turn = task->second_turns = 0;
   task->second_rows = p.depth;
-  const int64_t line = pace.line(left);
-  if (line >= 0 && place.next) {
+  if (const int64_t line = pace.line(left); line >= 0 && place.next) {
     task->fetched = place.next + line;
     task->fetch_step = p.size;
   }
