@@ -24,6 +24,9 @@ SHAPES = {
     "three dims": (2, 9, 100, (3, 17, 5), 1),
     "one position": (3, 16, 8, (1, 1), 1),
     "one channel out": (2, 64, 1, (20, 20), 1),
+    "two channels out": (2, 64, 2, (20, 20), 1),
+    "three channels out, chunks of positions": (3, 41, 3, (50, 41), 1),
+    "few channels out of each group": (3, 32, 8, (7, 7), 2),
     "few channels": (2, 3, 40, (20, 20), 1),
     "many weights": (1, 1100, 264, (4, 12), 1),
     "side by side, a plane's last lanes": (3, 144, 272, (14, 14), 2),
@@ -34,6 +37,9 @@ SHAPES = {
     "what is left over, few rows": (8, 64, 8, (7, 9), 1),
     "what is left over, rows apart": (3, 132, 264, (14, 14), 1),
     "results fetched in turns": (2, 100, 72, (12, 16), 1),
+    "short sums, many panels of results": (3, 200, 11, (14, 14), 1),
+    "turned weights, two panels at once, an odd row": (2, 40, 33, (7, 8), 1),
+    "turned weights, odd panels of groups": (2, 48, 42, (6, 7), 2),
     "three blocks of rows": (8, 528, 20, (14, 14), 1),
     "side by side, planes shorter than a vector": (37, 20, 33, (2, 3), 1),
 }
@@ -77,7 +83,12 @@ def test_pointwise_is_exact(name, dtype):
 
 
 @pytest.mark.parametrize(
-    "name", ["several chains of channels", "what is left over of eight images"]
+    "name",
+    [
+        "several chains of channels",
+        "what is left over of eight images",
+        "three channels out, chunks of positions",
+    ],
 )
 def test_bits_for_every_number_of_threads_and_every_address(name):
     """Parts of images, tiles or rows; x read in place, at any offset from a line, or copied."""
@@ -101,6 +112,7 @@ def test_bits_for_every_number_of_threads_and_every_address(name):
                     (
                         y.tobytes(),
                         K.conv_bwd_input(grad_y, weight, None, x.shape, *options).tobytes(),
+                        K.conv_bwd_weight(grad_y, moved, weight.shape, *options).tobytes(),
                     )
                 )
     finally:
@@ -111,6 +123,9 @@ def test_bits_for_every_number_of_threads_and_every_address(name):
 # (images, channels in, out, positions in, stride, positions out)
 STRIDED = {
     "even": (2, 16, 24, (12, 56), (2, 2), (6, 28)),
+    "rows shorter than a vector": (3, 40, 24, (14, 14), (2, 2), (7, 7)),
+    "a vector and some": (3, 16, 24, (9, 39), (2, 2), (5, 20)),
+    "rows that nothing reads": (2, 16, 24, (14, 30), (3, 2), (4, 15)),
     "odd": (2, 16, 24, (13, 15), (2, 2), (7, 8)),
     "other strides": (2, 16, 24, (13, 35), (2, 3), (6, 11)),
     "inputs beyond the last one read": (1, 8, 8, (9, 20, 36), (3, 1, 2), (3, 20, 17)),

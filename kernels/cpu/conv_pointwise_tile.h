@@ -39,8 +39,9 @@ struct TileTask {
   bool stream;    // past the caches; y is aligned, and there is one chain
 };
 
-// `fetched` goes to L1; to L2; to L2, and x is copied; and what follows it. `second` goes to L1.
-enum class TileKind { kNear, kFar, kCopy, kCopyRest };
+// `fetched` goes to L1; to L2; to L2, and x is copied; and what follows it. `second` goes to L1. kRest: nothing is
+// fetched; a tile of one vector waits for its loads, not for multiply-adds.
+enum class TileKind { kNear, kFar, kCopy, kCopyRest, kRest };
 
 template <class T, int MR, int NV, TileKind Kind>
 __attribute__((noinline)) void pointwise_tile(const TileTask<T>& task) {
@@ -68,8 +69,12 @@ __attribute__((noinline)) void pointwise_tile(const TileTask<T>& task) {
 #pragma GCC unroll 1
       do {
         Vec<T> b[NV];
-        __builtin_prefetch(fetched, 0, kLevel);
-        __builtin_prefetch(second);
+        if constexpr (Kind != TileKind::kRest) {
+          __builtin_prefetch(fetched, 0, kLevel);
+          __builtin_prefetch(second);
+          fetched += fetch_step;
+          second += second_step;
+        }
 #pragma GCC unroll 8
         for (int j = 0; j < NV; ++j) {
           b[j] = load(x + j * L);
@@ -80,8 +85,6 @@ __attribute__((noinline)) void pointwise_tile(const TileTask<T>& task) {
           copy_run(rest, x + NV * L, task.left);
           rest += task.rest_stride;
         }
-        fetched += fetch_step;
-        second += second_step;
         x += x_stride;
 #pragma GCC unroll 16
         for (int i = 0; i < MR; ++i) {
