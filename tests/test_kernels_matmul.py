@@ -131,11 +131,16 @@ def test_few_columns(dtype):
 @pytest.mark.parametrize(
     ("m", "n", "k"),
     [
-        (9, 530, 300),  # two tiles, a second step that is short
-        (33, 2500, 257),  # blocks beside one another, the last one narrow; a step of one row
-        (64, 1024, 600),  # whole vectors, rows a power of two apart
-        (127, 99, 1100),  # several steps, one task
-        (70, 4099, 40),  # blocks of less than a step
+        (9, 2050, 530),  # two tiles, a step that is short
+        (33, 2500, 513),  # blocks beside one another, the last one narrow; a step of one row
+        (64, 1024, 1100),  # whole vectors, rows a power of two apart
+        (127, 499, 2200),  # several steps, one task
+        (70, 28099, 40),  # blocks of less than a step
+        # Up to 4 MB: packed by each thread, as for many rows.
+        (9, 530, 300),
+        (33, 784, 513),
+        (128, 99, 1100),
+        (70, 4099, 40),
     ],
 )
 def test_few_rows_by_blocks(m, n, k, dtype):
@@ -169,8 +174,10 @@ def test_very_few_rows(dtype):
             a = integers(rng, (m, k + 3), dtype)[:, :k]
             b = integers(rng, (n, k + 1), dtype)[:, :k].T
             bias = integers(rng, (n,), dtype) if n % 2 else None
+            apart = operand(rng, (k, n), dtype, "stepped")
             for build in builds((1, 2)):
                 assert_same(matmul(a, b, bias), reference(a, b, bias), (build, m, n, k))
+                assert_same(matmul(a, apart, bias), reference(a, apart, bias), (build, m, n, k))
 
 
 @pytest.mark.parametrize("dtype", FLOATS)

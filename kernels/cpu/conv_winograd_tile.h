@@ -62,12 +62,11 @@ struct Block {
 template <class W>
 constexpr bool kFewer = W::M == 4 && W::R == 3;
 
-// The line at p, to be written, from wherever it is.
+// The line at p, to be written, from wherever it is. Compilers make no prefetchw of __builtin_prefetch, as no level
+// of x86-64 has it; processors without it do nothing.
 GS_INLINE void prefetch_to_write(const float* p) {
 #if defined(__x86_64__)
-  asm volatile("prefetchw %0"
-               :
-               : "m"(*p));  // not made of __builtin_prefetch by compilers for x86-64-v4
+  asm volatile("prefetchw %0" : : "m"(*p));
 #else
   __builtin_prefetch(p, 1);
 #endif

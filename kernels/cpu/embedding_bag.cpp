@@ -25,7 +25,7 @@ constexpr int64_t kBlock = 32768;  // elements read
 // first ones by none.
 constexpr int64_t kLongBlock = 4 * kBlock;
 constexpr int kColumns = 8;     // vectors of a row that are summed at a time
-constexpr int64_t kAhead = 16;  // places; the rows lie anywhere, which no prefetcher foresees
+constexpr int64_t kAhead = 8;  // places; the rows lie anywhere, which no prefetcher foresees
 constexpr int64_t kLeastStrip = 32;
 
 struct Bags {

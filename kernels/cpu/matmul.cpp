@@ -48,15 +48,12 @@ constexpr int64_t kTasks = 16;         // at least so many blocks where the work
 constexpr int64_t kDirectRows = 64;    // up to so many rows `b` is not worth packing
 constexpr int64_t kDotRows = 48;
 constexpr int64_t kDotColumns = 16;
-constexpr int64_t kDotSteps = 8;            // of K a row: adding up lanes is less than turning `b`
-constexpr int64_t kTurnedSteps = 64;        // of K from which on a tile's sums are worth turning
-constexpr int64_t kVectorWork = 1 << 14;    // multiplications of a row by a matrix in L1
-constexpr int64_t kOuterBlock = 1 << 14;    // elements of an outer product that more is done to
-constexpr int64_t kTinySteps = 1 << 13;     // of tiny products' K: about 10 us of one core
-constexpr int64_t kDirectBytes = 64 << 10;  // of `b`, read where it is for any number of rows
+constexpr int64_t kDotSteps = 8;          // of K a row: adding up lanes is less than turning `b`
+constexpr int64_t kTurnedSteps = 64;      // of K from which on a tile's sums are worth turning
+constexpr int64_t kVectorWork = 1 << 14;  // multiplications of a row by a matrix in L1
+constexpr int64_t kOuterBlock = 1 << 14;  // elements of an outer product that more is done to
+constexpr int64_t kTinySteps = 1 << 13;   // of tiny products' K: about 10 us of one core
 constexpr int64_t kClashRows = 48;
-constexpr int64_t kFarAway = 192;   // times that: 12 MB, which come from afar
-constexpr int64_t kFarOnMesh = 48;  // 3 MB
 
 // ---- dot tiles ----
 
@@ -184,18 +181,13 @@ Status large(const Product<T>& p, int64_t count) {
   return bytes ? out_of_memory(bytes) : kDone;
 }
 
-// Whether `b` is small enough to be read where it is, again and again.
+// Whether even few rows are multiplied as many are, each thread by blocks of `b` that it packs for itself: as long
+// as two threads' second levels nearly hold it, faster than few_rows (64x512x784 221 -> 173 us, 128x512x784
+// 419 -> 338; 64x2048x2048 2 % slower; Emerald Rapids).
 template <class T>
-bool fits_near(const Product<T>& p, int64_t times = 1) {
-  return p.K * p.N * static_cast<int64_t>(sizeof(T)) <= times * kDirectBytes;
-}
-
-// Whether rows of `b` come from so far that it is best read in the order of memory. Where the second level is large
-// the third lies along a mesh, and few rows do not hide the way there: 8x1000x1024 140 us, by streams 110.
-template <class T>
-bool from_afar(const Product<T>& p) {
-  const bool mesh = p.M <= TileShape::kRows && second_level_cache() > (1 << 20);
-  return p.b.column == 1 && !fits_near(p, mesh ? kFarOnMesh : kFarAway);
+bool by_blocks(const Product<T>& p) {
+  return p.M > TileShape::kRows && p.b.column == 1 && p.N > kDotColumns &&
+         p.work() >= kSerialWork && !fits_near(p, 4) && fits_near(p, kByBlocks);
 }
 
 // Whether dot tiles take fewer steps than vectors along a narrow `b`, whose lanes are not all used:
@@ -510,13 +502,14 @@ Status run(const MatmulArgs& args, const Array& a, const Array& b, const Ending&
   if (batches.count > 1 && tiny(p, batches)) return kDone;
   if (batches.count == 1 && p.M > 1 && long_reduction(p, &status)) return status;
   if (batches.count == 1 && one_side_is_short(p, &status)) return status;
-  const bool far = p.M > 1 && from_afar(p);
-  if (batches.count == 1 && (far || p.M > TileShape::kRows) && p.M <= 2 * kBlockRows &&
+  const bool far = p.M > 1 && from_afar(p), blocks = batches.count == 1 && by_blocks(p);
+  if (batches.count == 1 && !blocks && (far || p.M > TileShape::kRows) && p.M <= 2 * kBlockRows &&
       few_rows(p, &status)) {
     return status;
   }
   const bool narrow = p.b.column == 1 && direct_columns<T>(p.N) && fits_near(p);
-  const bool little = p.M <= 2 * kBlockRows || p.N <= kDotColumns || p.work() < kSerialWork;
+  const bool little =
+      (p.M <= 2 * kBlockRows && !blocks) || p.N <= kDotColumns || p.work() < kSerialWork;
   // Many results of short sums: memory bounds them, and only `large` stores past the caches.
   const bool written =
       batches.count > 1 && p.K <= kChain && beyond_cache(batches.count * p.M * p.N * int64_t{size});

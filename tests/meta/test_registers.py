@@ -81,14 +81,33 @@ def test_what_is_a_tile_and_what_is_spilled() -> None:
     assert len(list(loops("\n".join([*tile, end, outer])))) == 1
 
 
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="reads x86-64's instructions")
-@pytest.mark.skipif(shutil.which("objdump") is None, reason="needs objdump (binutils)")
-def test_tiles_stay_in_registers() -> None:
+@pytest.fixture(scope="module")
+def tiles() -> list[Loop]:
+    """The hot loops of the kernels as they are built."""
+    if platform.machine() != "x86_64":
+        pytest.skip("reads x86-64's instructions")
+    if shutil.which("objdump") is None:
+        pytest.skip("needs objdump (binutils)")
     dump = subprocess.run(
         ["objdump", "-d", "--no-show-raw-insn", _cpu.__file__],
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
-    tiles = [loop for loop in loops(dump) if of_a_tile(loop)]
+    return [loop for loop in loops(dump) if of_a_tile(loop)]
+
+
+def test_the_ceiling_does_the_multiply_adds_that_it_counts(tiles: list[Loop]) -> None:
+    """A chain that a compiler makes a constant, or leaves out, is counted but not computed."""
+    bare = [  # without a load: the ceilings' alone
+        Counter(("zmm" if "%zmm" in args else "ymm", op[-1]) for op, args in loop if op[0] == "v")
+        for loop in tiles
+        if all(op[0] != "v" or MULTIPLY_ADD.match(op) for op, _ in loop)
+        and not any("(" in args for op, args in loop if op[0] == "v")
+    ]
+    expected = [("ymm", "d", 12), ("ymm", "s", 12), ("zmm", "d", 24), ("zmm", "s", 24)]
+    assert sorted((*kind, n) for c in bare for kind, n in c.items()) == expected
+
+
+def test_tiles_stay_in_registers(tiles: list[Loop]) -> None:
     width = Counter("zmm" if any("%zmm" in args for _, args in t) else "ymm" for t in tiles)
     assert width["ymm"] >= 60 and width["zmm"] >= 200, width  # AVX2's and AVX-512's
     spilled = [found for tile in tiles if (found := on_the_stack(tile))]
