@@ -24,7 +24,7 @@ constexpr int64_t kBlock = 32768;  // elements read
 // bag_sum's: rows ahead at the end of a block are asked for by the wrong thread, and the next block's
 // first ones by none.
 constexpr int64_t kLongBlock = 4 * kBlock;
-constexpr int kColumns = 8;     // vectors of a row that are summed at a time
+constexpr int kColumns = 8;    // vectors of a row that are summed at a time
 constexpr int64_t kAhead = 8;  // places; the rows lie anywhere, which no prefetcher foresees
 constexpr int64_t kLeastStrip = 32;
 
