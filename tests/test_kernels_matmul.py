@@ -154,6 +154,20 @@ def test_few_rows_by_blocks(m, n, k, dtype):
                 assert_same(matmul(a, b, bias), expected, (build, m, n, k, bias is None))
 
 
+@pytest.mark.parametrize("transposed", [False, True])
+def test_packed_operands_are_given_back(transposed):
+    """Of few rows by a large matrix: what all threads share is no thread's scratch."""
+    rng = np.random.default_rng(33)
+    a, b = integers(rng, (128, 4200), np.float32), integers(rng, (4200, 600), np.float32)
+    if transposed:
+        b = np.ascontiguousarray(b.T).T
+    matmul(a, b)
+    before = _cpu.memory_stats()["in_use"]
+    for _ in range(3):
+        matmul(a, b)
+    assert _cpu.memory_stats()["in_use"] <= before
+
+
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_small_layers(dtype):
     """x W^T where either is turned, by each thread for itself or by one for all."""

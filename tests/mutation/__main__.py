@@ -64,7 +64,7 @@ TUNED = {
             *("allocator", "conv_modes", "conv_pointwise", "conv_winograd", "epilogue"),
             *("kernels_conv", "kernels_copy", "kernels_elementwise", "kernels_matmul"),
             *("kernels_phases", "kernels_pool", "kernels_random", "kernels_reduce", "memory"),
-            *("noticed", "properties_conv", "vector_math"),
+            *("conv_tap_planes", "noticed", "properties_conv", "unwritten", "vector_math"),
         )
     ],
     # Not what needs a process of its own.
