@@ -5,11 +5,11 @@
 //                    cache when rows are a large power of two apart. The next block is packed between the steps of
 //                    this one's tiles, row after row, each line about 500 cycles after it was asked for: a core
 //                    has a dozen lines on their way at most, and a burst of them stalls the tiles
-//                    (64x4096x1024 on two cores of an Emerald Rapids: 2.24 -> 2.16 ms, in double 4.96 -> 4.77).
+//                    (64x4096x1024 on two cores of an Emerald Rapids: 2.55 -> 2.23 ms, in double 5.24 -> 4.89).
 // multiply_turned    A layer's x W^T as W x^T, whose left operand needs no packing; x^T (K x M) is packed.
 //                    Sums of a block of columns are turned on the way out.
 // Cost               2 M N K FLOPs; M K + K N elements are packed.
-// Memory             a packed panel of b a thread, and all of a (or of x^T, one or one a thread).
+// Memory             two packed blocks of b a thread (512 KB), and all of a (or of x^T, one or one a thread).
 // Split              blocks of columns of y, by the shape alone.
 // Accuracy           chains of kChain multiply-adds whose sums are added in order, as in matmul.cpp.
 #include "matmul_few_rows.h"
