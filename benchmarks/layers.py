@@ -154,12 +154,23 @@ def convolutions() -> list[Case]:
     ]
     found += [_layer(network, n, layer) for network, sizes, layer in batches for n in sizes]
     found += _odd() + _dilated_and_grouped() + _depthwise() + _other_dimensions()
-    doubles = {"N8 64->64 56x56 k3", "N8 256->64 56x56 k1", "N8 3->64 224x224 k7", "N32 6->16"}
-    found += [
-        replace(c.in_float64(), quick="N8 64->64" in c.name)
-        for c in found
-        if any(f" {d}" in c.name for d in doubles)
-    ]
+    return _with_float64(
+        found,
+        ("N8 64->64 56x56 k3", "N8 256->64 56x56 k1", "N8 3->64 224x224 k7", "N32 6->16"),
+        quick="N8 64->64",
+    )
+
+
+def _with_float64(cases: list[Case], doubled: tuple[str, ...], quick: str) -> list[Case]:
+    """The cases, those whose names have one of `doubled` in them followed by the same in float64.
+
+    Side by side, for their rates are compared: what else a machine does changes within minutes.
+    """
+    found = []
+    for case in cases:
+        found.append(case)
+        if any(f" {name}" in f" {case.name}" for name in doubled):
+            found.append(replace(case.in_float64(), quick=quick in case.name))
     return found
 
 
@@ -304,10 +315,6 @@ def products() -> list[Case]:
                          (8, 1024, 1000)):  # fmt: skip
         layer = (Input((n, ins)), Input((outs, ins), scale=ins**-0.5), Input((outs,)))
         found.append(Case("linear", f"linear N{n} {ins}->{outs}", "F.linear", layer))
-    doubles = {"1024x1024x1024", "64x64x64", "64x4096x1024"}
-    found += [
-        replace(c.in_float64(), quick=c.name == "1024x1024x1024")
-        for c in found
-        if c.name in doubles
-    ]
-    return found
+    return _with_float64(
+        found, ("1024x1024x1024", "64x64x64", "64x4096x1024"), quick="1024x1024x1024"
+    )
