@@ -208,12 +208,12 @@ def test_many_results_of_short_sums(layout, dtype):
 
 
 def test_short_sums_past_the_caches():
-    """28 MB of results, of whole vectors and not."""
+    """28 MB of results, of whole vectors and not; by single rows and by tiles of several."""
     rng = np.random.default_rng(18)
-    for n in (4096, 4099):
-        a, b = integers(rng, (8, 1750), np.float32).T, integers(rng, (8, n), np.float32)
+    for n, k in ((4096, 8), (4099, 8), (4096, 13), (4099, 13)):
+        a, b = integers(rng, (k, 1750), np.float32).T, integers(rng, (k, n), np.float32)
         for build in builds((2,)):
-            assert_same(matmul(a, b), reference(a, b), (build, n))
+            assert_same(matmul(a, b), reference(a, b), (build, n, k))
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -433,6 +433,7 @@ def test_outer_product_past_the_caches():
         ((3001, 601), (601, 3)),
         ((90, 90), (90, 90)),
         ((700, 8), (8, 500)),
+        ((703, 30), (30, 500)),
         ((6, 40), (40, 70000)),
         ((6, 200, 200), (6, 200, 100)),
         ((1100, 256), (256, 200)),
