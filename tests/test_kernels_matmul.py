@@ -172,7 +172,14 @@ def test_packed_operands_are_given_back(transposed):
 def test_small_layers(dtype):
     """x W^T where either is turned, by each thread for itself or by one for all."""
     rng = np.random.default_rng(14)
-    for m, n, k in ((32, 120, 400), (97, 103, 101), (49, 98, 64), (20, 33, 70), (100, 300, 513)):
+    for m, n, k in (
+        (32, 120, 400),
+        (97, 103, 101),
+        (49, 98, 64),
+        (20, 33, 70),
+        (100, 300, 513),
+        (33, 130, 2600),
+    ):
         a, b = integers(rng, (m, k), dtype), operand(rng, (k, n), dtype, "transposed")
         bias = integers(rng, (n,), dtype)
         for build in builds((1, 2, 7)):
