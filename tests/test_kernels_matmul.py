@@ -141,6 +141,8 @@ def test_few_columns(dtype):
         (33, 784, 513),
         (128, 99, 1100),
         (70, 4099, 40),
+        (20, 4608, 530),  # blocks of part of a chain
+        (33, 4611, 600),
     ],
 )
 def test_few_rows_by_blocks(m, n, k, dtype):
@@ -172,7 +174,14 @@ def test_packed_operands_are_given_back(transposed):
 def test_small_layers(dtype):
     """x W^T where either is turned, by each thread for itself or by one for all."""
     rng = np.random.default_rng(14)
-    for m, n, k in ((32, 120, 400), (97, 103, 101), (49, 98, 64), (20, 33, 70), (100, 300, 513)):
+    for m, n, k in (
+        (32, 120, 400),
+        (97, 103, 101),
+        (49, 98, 64),
+        (20, 33, 70),
+        (100, 300, 513),
+        (33, 130, 2600),
+    ):
         a, b = integers(rng, (m, k), dtype), operand(rng, (k, n), dtype, "transposed")
         bias = integers(rng, (n,), dtype)
         for build in builds((1, 2, 7)):
@@ -208,12 +217,12 @@ def test_many_results_of_short_sums(layout, dtype):
 
 
 def test_short_sums_past_the_caches():
-    """28 MB of results, of whole vectors and not."""
+    """28 MB of results, of whole vectors and not; by single rows and by tiles of several."""
     rng = np.random.default_rng(18)
-    for n in (4096, 4099):
-        a, b = integers(rng, (8, 1750), np.float32).T, integers(rng, (8, n), np.float32)
+    for n, k in ((4096, 8), (4099, 8), (4096, 13), (4099, 13)):
+        a, b = integers(rng, (k, 1750), np.float32).T, integers(rng, (k, n), np.float32)
         for build in builds((2,)):
-            assert_same(matmul(a, b), reference(a, b), (build, n))
+            assert_same(matmul(a, b), reference(a, b), (build, n, k))
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -425,6 +434,7 @@ def test_outer_product_past_the_caches():
         ((7, 900), (900, 9)),
         ((1, 3000), (3000, 900)),
         ((64, 1000), (1000, 700)),
+        ((20, 530), (530, 4611)),
         ((1100, 10), (10, 300)),
         ((9, 600), (600, 5555)),
         ((16, 4096), (4096, 16)),
@@ -433,6 +443,7 @@ def test_outer_product_past_the_caches():
         ((3001, 601), (601, 3)),
         ((90, 90), (90, 90)),
         ((700, 8), (8, 500)),
+        ((703, 30), (30, 500)),
         ((6, 40), (40, 70000)),
         ((6, 200, 200), (6, 200, 100)),
         ((1100, 256), (256, 200)),
