@@ -169,6 +169,16 @@ def test_every_optimizer_is_timed_in_the_forms_that_torch_has() -> None:
         assert variants[0] == "foreach" and all(engine.block(v)[0] > 0 for v in variants)
 
 
+def test_idle_threads_of_numpy_sleep_before_the_next_block(monkeypatch: Any) -> None:
+    """OpenBLAS' spin for 2^28 cycles unless told otherwise; a block rests for 20 ms, 2^25 or so."""
+    monkeypatch.delenv("OPENBLAS_THREAD_TIMEOUT", raising=False)
+    for name in ("numpy", "numpy-tuned"):
+        assert int(engines.environment(name, 2)["OPENBLAS_THREAD_TIMEOUT"]) <= 24
+    assert "OPENBLAS_THREAD_TIMEOUT" not in engines.environment(TORCH_TUNED, 2)
+    monkeypatch.setenv("OPENBLAS_THREAD_TIMEOUT", "20")
+    assert engines.environment("numpy", 2)["OPENBLAS_THREAD_TIMEOUT"] == "20"
+
+
 def test_an_engine_in_a_process_of_its_own() -> None:
     case = find("linear", "linear N32 400->120")
     engine = engines.Remote("numpy-tuned", 1)
