@@ -415,6 +415,15 @@ def test_a_copy_timed_beside_a_case_counts_its_bytes(where):
     assert 1e8 < 1 / sample < 1e13
 
 
+@pytest.mark.parametrize(("where", "passes"), [("L1", 8), ("L3", 8), ("DRAM", 1)])
+def test_a_copy_inside_a_cache_finds_its_bytes_there(monkeypatch, where, passes):
+    """Other engines' blocks put them out: one pass from memory, and more until they stay."""
+    loop, ran = Loop("copy", where, 1, 1 << 16, seconds=1e-3), []
+    monkeypatch.setattr(loop, "_run", lambda kind, rounds: ran.append(rounds) or 1.0)
+    loop()
+    assert ran == [passes, loop._rounds]
+
+
 def test_classes_beside_the_goals_of_the_machine():
     assert set(GOALS) <= set(TARGETS)
     fma = {"v4": {"2": 500.0}}
