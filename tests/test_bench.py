@@ -316,6 +316,19 @@ def test_compare_names_regressions_beyond_the_spread(capsys: Any, tmp_path: Path
     status, text, _ = run(capsys, "compare", str(tmp_path / "old.json"), str(tmp_path / "new.json"))
     assert status == 1 and "x1.20  activation: relu, forward: 1.00 s -> 1.20 s" in text
     assert "cpu: a -> b" in text and "1 slower, 1 quicker" in text
+    # Words behind an option too.
+    dump(slow, tmp_path / "slow.json")
+    paths = str(tmp_path / "old.json"), str(tmp_path / "slow.json")
+    status, text, _ = run(capsys, "compare", "--relative", *paths)
+    assert status == 0 and "2 cases in both" in text and "0 slower" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "rest"), [("op --quack net", "--quack net"), ("compare --relative a -b", "a -b")]
+)
+def test_options_that_are_none(capsys: Any, words: str, rest: str) -> None:
+    status, _, err = run(capsys, *words.split())
+    assert status == 2 and f"unrecognized arguments: {rest}" in err
 
 
 def test_cases_run_under_pytest_benchmark() -> None:
