@@ -232,8 +232,10 @@ def _median_result(results: Sequence[Result]) -> Result:
     extra = {name: value for r in reversed(results) for name, value in r.extra.items()}
     ceilings = [r.extra["ceiling"] for r in results if "ceiling" in r.extra]
     if ceilings:
-        # Runs may differ in the ceiling that bounds a case: times compare, rates do not.
-        extra["ceiling"] = sorted(ceilings, key=lambda c: float(c["seconds"]))[len(ceilings) // 2]
+        # Runs may differ in the ceiling that bounds a case: times compare, rates do not. Of two in
+        # the middle the shorter: other programs only lower what the machine can do.
+        middle = (len(ceilings) - 1) // 2
+        extra["ceiling"] = sorted(ceilings, key=lambda c: float(c["seconds"]))[middle]
     return replace(results[0], engines=engines, error=error, extra=extra)
 
 

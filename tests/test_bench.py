@@ -169,6 +169,16 @@ def test_every_optimizer_is_timed_in_the_forms_that_torch_has() -> None:
         assert variants[0] == "foreach" and all(engine.block(v)[0] > 0 for v in variants)
 
 
+def test_idle_threads_of_numpy_sleep_before_the_next_block(monkeypatch: Any) -> None:
+    """OpenBLAS' spin for 2^28 cycles unless told otherwise; a block rests for 20 ms, 2^25 or so."""
+    monkeypatch.delenv("OPENBLAS_THREAD_TIMEOUT", raising=False)
+    for name in ("numpy", "numpy-tuned"):
+        assert int(engines.environment(name, 2)["OPENBLAS_THREAD_TIMEOUT"]) <= 24
+    assert "OPENBLAS_THREAD_TIMEOUT" not in engines.environment(TORCH_TUNED, 2)
+    monkeypatch.setenv("OPENBLAS_THREAD_TIMEOUT", "20")
+    assert engines.environment("numpy", 2)["OPENBLAS_THREAD_TIMEOUT"] == "20"
+
+
 def test_an_engine_in_a_process_of_its_own() -> None:
     case = find("linear", "linear N32 400->120")
     engine = engines.Remote("numpy-tuned", 1)
@@ -306,6 +316,19 @@ def test_compare_names_regressions_beyond_the_spread(capsys: Any, tmp_path: Path
     status, text, _ = run(capsys, "compare", str(tmp_path / "old.json"), str(tmp_path / "new.json"))
     assert status == 1 and "x1.20  activation: relu, forward: 1.00 s -> 1.20 s" in text
     assert "cpu: a -> b" in text and "1 slower, 1 quicker" in text
+    # Words behind an option too.
+    dump(slow, tmp_path / "slow.json")
+    paths = str(tmp_path / "old.json"), str(tmp_path / "slow.json")
+    status, text, _ = run(capsys, "compare", "--relative", *paths)
+    assert status == 0 and "2 cases in both" in text and "0 slower" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "rest"), [("op --quack net", "--quack net"), ("compare --relative a -b", "a -b")]
+)
+def test_options_that_are_none(capsys: Any, words: str, rest: str) -> None:
+    status, _, err = run(capsys, *words.split())
+    assert status == 2 and f"unrecognized arguments: {rest}" in err
 
 
 def test_cases_run_under_pytest_benchmark() -> None:
@@ -403,6 +426,15 @@ def test_a_copy_timed_beside_a_case_counts_its_bytes(where):
     loop = Loop("copy", where, 1, 1 << 16, seconds=1e-3)
     (sample,) = loop()
     assert 1e8 < 1 / sample < 1e13
+
+
+@pytest.mark.parametrize(("where", "passes"), [("L1", 8), ("L3", 8), ("DRAM", 1)])
+def test_a_copy_inside_a_cache_finds_its_bytes_there(monkeypatch, where, passes):
+    """Other engines' blocks put them out: one pass from memory, and more until they stay."""
+    loop, ran = Loop("copy", where, 1, 1 << 16, seconds=1e-3), []
+    monkeypatch.setattr(loop, "_run", lambda kind, rounds: ran.append(rounds) or 1.0)
+    loop()
+    assert ran == [passes, loop._rounds]
 
 
 def test_classes_beside_the_goals_of_the_machine():

@@ -405,6 +405,8 @@ def test_several_runs_are_one_by_their_medians(tmp_path):
     assert both.failures == ("one is wrong",) and both.left_out == ("a", "b")
     assert both.ceilings == made_up().ceilings and both.environment["runs"] == 3
     assert merged(runs[:1]) is runs[0]
+    pair = merged(runs[1:])  # of two ceilings the higher one: the shorter time
+    assert pair.results[0].extra["ceiling"]["seconds"] == pytest.approx(0.9e-4)
     halves = [replace(runs[0], results=r) for r in (runs[0].results[:5], runs[0].results[5:])]
     together = merged(halves)
     assert together.results == runs[0].results and "runs" not in together.environment

@@ -235,6 +235,27 @@ def test_plans() -> None:
         cpu.conv_plan((8, 64, 56, 56), (64, 63, 3, 3))
 
 
+def test_plans_of_what_is_no_convolution() -> None:
+    x, weight = (8, 64, 56, 56), (64, 64, 3, 3)
+    cpu.conv_algorithm, cpu.conv_precision = "auto", "fast"
+    half = plan(x, weight, padding=1, dtype=gs.float16)
+    assert half == plan(list(x), list(weight), padding=1) == ("winograd_4x4",) * 3
+    assert plan(x, weight, padding=1, dtype="float64") == ("direct",) * 3
+    for dtype in (gs.int64, "double", np.float64):
+        with pytest.raises(ValueError, match="conv_plan: dtype must be one of float32, .*; got"):
+            cpu.conv_plan(x, weight, dtype=dtype)
+    for bad in (None, 3, "ab"):
+        with pytest.raises(TypeError, match="conv_plan: weight_shape must be a tuple of ints; got"):
+            cpu.conv_plan(x, bad)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="conv_plan: size must be an int; got 64.0"):
+        cpu.conv_plan((8, 64.0, 56, 56), weight)  # type: ignore[arg-type]
+    with pytest.raises(RuntimeError, match="conv_plan: sizes must be >= 0; got"):
+        cpu.conv_plan((8, -64, 56, 56), (64, -64, 3, 3))
+    for n in (0, 4):
+        with pytest.raises(RuntimeError, match="conv_plan: input_shape must be .* 1 to 3 spatial"):
+            cpu.conv_plan((8, 64) + (9,) * n, (64, 64) + (3,) * n)
+
+
 def test_environment_sets_the_precision() -> None:
     code = "import gradsmith as gs; print(gs.backends.cpu.conv_precision)"
 

@@ -16,6 +16,7 @@ from .. import _cpu, environment
 __all__ = ["conv_algorithms", "conv_plan", "isa", "isas", "set_isa"]
 
 _PRECISIONS = ("fast", "exact")
+_DTYPES = ("float32", "float64", "float16", "bfloat16")
 
 if TYPE_CHECKING:
     #: "fast": float32 convolutions may take Winograd's algorithm, whose rms error is about 8 times
@@ -67,28 +68,49 @@ def conv_plan(
         input_shape: (N, C, ...), of 1 to 3 spatial dimensions.
         weight_shape: (K, C / groups, ...).
         stride, padding, dilation, groups: as those of `nn.functional.conv2d`.
-        dtype: float32, unless given.
+        dtype: of gradsmith, or its name; float32, unless given. float16 and bfloat16 are
+            convolved as float32.
 
     Returns:
         {"forward": ..., "input gradient": ..., "weight gradient": ...}, names as those of
         `conv_algorithm`; "direct" is the sum in order over channels and taps.
 
     Raises:
-        RuntimeError: the shapes do not fit together.
+        RuntimeError: the shapes do not fit together, or have not 1 to 3 spatial dimensions.
+        TypeError: a shape is no sequence of ints.
+        ValueError: convolutions have no such dtype.
     """
     from ..ops import shapes
 
+    input_shape = _shape("input_shape", input_shape)
+    weight_shape = _shape("weight_shape", weight_shape)
     n = len(input_shape) - 2
+    if n not in (1, 2, 3):
+        raise RuntimeError(
+            "conv_plan: input_shape must be (N, C, ...) with 1 to 3 spatial dimensions; "
+            f"got {input_shape}"
+        )
+    name = "float32" if dtype is None else str(dtype).removeprefix("gradsmith.")
+    if name not in _DTYPES:
+        raise ValueError(f"conv_plan: dtype must be one of {', '.join(_DTYPES)}; got {dtype!r}")
     stride = shapes.spatial("conv_plan", "stride", stride, n, 1)
     dilation = shapes.spatial("conv_plan", "dilation", dilation, n, 1)
     padding, end = shapes.conv_padding("conv_plan", padding, weight_shape[2:], stride, dilation)
     options = (stride, padding, dilation, shapes.groups("conv_plan", groups))
     out_shape = shapes.conv("conv_plan", input_shape, weight_shape, None, *options, end)
-    name = "float32" if dtype is None else str(dtype).removeprefix("gradsmith.")
-    found = _cpu.conv_plan(
-        tuple(input_shape), tuple(weight_shape), tuple(out_shape), *options, name == "float64"
-    )
+    found = _cpu.conv_plan(input_shape, weight_shape, out_shape, *options, name == "float64")
     return dict(zip(("forward", "input gradient", "weight gradient"), found, strict=True))
+
+
+def _shape(argument: str, value: Any) -> tuple[int, ...]:
+    """A shape that conv_plan was given."""
+    from ..ops import shapes
+
+    if not isinstance(value, (tuple, list)):
+        raise TypeError(
+            f"conv_plan: {argument} must be a tuple of ints; got {value!r} ({type(value).__name__})"
+        )
+    return shapes.sizes("conv_plan", tuple(value))
 
 
 def _set_precision(name: str, value: object) -> None:

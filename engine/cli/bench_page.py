@@ -461,6 +461,8 @@ def _rate(value: float | None) -> str:
 def _environment(report: Report) -> str:
     rows = [("gradsmith", report.gradsmith), ("when", report.when)]
     for name, value in report.environment.items():
+        if name == "gradsmith":
+            continue
         if isinstance(value, dict):
             rows += [(f"{name}: {k}", str(v)) for k, v in value.items()]
             if not value:

@@ -43,6 +43,17 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options; words of `what` may stand behind one: argparse takes the first group alone."""
+    top = parser()
+    options, rest = top.parse_known_args(arguments)
+    if rest and (not hasattr(options, "what") or any(word.startswith("-") for word in rest)):
+        top.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        options.what = [*options.what, *rest]
+    return options
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -52,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
-    options = parser().parse_args(arguments)
+    options = _options(arguments)
     try:
         status = COMMANDS[options.command].run(options)
         sys.stdout.flush()

@@ -11,7 +11,7 @@
 //   log1p      0.79      0.77
 //   log2       0.75      0.78      0.96
 //   tanh       0.88      0.85      1.10
-//   sigmoid    1.94      1.85      1.49
+//   sigmoid    1.97      1.85      1.49
 //   erf        1.34      1.41 (with multiply-add 1.04, 1.18)
 //   rsqrt      1.50      1.50      0.51
 // NaN gives NaN; the infinities, signed zero and overflow give IEEE's limits.

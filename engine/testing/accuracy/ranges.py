@@ -238,16 +238,34 @@ _add(
         {"padding": 1},
     ),
     Range(
+        "C = 64, 5 x 5, padded",
+        [normal(2, 64, 20, 20), normal(32, 64, 5, 5), None],
+        {"padding": 2},
+    ),
+    Range(
         "depthwise 7 x 7",
         [normal(1, 32, 24, 24), normal(32, 1, 7, 7)],
         {"padding": 3, "groups": 32},
     ),
     Range("7 x 7, stride 2", [normal(1, 3, 48, 48), normal(16, 3, 7, 7)], {"stride": 2}),
 )
-_add("conv3d", Range("C = 32, 3 x 3 x 3", [normal(1, 32, 6, 6, 6), normal(8, 32, 3, 3, 3)]))
+_add(
+    "conv3d",
+    Range("C = 32, 3 x 3 x 3", [normal(1, 32, 6, 6, 6), normal(8, 32, 3, 3, 3)]),
+    Range(
+        "C = 32, 3 x 3 x 3, padded",
+        [normal(1, 32, 8, 16, 16), normal(32, 32, 3, 3, 3)],
+        {"padding": 1},
+    ),
+)
 _add(
     "conv_transpose2d",
     Range("C = 128, 4 x 4", [normal(1, 128, 8, 8), normal(128, 16, 4, 4)], {"stride": 2}),
+    Range(
+        "C = 64, 3 x 3, padded",
+        [normal(2, 64, 20, 20), normal(64, 32, 3, 3), None],
+        {"padding": 1},
+    ),
 )
 
 # ---- pooling, normalisation ----

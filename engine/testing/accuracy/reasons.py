@@ -54,8 +54,11 @@ REASONS: dict[tuple[str, str, str], str] = {
     ),
     ("cdist", "b?float16", ".*"): "rounded to 16 bits once, from float32",
     ("cdist", ".*", "close.*"): "by the matrix product, as PyTorch, with more than 25 points",
-    ("conv[23]d", "float32", "samples|C = .* 3 x 3.*"): (
+    ("conv[23]d|conv_transpose2d", "float32", "samples|C = .* (3 x 3|5 x 5).*"): (
         'Winograd\'s algorithm; `gradsmith.backends.cpu.conv_precision = "exact"` sums in order'
+    ),
+    ("conv_transpose2d", "float64", "C = 64, 3 x 3, padded"): (
+        "one chain over channels and taps; PyTorch's are shorter: channels, then taps"
     ),
     ("prod|cumprod", ".*", ".*"): "n factors, each rounded",
     ("sum|mean", "float64", "samples"): (
