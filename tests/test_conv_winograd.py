@@ -196,6 +196,18 @@ def test_nan_stays_within_the_tiles_that_read_it() -> None:
     assert not np.isnan(y[0][:, ~reads]).any()
 
 
+@pytest.mark.parametrize("algorithm", BOUNDS)
+def test_large_inputs(algorithm: str, isa: str) -> None:
+    """Inputs up to a 49th of the largest number do not overflow, of any signs; in order, all."""
+    signs = np.random.default_rng(0).choice(np.float32([-1, 1]), (1, 32, 20, 20))
+    weight = np.full((32, 32, 3, 3), 1e-4, np.float32)
+    options = (1, 32, 20, 20), (1, 1), (1, 1), (1, 1), 1
+    cpu.conv_algorithm = algorithm
+    assert np.isfinite(K.conv_fwd(signs * np.float32(6.9e36), weight, None, *options)).all()
+    cpu.conv_precision = "exact"
+    assert np.isfinite(K.conv_fwd(signs * np.float32(3.4e38), weight, None, *options)).all()
+
+
 def test_settings_refuse_other_values() -> None:
     with pytest.raises(ValueError, match="conv_precision: must be one of fast, exact; got 'best'"):
         cpu.conv_precision = "best"  # type: ignore[assignment]

@@ -24,7 +24,8 @@
 // Accuracy   rms error about 8 times that of conv.cpp's sums for F(4x4) and F(2x2, 5x5), 3 for F(3x3), 2 for F(2x2); see
 //            docs/accuracy.md. Tiles do not depend on one another, and all blocks sum alike: the same
 //            bits for every number of threads. What is not finite spreads over the tiles that read it.
-// Limits     float32; stride 1; dilation 1 with any padding and sizes, or as conv_phases.h says.
+// Limits     float32; stride 1; dilation 1 with any padding and sizes, or as conv_phases.h says. Inputs above
+//            6.9e36 may overflow: a patch's transform makes up to 49 times an input.
 #include "conv_winograd.h"
 
 #include "conv_winograd_products.h"
