@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .results import OURS, Ceilings, Report, Result
 
-__all__ = ["Bound", "Share", "bound", "level_of", "share"]
+__all__ = ["Bound", "Share", "bound", "level_of", "share", "stream_share"]
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,19 @@ def level_of(ceilings: Ceilings, size: float, threads: int) -> str | None:
 
 
 def bound(
-    ceilings: Ceilings, isa: str, threads: int, dtype: str, flops: float, size: float
+    ceilings: Ceilings,
+    isa: str,
+    threads: int,
+    dtype: str,
+    flops: float,
+    size: float,
+    level: str | None = None,
 ) -> Bound | None:
     """The ceiling that bounds a case; None if unknown.
 
     The arithmetic takes at least its operations over the multiply-add peak of the ISA in use,
-    moving the data at least its bytes over a copy's bandwidth in the first level that holds them;
-    the longer of the two bounds the result.
+    moving the data at least its bytes over a copy's bandwidth in the first level that holds them
+    (or in `level`); the longer of the two bounds the result.
     """
     found = []
     kind, table = ("fma64", ceilings.fma64) if dtype == "float64" else ("fma32", ceilings.fma)
@@ -80,7 +86,7 @@ def bound(
     if flops:
         peak, name = max(peaks)
         found.append(Bound(kind, name, threads, flops, peak))
-    level = level_of(ceilings, size, threads)
+    level = level or level_of(ceilings, size, threads)
     speed = ceilings.gbs(threads, level) if level else None
     if size and level and speed:
         found.append(Bound("copy", level, threads, size, speed))
@@ -98,9 +104,25 @@ def share(report: Report, result: Result, engine: str = OURS) -> Share | None:
     beside = result.extra.get("ceiling")
     if beside is not None:
         return Share(beside["seconds"] / result.engines[engine].median, beside["name"])
+    return _of(_bound(report, result), result, engine)
+
+
+def stream_share(report: Report, result: Result, engine: str = OURS) -> Share | None:
+    """As share, beside a copy of arrays that no cache holds ('stream copy'), wherever data lies.
+
+    By the run's ceilings: a machine has one such bandwidth, where that of a cache is its own, and
+    with a cache of hundreds of megabytes depends on who else uses it.
+    """
+    return _of(_bound(report, result, "DRAM"), result, engine)
+
+
+def _bound(report: Report, result: Result, level: str | None = None) -> Bound | None:
     isa = str(report.environment.get("isa") or "")
     threads = int(result.extra.get("threads_used") or report.environment.get("threads") or 1)
-    limit = bound(report.ceilings, isa, threads, result.dtype, result.flops, result.bytes)
-    if limit is None:
+    return bound(report.ceilings, isa, threads, result.dtype, result.flops, result.bytes, level)
+
+
+def _of(limit: Bound | None, result: Result, engine: str) -> Share | None:
+    if limit is None or engine not in result.engines:
         return None
     return Share(limit.seconds / result.engines[engine].median, limit.name)

@@ -66,7 +66,9 @@ def section(report: Report) -> str:
         parts.append(
             "Rates beside what the machine should give, in parts of the ceiling that bounds a case "
             "(geometric means; large: of cases that the ceiling allows 100 us or more). Goals in "
-            f"GFLOP/s are those of a peak of {PEAK:.0f} GFLOP/s, in proportion to this machine's:"
+            f"GFLOP/s are those of a peak of {PEAK:.0f} GFLOP/s, in proportion to this machine's. "
+            "*: where moving data bounds a case, its ceiling here is a stream copy, of arrays that "
+            "no cache holds; the last column has the copy of the cache level that holds its data:"
         )
         parts.append(_table(*rates, left=2))
     both = doubles(report)

@@ -197,7 +197,7 @@ def _targets(report: Report) -> str:
         return ""
     met = sum(v.met is True for v in found)
     rows = "".join(
-        f"<tr><td class='left name'>{escape(v.family)}{escape(', ' * bool(v.kind) + v.kind)}</td>"
+        f"<tr><td class='left name'>{escape(v.name)}{escape(', ' * bool(v.kind) + v.kind)}</td>"
         f"<td>{v.count}</td><td>{ratio(v.shipped)}×</td><td class=soft>{_goal(v.target.shipped)}"
         f"</td><td>{ratio(v.least)}×</td><td>{'' if v.tuned is None else f'{ratio(v.tuned)}×'}</td>"
         f"<td class=soft>{_goal(v.target.tuned)}</td>"

@@ -143,7 +143,7 @@ def targets(report: Report) -> tuple[Rows, bool]:
         met = "" if v.met is None else "no" if not v.met else "fast only" if v.only_fast else "yes"
         fast = fast or v.only_fast
         rows.append([
-            v.family, v.kind, str(v.count), f"{v.shipped:.2f}", _number(v.target.shipped),
+            v.name, v.kind, str(v.count), f"{v.shipped:.2f}", _number(v.target.shipped),
             f"{v.least:.2f}", _number(v.tuned), _number(v.target.tuned), _number(v.least_tuned),
             met,
         ])  # fmt: skip
@@ -158,11 +158,14 @@ def goals(report: Report) -> Rows:
     for a in attained(report):
         form = "{:.0f} GFLOP/s" if a.goal.gflops else "{:.0%}"
         rows.append([
-            ", ".join(filter(None, (a.family, a.goal.which))), a.kind, form.format(a.goal.value),
+            ", ".join(filter(None, (a.family, a.goal.which))), a.kind,
+            form.format(a.goal.value) + " *" * a.goal.stream,
             form.format(a.mean), "-" if a.large is None else form.format(a.large),
             form.format(a.best), f"{a.reached} of {a.count}",
+            "" if a.near is None else form.format(a.near),
         ])  # fmt: skip
-    heads = ["class", "pass", "goal", "mean", "mean, large", "best", "at the goal"]
+    heads = ["class", "pass", "goal", "mean", "mean, large", "best", "at the goal",
+             "large, by its level"]  # fmt: skip
     return heads, rows
 
 
