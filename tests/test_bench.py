@@ -38,7 +38,7 @@ from gradsmith.benchmarks.results import (
 from gradsmith.benchmarks.roofline import Loop
 from gradsmith.benchmarks.shares import share
 from gradsmith.benchmarks.steps import optimizer_forms
-from gradsmith.benchmarks.targets import GOALS, PEAK, TARGETS, attained, verdicts
+from gradsmith.benchmarks.targets import GOALS, PARTS, PEAK, TARGETS, attained, verdicts
 from gradsmith.cli.bench_text import PlainBench
 from gradsmith.cli.main import main
 
@@ -387,6 +387,41 @@ def test_a_goal_of_some_cases_counts_these_alone() -> None:
             and re.search(goal.only, c.name)
         ]  # fmt: skip
         assert counted and bool(goal.only) == bool(goal.which)
+
+
+def test_parts_of_a_class_have_targets_besides_its_own() -> None:
+    for part in PARTS:
+        cases = [c for c in CASES if c.family == part.family]
+        chosen = [c for c in cases if re.search(part.only, c.name)]
+        assert 0 < len(chosen) < len(cases) and part.which
+    thin, wide = (
+        replace(result(1.0, ratio, name), family="matmul, small, skinny, batched")
+        for name, ratio in (("32x512x10", 2.0), ("32x10x512", 8.0))
+    )
+    whole, part = verdicts(report(thin, wide))
+    assert (whole.name, whole.count, whole.met) == (thin.family, 2, True)
+    assert (part.name, part.count) == (f"{thin.family}, 16 columns or fewer", 1)
+    assert (part.shipped, part.target.shipped, part.met) == (2.0, 4.0, False)
+
+
+def test_goals_of_moving_data_are_of_the_stream_copy() -> None:
+    """And beside it the copy of the level that holds the data, which may be quicker."""
+    ceilings = Ceilings(
+        fma={"v4": {"2": 1e3}},
+        memory=(Memory("L3", "copy", True, 2, 80.0), Memory("DRAM", "copy", True, 2, 40.0)),
+        sizes={"L3": {"2": 1 << 26}, "DRAM": {"2": 1 << 30}},
+    )
+    times = {OURS: Timing(1e-3, 1e-3, 1e-3)}
+    moved = Result("pooling", "n", "float32", "forward", 0, 36e6, {}, times)
+    beside = {"ceiling": {"name": "L3 copy", "seconds": 0.45e-3}}
+    for one, near in ((moved, 0.45), (replace(moved, extra=beside, bytes=36.0e6), 0.45)):
+        run = replace(report(one, isa="v4", threads=2), ceilings=ceilings)
+        (found,) = attained(run)
+        assert (found.mean, found.large, found.reached) == pytest.approx((0.9, 0.9, 1))
+        assert found.near == pytest.approx(near)
+    product = Result("matmul, 256 and more", "n", "float32", "forward", 9e8, 36e6, {}, times)
+    (found,) = attained(replace(report(product, isa="v4", threads=2), ceilings=ceilings))
+    assert found.mean == pytest.approx(0.9) and found.near is None
 
 
 # ---- ceilings beside the cases ----

@@ -487,9 +487,7 @@ Status conv_with_epilogue(const ConvFwdArgs& args) {
   if (dtype != DType::kFloat32 && dtype != DType::kFloat64) return kNoDType;
   if (args.x.ndim < 3 || args.weight.ndim < 3) return {Code::kShape, {args.x.ndim, 0}};
   Geometry geometry;
-  const Status status = make_geometry(
-      args.x.shape, args.x.ndim, args.weight.shape, args.weight.ndim, args.out_shape.v,
-      args.out_shape.n, args.stride, args.padding, args.dilation, args.groups, &geometry);
+  const Status status = make_geometry(args, &geometry);
   if (status.code != Code::kOk) return status;
   if (args.bias.data && args.bias.size != geometry.K) return {Code::kShape, {args.bias.size, 0}};
   if (args.y.size == 0) return kDone;
@@ -523,9 +521,7 @@ Status conv_bwd_input(const ConvBwdInputArgs& args) {
   if (dtype != DType::kFloat32 && dtype != DType::kFloat64) return kNoDType;
   if (args.grad_y.ndim < 3 || args.weight.ndim < 3) return {Code::kShape, {args.grad_y.ndim, 0}};
   Geometry geometry;
-  const Status status = make_geometry(
-      args.x_shape.v, args.x_shape.n, args.weight.shape, args.weight.ndim, args.grad_y.shape,
-      args.grad_y.ndim, args.stride, args.padding, args.dilation, args.groups, &geometry);
+  const Status status = make_geometry(args, &geometry);
   if (status.code != Code::kOk) return status;
   if (args.bias.data && args.bias.size != geometry.C) return {Code::kShape, {args.bias.size, 0}};
   if (args.grad_x.size == 0) return kDone;

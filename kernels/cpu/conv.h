@@ -495,6 +495,23 @@ inline Status make_geometry(const int64_t* x, int x_dims, const int64_t* weight,
   return kDone;
 }
 
+// Of the three passes' arguments.
+inline Status make_geometry(const ConvFwdArgs& args, Geometry* g) {
+  return make_geometry(args.x.shape, args.x.ndim, args.weight.shape, args.weight.ndim,
+                       args.out_shape.v, args.out_shape.n, args.stride, args.padding, args.dilation,
+                       args.groups, g);
+}
+inline Status make_geometry(const ConvBwdInputArgs& args, Geometry* g) {
+  return make_geometry(args.x_shape.v, args.x_shape.n, args.weight.shape, args.weight.ndim,
+                       args.grad_y.shape, args.grad_y.ndim, args.stride, args.padding,
+                       args.dilation, args.groups, g);
+}
+inline Status make_geometry(const ConvBwdWeightArgs& args, Geometry* g) {
+  return make_geometry(args.x.shape, args.x.ndim, args.weight_shape.v, args.weight_shape.n,
+                       args.grad_y.shape, args.grad_y.ndim, args.stride, args.padding,
+                       args.dilation, args.groups, g);
+}
+
 // The axes of y as a gather from x.
 inline void forward_axes(const Geometry& g, Axis* axis) {
   for (int d = 0; d < kSpatial; ++d) {

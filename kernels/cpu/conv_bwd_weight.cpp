@@ -500,9 +500,7 @@ Status weight_gradient(const ConvBwdWeightArgs& args, bool* with_bias) {
   if (dtype != DType::kFloat32 && dtype != DType::kFloat64) return kNoDType;
   if (args.x.ndim < 3 || args.grad_y.ndim < 3) return {Code::kShape, {args.x.ndim, 0}};
   Geometry geometry;
-  const Status status = make_geometry(
-      args.x.shape, args.x.ndim, args.weight_shape.v, args.weight_shape.n, args.grad_y.shape,
-      args.grad_y.ndim, args.stride, args.padding, args.dilation, args.groups, &geometry);
+  const Status status = make_geometry(args, &geometry);
   if (status.code != Code::kOk) return status;
   if (args.grad_weight.size == 0) return kDone;
   Status answer = kDone;

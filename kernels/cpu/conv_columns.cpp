@@ -355,9 +355,7 @@ bool pays(const Geometry& g, int64_t least) {
 
 bool columns_fwd(const ConvFwdArgs& args, Status* status) {
   Geometry g;
-  const Status checked = make_geometry(args.x.shape, args.x.ndim, args.weight.shape,
-                                       args.weight.ndim, args.out_shape.v, args.out_shape.n,
-                                       args.stride, args.padding, args.dilation, args.groups, &g);
+  const Status checked = make_geometry(args, &g);
   if (checked.code != Code::kOk) return false;
   const bool single = args.x.dtype == DType::kFloat32;
   if (const Window w(g); w.found) {
@@ -375,9 +373,7 @@ bool columns_fwd(const ConvFwdArgs& args, Status* status) {
 
 bool columns_bwd_input(const ConvBwdInputArgs& args, Status* status) {
   Geometry g;
-  const Status checked = make_geometry(args.x_shape.v, args.x_shape.n, args.weight.shape,
-                                       args.weight.ndim, args.grad_y.shape, args.grad_y.ndim,
-                                       args.stride, args.padding, args.dilation, args.groups, &g);
+  const Status checked = make_geometry(args, &g);
   if (checked.code != Code::kOk) return false;
   const bool single = args.grad_y.dtype == DType::kFloat32;
   if (const Window w(g); w.found) {
@@ -395,9 +391,7 @@ bool columns_bwd_input(const ConvBwdInputArgs& args, Status* status) {
 
 bool columns_bwd_weight(const ConvBwdWeightArgs& args, Status* status) {
   Geometry g;
-  const Status checked = make_geometry(args.x.shape, args.x.ndim, args.weight_shape.v,
-                                       args.weight_shape.n, args.grad_y.shape, args.grad_y.ndim,
-                                       args.stride, args.padding, args.dilation, args.groups, &g);
+  const Status checked = make_geometry(args, &g);
   if (checked.code != Code::kOk) return false;
   const bool single = args.grad_y.dtype == DType::kFloat32;
   if (const Window w(g); w.found) {

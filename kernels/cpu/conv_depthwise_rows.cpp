@@ -251,9 +251,7 @@ bool backward_input(const ConvBwdInputArgs& args, const Geometry& g, Status* sta
 
 bool depthwise_rows_fwd(const ConvFwdArgs& args, Status* status) {
   Geometry g;
-  const Status checked = make_geometry(args.x.shape, args.x.ndim, args.weight.shape,
-                                       args.weight.ndim, args.out_shape.v, args.out_shape.n,
-                                       args.stride, args.padding, args.dilation, args.groups, &g);
+  const Status checked = make_geometry(args, &g);
   if (checked.code != Code::kOk) return false;
   return args.x.dtype == DType::kFloat32 ? forward<float>(args, g, status)
                                          : forward<double>(args, g, status);
@@ -261,9 +259,7 @@ bool depthwise_rows_fwd(const ConvFwdArgs& args, Status* status) {
 
 bool depthwise_rows_bwd_input(const ConvBwdInputArgs& args, Status* status) {
   Geometry g;
-  const Status checked = make_geometry(args.x_shape.v, args.x_shape.n, args.weight.shape,
-                                       args.weight.ndim, args.grad_y.shape, args.grad_y.ndim,
-                                       args.stride, args.padding, args.dilation, args.groups, &g);
+  const Status checked = make_geometry(args, &g);
   if (checked.code != Code::kOk) return false;
   return args.grad_y.dtype == DType::kFloat32 ? backward_input<float>(args, g, status)
                                               : backward_input<double>(args, g, status);

@@ -206,9 +206,7 @@ bool backward_weight(const ConvBwdWeightArgs& args, const Geometry& g, Status* s
 
 bool depthwise_rows_bwd_weight(const ConvBwdWeightArgs& args, Status* status) {
   Geometry g;
-  const Status checked = make_geometry(args.x.shape, args.x.ndim, args.weight_shape.v,
-                                       args.weight_shape.n, args.grad_y.shape, args.grad_y.ndim,
-                                       args.stride, args.padding, args.dilation, args.groups, &g);
+  const Status checked = make_geometry(args, &g);
   if (checked.code != Code::kOk) return false;
   return args.grad_y.dtype == DType::kFloat32 ? backward_weight<float>(args, g, status)
                                               : backward_weight<double>(args, g, status);

@@ -157,9 +157,7 @@ bool backward_weight(const ConvBwdWeightArgs& args, const Geometry& g, Status* s
 bool depthwise_bwd_weight(const ConvBwdWeightArgs& args, Status* status) {
   if (depthwise_rows_bwd_weight(args, status)) return true;
   Geometry g;
-  const Status checked = make_geometry(args.x.shape, args.x.ndim, args.weight_shape.v,
-                                       args.weight_shape.n, args.grad_y.shape, args.grad_y.ndim,
-                                       args.stride, args.padding, args.dilation, args.groups, &g);
+  const Status checked = make_geometry(args, &g);
   if (checked.code != Code::kOk) return false;
   if (g.groups != g.C || g.C <= 1 || g.N == 0 || g.K == 0 || g.out_positions() == 0) return false;
   return args.grad_y.dtype == DType::kFloat32 ? backward_weight<float>(args, g, status)

@@ -363,9 +363,7 @@ bool bwd_input(const ConvBwdInputArgs& args, const Geometry& g, Status* status) 
 
 bool filter_lanes_fwd(const ConvFwdArgs& args, Status* status) {
   Geometry g;
-  const Status checked = make_geometry(args.x.shape, args.x.ndim, args.weight.shape,
-                                       args.weight.ndim, args.out_shape.v, args.out_shape.n,
-                                       args.stride, args.padding, args.dilation, args.groups, &g);
+  const Status checked = make_geometry(args, &g);
   if (checked.code != Code::kOk) return false;
   return args.x.dtype == DType::kFloat32 ? fwd<float>(args, g, status)
                                          : fwd<double>(args, g, status);
@@ -373,9 +371,7 @@ bool filter_lanes_fwd(const ConvFwdArgs& args, Status* status) {
 
 bool filter_lanes_bwd_input(const ConvBwdInputArgs& args, Status* status) {
   Geometry g;
-  const Status checked = make_geometry(args.x_shape.v, args.x_shape.n, args.weight.shape,
-                                       args.weight.ndim, args.grad_y.shape, args.grad_y.ndim,
-                                       args.stride, args.padding, args.dilation, args.groups, &g);
+  const Status checked = make_geometry(args, &g);
   if (checked.code != Code::kOk) return false;
   return args.grad_y.dtype == DType::kFloat32 ? bwd_input<float>(args, g, status)
                                               : bwd_input<double>(args, g, status);

@@ -335,9 +335,7 @@ bool run_if_it_pays(const ConvFwdArgs& args, const Geometry& g, Status* status) 
 
 bool first_layer_fwd(const ConvFwdArgs& args, Status* status) {
   Geometry g;
-  const Status checked = make_geometry(args.x.shape, args.x.ndim, args.weight.shape,
-                                       args.weight.ndim, args.out_shape.v, args.out_shape.n,
-                                       args.stride, args.padding, args.dilation, args.groups, &g);
+  const Status checked = make_geometry(args, &g);
   if (checked.code != Code::kOk) return false;
   return args.x.dtype == DType::kFloat32 ? run_if_it_pays<float>(args, g, status)
                                          : run_if_it_pays<double>(args, g, status);

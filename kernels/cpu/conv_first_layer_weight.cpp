@@ -288,9 +288,7 @@ bool run_if_it_pays(const ConvBwdWeightArgs& args, const Geometry& g, Status* st
 
 bool first_layer_bwd_weight(const ConvBwdWeightArgs& args, Status* status) {
   Geometry g;
-  const Status checked = make_geometry(args.x.shape, args.x.ndim, args.weight_shape.v,
-                                       args.weight_shape.n, args.grad_y.shape, args.grad_y.ndim,
-                                       args.stride, args.padding, args.dilation, args.groups, &g);
+  const Status checked = make_geometry(args, &g);
   if (checked.code != Code::kOk) return false;
   return args.grad_y.dtype == DType::kFloat32 ? run_if_it_pays<float>(args, g, status)
                                               : run_if_it_pays<double>(args, g, status);

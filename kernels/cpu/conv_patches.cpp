@@ -199,27 +199,21 @@ bool patches(const Args& args, DType dtype, const Geometry& g, const char* x, ch
 
 bool patches_fwd(const ConvFwdArgs& args, Status* status) {
   Geometry g;
-  const Status checked = make_geometry(args.x.shape, args.x.ndim, args.weight.shape,
-                                       args.weight.ndim, args.out_shape.v, args.out_shape.n,
-                                       args.stride, args.padding, args.dilation, args.groups, &g);
+  const Status checked = make_geometry(args, &g);
   return checked.code == Code::kOk && takes_patches(g, ConvPass::kForward) &&
          patches(args, args.x.dtype, g, args.x.data, nullptr, nullptr, status);
 }
 
 bool patches_bwd_input(const ConvBwdInputArgs& args, Status* status) {
   Geometry g;
-  const Status checked = make_geometry(args.x_shape.v, args.x_shape.n, args.weight.shape,
-                                       args.weight.ndim, args.grad_y.shape, args.grad_y.ndim,
-                                       args.stride, args.padding, args.dilation, args.groups, &g);
+  const Status checked = make_geometry(args, &g);
   return checked.code == Code::kOk && takes_patches(g, ConvPass::kInput) &&
          patches(args, args.grad_y.dtype, g, nullptr, args.grad_x.data, args.bias.data, status);
 }
 
 bool patches_bwd_weight(const ConvBwdWeightArgs& args, Status* status) {
   Geometry g;
-  const Status checked = make_geometry(args.x.shape, args.x.ndim, args.weight_shape.v,
-                                       args.weight_shape.n, args.grad_y.shape, args.grad_y.ndim,
-                                       args.stride, args.padding, args.dilation, args.groups, &g);
+  const Status checked = make_geometry(args, &g);
   return checked.code == Code::kOk && takes_patches(g, ConvPass::kWeight) &&
          patches(args, args.x.dtype, g, args.x.data, nullptr, nullptr, status);
 }

@@ -181,9 +181,7 @@ int winograd_tile(Args plain, const Geometry& g) {
 
 Status phases_fwd(const ConvFwdArgs& args) {
   Geometry g;
-  const Status checked = make_geometry(args.x.shape, args.x.ndim, args.weight.shape,
-                                       args.weight.ndim, args.out_shape.v, args.out_shape.n,
-                                       args.stride, args.padding, args.dilation, args.groups, &g);
+  const Status checked = make_geometry(args, &g);
   if (checked.code != Code::kOk) return checked;
   const Phases of_x(g, g.C, g.in), of_y(g, g.K, g.out);
   const Ints x_shape = shape_of(of_x, args.x), y_shape = shape_of(of_y, args.y);
@@ -206,9 +204,7 @@ Status phases_fwd(const ConvFwdArgs& args) {
 
 Status phases_bwd_input(const ConvBwdInputArgs& args) {
   Geometry g;
-  const Status checked = make_geometry(args.x_shape.v, args.x_shape.n, args.weight.shape,
-                                       args.weight.ndim, args.grad_y.shape, args.grad_y.ndim,
-                                       args.stride, args.padding, args.dilation, args.groups, &g);
+  const Status checked = make_geometry(args, &g);
   if (checked.code != Code::kOk) return checked;
   const Phases of_x(g, g.C, g.in), of_y(g, g.K, g.out);
   const Ints x_shape = shape_of(of_x, args.grad_x), y_shape = shape_of(of_y, args.grad_y);
@@ -230,9 +226,7 @@ Status phases_bwd_input(const ConvBwdInputArgs& args) {
 
 Status phases_bwd_weight(const ConvBwdWeightArgs& args) {
   Geometry g;
-  const Status checked = make_geometry(args.x.shape, args.x.ndim, args.weight_shape.v,
-                                       args.weight_shape.n, args.grad_y.shape, args.grad_y.ndim,
-                                       args.stride, args.padding, args.dilation, args.groups, &g);
+  const Status checked = make_geometry(args, &g);
   if (checked.code != Code::kOk) return checked;
   const Phases of_x(g, g.C, g.in), of_y(g, g.K, g.out);
   const PhaseArray x(of_x, args.x), grad_y(of_y, args.grad_y);

@@ -300,27 +300,21 @@ ConvAlgorithm look_up(ConvPass pass, const Args& args, DType dtype, bool bias, c
 
 ConvAlgorithm plan_conv(const ConvFwdArgs& args) {
   Geometry g;
-  const Status checked = make_geometry(args.x.shape, args.x.ndim, args.weight.shape,
-                                       args.weight.ndim, args.out_shape.v, args.out_shape.n,
-                                       args.stride, args.padding, args.dilation, args.groups, &g);
+  const Status checked = make_geometry(args, &g);
   if (checked.code != Code::kOk) return ConvAlgorithm::kAuto;
   return look_up(ConvPass::kForward, args, args.x.dtype, args.bias.data != nullptr, g);
 }
 
 ConvAlgorithm plan_conv(const ConvBwdInputArgs& args) {
   Geometry g;
-  const Status checked = make_geometry(args.x_shape.v, args.x_shape.n, args.weight.shape,
-                                       args.weight.ndim, args.grad_y.shape, args.grad_y.ndim,
-                                       args.stride, args.padding, args.dilation, args.groups, &g);
+  const Status checked = make_geometry(args, &g);
   if (checked.code != Code::kOk) return ConvAlgorithm::kAuto;
   return look_up(ConvPass::kInput, args, args.grad_y.dtype, args.bias.data != nullptr, g);
 }
 
 ConvAlgorithm plan_conv(const ConvBwdWeightArgs& args) {
   Geometry g;
-  const Status checked = make_geometry(args.x.shape, args.x.ndim, args.weight_shape.v,
-                                       args.weight_shape.n, args.grad_y.shape, args.grad_y.ndim,
-                                       args.stride, args.padding, args.dilation, args.groups, &g);
+  const Status checked = make_geometry(args, &g);
   if (checked.code != Code::kOk) return ConvAlgorithm::kAuto;
   return look_up(ConvPass::kWeight, args, args.grad_y.dtype, false, g);
 }

@@ -540,9 +540,7 @@ bool pays(const Geometry& g, int64_t depth) { return depth >= 8 && g.out_positio
 
 bool pointwise_fwd(const ConvFwdArgs& args, Status* status) {
   Geometry g;
-  const Status checked = make_geometry(args.x.shape, args.x.ndim, args.weight.shape,
-                                       args.weight.ndim, args.out_shape.v, args.out_shape.n,
-                                       args.stride, args.padding, args.dilation, args.groups, &g);
+  const Status checked = make_geometry(args, &g);
   if (checked.code != Code::kOk || !is_pointwise(g) || !pays(g, g.C / g.groups)) return false;
   const auto run = [&](auto zero) {
     using T = decltype(zero);
@@ -570,9 +568,7 @@ bool pointwise_fwd(const ConvFwdArgs& args, Status* status) {
 
 bool pointwise_bwd_input(const ConvBwdInputArgs& args, Status* status) {
   Geometry g;
-  const Status checked = make_geometry(args.x_shape.v, args.x_shape.n, args.weight.shape,
-                                       args.weight.ndim, args.grad_y.shape, args.grad_y.ndim,
-                                       args.stride, args.padding, args.dilation, args.groups, &g);
+  const Status checked = make_geometry(args, &g);
   if (checked.code != Code::kOk || !is_pointwise(g) || !pays(g, g.K / g.groups)) return false;
   const auto run = [&](auto zero) {
     using T = decltype(zero);

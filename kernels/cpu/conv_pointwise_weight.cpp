@@ -300,9 +300,7 @@ Status run_weight(const ConvBwdWeightArgs& args, const Geometry& g) {
 
 bool pointwise_bwd_weight(const ConvBwdWeightArgs& args, Status* status) {
   Geometry g;
-  const Status checked = make_geometry(args.x.shape, args.x.ndim, args.weight_shape.v,
-                                       args.weight_shape.n, args.grad_y.shape, args.grad_y.ndim,
-                                       args.stride, args.padding, args.dilation, args.groups, &g);
+  const Status checked = make_geometry(args, &g);
   if (checked.code != Code::kOk || !is_pointwise(g)) return false;
   if (g.C / g.groups < 8 || g.K / g.groups < 2) return false;
   const bool single = args.grad_y.dtype == DType::kFloat32;
