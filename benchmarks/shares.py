@@ -104,7 +104,7 @@ def share(report: Report, result: Result, engine: str = OURS) -> Share | None:
     beside = result.extra.get("ceiling")
     if beside is not None:
         return Share(beside["seconds"] / result.engines[engine].median, beside["name"])
-    return _of(_bound(report, result), result, engine)
+    return _share_of(_bound(report, result), result, engine)
 
 
 def stream_share(report: Report, result: Result, engine: str = OURS) -> Share | None:
@@ -113,7 +113,7 @@ def stream_share(report: Report, result: Result, engine: str = OURS) -> Share | 
     By the run's ceilings: a machine has one such bandwidth, where that of a cache is its own, and
     with a cache of hundreds of megabytes depends on who else uses it.
     """
-    return _of(_bound(report, result, "DRAM"), result, engine)
+    return _share_of(_bound(report, result, "DRAM"), result, engine)
 
 
 def _bound(report: Report, result: Result, level: str | None = None) -> Bound | None:
@@ -122,7 +122,7 @@ def _bound(report: Report, result: Result, level: str | None = None) -> Bound | 
     return bound(report.ceilings, isa, threads, result.dtype, result.flops, result.bytes, level)
 
 
-def _of(limit: Bound | None, result: Result, engine: str) -> Share | None:
+def _share_of(limit: Bound | None, result: Result, engine: str) -> Share | None:
     if limit is None or engine not in result.engines:
         return None
     return Share(limit.seconds / result.engines[engine].median, limit.name)
