@@ -6,9 +6,9 @@
 namespace gradsmith {
 namespace GS_ISA {
 
-// Whether a vector is two panels of a step: what Feed needs.
+// Whether a vector is whole panels of a step: what Feed needs.
 template <class T>
-constexpr bool kFeeds = std::is_floating_point_v<T> && kLanes<T> == 2 * TileShape::kRows;
+constexpr bool kFeeds = std::is_floating_point_v<T> && kLanes<T> % TileShape::kRows == 0;
 
 // What is packed for later tiles between these: after each tile `some` rows of kVectors vectors, whose lines are
 // fetched while it multiplies.
@@ -16,20 +16,27 @@ template <class T>
 struct Feed {
   static constexpr int64_t kVectors = 64 / kLanes<T>;
   const T* from;
-  int64_t step;               // to the next row
-  T* to;                      // the first half of the next row's first vector
-  int64_t row, vector, half;  // from a row, a vector, a half to the next there
-  int64_t some, rows;         // at a time; left
+  int64_t step;        // to the next row
+  T* to;               // the next row in the first panel
+  int64_t row, panel;  // from a row, a panel to the next there
+  int64_t some, rows;  // at a time; left
 
   GS_INLINE void copy(int64_t n) {
-    constexpr int64_t L = kLanes<T>, kHalf = L / 2;
-    for (n = min(n, rows), rows -= n; n > 0; --n, from += step, to += row) {
+    constexpr int64_t kRows = TileShape::kRows, kPanels = kVectors * kLanes<T> / kRows;
+    // Variables of their own: what is written might be the members.
+    const T* line = from;
+    T* out = to;
+    const int64_t next_line = step, next_out = row, next_panel = panel;
+    n = min(n, rows);
+    rows -= n;
+    for (; n > 0; --n, line += next_line, out += next_out) {
 #pragma GCC unroll 32
-      for (int64_t j = 0; j < kVectors; ++j) {
-        __builtin_memcpy(to + j * vector, from + j * L, kHalf * sizeof(T));
-        __builtin_memcpy(to + j * vector + half, from + j * L + kHalf, kHalf * sizeof(T));
+      for (int64_t j = 0; j < kPanels; ++j) {
+        __builtin_memcpy(out + j * next_panel, line + j * kRows, kRows * sizeof(T));
       }
     }
+    from = line;
+    to = out;
   }
 };
 

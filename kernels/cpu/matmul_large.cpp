@@ -14,7 +14,7 @@
 //            streamed for kBlockRows rows of `a` (131 KB); the lines of a tile's results are fetched while
 //            it is computed. Results beyond half of the last level that nothing is added to are stored past
 //            the caches.
-// Memory     kRowBytes * kDepth (512 KB) a thread; 1 MB and 131 KB where `a` is packed, 262 KB where ahead.
+// Memory     kRowBytes * kDepth (512 KB) a thread; where `a` is packed 1 MB and 131 KB (float64: 262), twice that ahead.
 // Cost       2 M N K FLOPs; packing writes K N elements, and M K for each block of columns where
 //            `a` is packed.
 // Accuracy   chains of kChain multiply-adds whose sums are added in order, as in matmul.cpp.
@@ -144,7 +144,6 @@ void block_rows(const LargeProduct<T>& p, const Columns<T>& columns, int64_t m0,
               p.a_column,
               memory.spare,
               kStep,
-              2 * kStep * depth,
               kStep * depth,
               ceil_div(depth, columns.panels * max(1, panels.count - 1)),
               depth};
