@@ -80,6 +80,8 @@ class Case:
         random: its results are drawn: there is no error to measure.
         calls: ops in one call; times are given for one of them.
         threads: on so many, whatever the run has; 0: the run's.
+        apart: cases in a row with one name here have processes that no other case has run in, as
+            the memory that a process holds already decides their time, or is measured itself.
     """
 
     family: str
@@ -94,6 +96,7 @@ class Case:
     random: bool = False
     calls: int = 1
     threads: int = 0
+    apart: str = ""
 
     @property
     def key(self) -> tuple[str, str, str]:

@@ -37,8 +37,9 @@ def nets() -> list[Case]:
     ):
         options = {"net": net, "n": n, "image": image, "optimizer": optimizer}
         found.append(
-            Case("training step", name, "net", options=options, passes=TRAINING, quick=quick)
-        )
+            Case("training step", name, "net", options=options, passes=TRAINING, quick=quick,
+                 apart=name)
+        )  # fmt: skip
     return found
 
 

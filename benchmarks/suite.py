@@ -25,7 +25,7 @@ __all__ = ["LARGEST_ERROR", "Plan", "Suite", "available", "quickened", "within"]
 
 #: A larger error, relative to the largest value, is a wrong result.
 LARGEST_ERROR = 1e-3
-#: Engines that share this process; the others have one each.
+#: Engines that share this process, where a case has none of its own; the others have one each.
 HERE = (OURS, EXACT, TORCH)
 #: What is timed in turns with the engines: the loop of the ceiling that bounds the case.
 CEILING = "ceiling|"
@@ -93,7 +93,7 @@ class Suite:
         if self.plan.budget:  # the many last: they are what it may cut
             groups.sort(key=lambda name: len(GROUPS[name]))
         self.cases = select(groups, self.plan.only, self.plan.quick)
-        self._engines: dict[str, Engine] = {}
+        self._engines: dict[tuple[str, str], Engine] = {}
         self._loops: dict[tuple[str, str, int], Callable[[], list[float]]] = {}
         self.begin = time.perf_counter()
 
@@ -135,9 +135,8 @@ class Suite:
 
     def close(self) -> None:
         """Ends the processes of engines."""
-        for engine in self._engines.values():
-            engine.close()
-        self._engines, self._loops = {}, {}
+        self._end({apart for _, apart in self._engines})
+        self._loops = {}
 
     def report(self, cpu: str) -> Report:
         """What there is so far; `cpu`: the processor's name."""
@@ -157,13 +156,18 @@ class Suite:
     # ---- one case ----
 
     def _engine(self, name: str, case: Case) -> Engine:
-        """The engine; training steps have a process each, whose memory they alone fill."""
-        threads = self.plan.threads[0]
-        if case.op == "net":
-            return Remote(name, threads)
-        if name not in self._engines:
-            self._engines[name] = (Local if name in HERE else Remote)(name, threads)
-        return self._engines[name]
+        """The engine, in a process of the case's own where it has one; those of others end."""
+        self._end({apart for _, apart in self._engines} - {"", case.apart})
+        key = name, case.apart
+        if key not in self._engines:
+            here = name in HERE and not case.apart
+            self._engines[key] = (Local if here else Remote)(name, self.plan.threads[0])
+        return self._engines[key]
+
+    def _end(self, apart: set[str]) -> None:
+        """Ends the engines of such cases."""
+        for key in [key for key in self._engines if key[1] in apart]:
+            self._engines.pop(key).close()
 
     def _case(self, case: Case, kind: str) -> Result | None:
         plan, label = self.plan, f"{case.label}, {kind}"
@@ -182,10 +186,8 @@ class Suite:
                         blocks[f"{name}|{variant}"] = lambda e=engine, v=variant: e.block(v)
                 except Unsupported:
                     del engines[name]
-                    self._release(engine, case)
                 except Exception as error:
                     del engines[name]
-                    self._release(engine, case)
                     self.failures.append(f"{label}: {name}: {type(error).__name__}: {error}")
             if not blocks:
                 return None
@@ -198,9 +200,6 @@ class Suite:
         except Exception as error:
             self.failures.append(f"{label}: {type(error).__name__}: {error}")
             return None
-        finally:
-            for engine in engines.values():
-                self._release(engine, case)
 
     def _limit(self, case: Case, kind: str, shape: tuple[int, ...]) -> Bound | None:
         """The ceiling that bounds a case; none with --quick, or where none is known."""
@@ -226,11 +225,6 @@ class Suite:
         """How much of the budget should be used by now."""
         begun = len(self.results) + 5
         return min(1.0, begun / max(1, len(self.cases)))
-
-    @staticmethod
-    def _release(engine: Engine, case: Case) -> None:
-        if case.op == "net":
-            engine.close()
 
     def _result(
         self,

@@ -199,6 +199,27 @@ def test_an_engine_in_a_process_of_its_own() -> None:
         engine.block("default")
 
 
+@pytest.mark.parametrize("name", ["numpy", OURS])
+def test_cases_with_processes_of_their_own(name: str) -> None:
+    large = find("elementwise, 51 MB", "exp"), find("elementwise, 51 MB", "tanh")
+    nets = find("training step", "LeNet-5 N32"), find("training step", "LeNet-5 N512")
+    shared = find("linear", "linear N32 400->120")
+    run = suite.Suite(suite.Plan(("op",), "no such case", (name,)))
+    try:
+        common = run._engine(name, shared)
+        assert isinstance(common, engines.Local if name == OURS else engines.Remote)
+        first = run._engine(name, large[0])
+        assert isinstance(first, engines.Remote) and first is not common
+        assert run._engine(name, large[1]) is first  # what they leave is alike
+        assert run._engine(name, shared) is common
+        assert first.process.poll() is not None  # it has ended
+        steps = [run._engine(name, net) for net in nets]
+        assert steps[0] is not steps[1] and steps[0].process.poll() is not None
+    finally:
+        run.close()
+    assert steps[1].process.poll() is not None and not run._engines
+
+
 # ---- the command ----
 
 
