@@ -121,6 +121,7 @@ __attribute__((noinline)) void direct_tile(const Direct<T>& d, const T* a, const
         if (d.fetch_y && line < y + MR * d.y_row) {
 #pragma GCC unroll 8
           for (int j = 0; j < NV; ++j) __builtin_prefetch(line + j * L);
+          __builtin_prefetch(line + NV * L - 1);
           line += d.y_row;
         }
         if constexpr (kPacks && kFeeds<T>) {

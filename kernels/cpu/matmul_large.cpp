@@ -8,13 +8,14 @@
 //            the first tiles that read it, in the shadow of their multiply-adds: 256 cubed 276 -> 313, 1024 cubed
 //            297 -> 304 GFLOP/s (Emerald Rapids, 2 threads), and a large one between the tiles of the rows before
 //            (Feed). Tiles are those of matmul_direct.h.
-// Split      blocks of columns by parts of the rows, by the shape alone, kDepth of the reduction after
-//            kDepth. A thread that goes on with the next rows of the same columns finds them packed.
+// Split      blocks of columns by parts of the rows, by the shape alone, part after part of the reduction (kDepth
+//            steps, or kPackedDepth). A thread that goes on with the next rows of the same columns finds them packed.
 // Cache      kRowBytes * kDepth of packed `b` (512 KB) in L2, a panel of it (98 KB in float32 with AVX-512)
-//            streamed for kBlockRows rows of `a` (131 KB); the lines of a tile's results are fetched while
-//            it is computed. Results beyond half of the last level that nothing is added to are stored past
-//            the caches.
-// Memory     kRowBytes * kDepth (512 KB) a thread; where `a` is packed 1 MB and 131 KB (float64: 262), twice that ahead.
+//            streamed for kBlockRows rows of `a` (131 KB); kPackedBytes where `a` is packed. The lines of a tile's
+//            results are fetched while it is computed. Results beyond half of the last level that nothing is added
+//            to are stored past the caches.
+// Memory     kRowBytes * kDepth (512 KB) a thread; where `a` is packed 1 MB and kBlockRows of it (66 to 131 KB,
+//            twice that in float64), twice these where ahead.
 // Cost       2 M N K FLOPs; packing writes K N elements, and M K for each block of columns where
 //            `a` is packed.
 // Accuracy   chains of kChain multiply-adds whose sums are added in order, as in matmul.cpp.
@@ -24,9 +25,13 @@ namespace gradsmith {
 namespace GS_ISA {
 namespace {
 
-constexpr int64_t kDepth = 512;  // whole chains of gemm.h
-constexpr int64_t kRowBytes =
-    1024;  // of a row of a block of columns; twice that to pack `a` less often
+// Steps of the reduction in a block of `b`, whole chains of gemm.h, and bytes of its rows.
+constexpr int64_t kDepth = 512, kRowBytes = 1024;
+// Where `a` is packed too, which is done for each block of columns, these are wider, and shorter unless that leaves
+// little or rows are packed ahead. By 512 steps of 2048 bytes g^T x of 512 cubed took 2 % more, 4096x512x512 3 (ahead:
+// 1024 cubed 1 % less, 512x4096x512 3); `a` in place by 256 steps of 2048 bytes 1 to 7 % more (Emerald Rapids, 2
+// threads).
+constexpr int64_t kPackedDepth = 256, kPackedBytes = 1 << 20;
 constexpr int64_t kBlockRows = 64;
 constexpr int64_t kTasks = 16;       // at least so many blocks where the rows allow
 constexpr int64_t kTallRows = 1024;  // from which on the parts of the rows even out the work
@@ -221,28 +226,31 @@ template <class T>
 size_t large(const LargeProduct<T>& p) {
   constexpr int64_t L = kLanes<T>, kWidth = TileShape::kVectors * L, kSize = sizeof(T);
   const bool in_place = p.a_column == 1;
-  int64_t across = ceil_div(p.N, (in_place ? 1 : 2) * kRowBytes / kSize);
+  // Lines of a large `a` come from so far along a mesh that the first tiles wait for them: 1536 cubed, g^T x
+  // 293 -> 306 GFLOP/s (Emerald Rapids, 2 threads). In the second level's reach 3 to 10 % are lost.
+  const bool feeds = kFeeds<T> && p.a_row == 1 && !in_place && second_level_cache() > (1 << 20) &&
+                     2 * p.M * p.K * kSize > 3 * second_level_cache();
+  const bool shorter = !in_place && !feeds && p.K >= 2 * kPackedDepth;
+  const int64_t most = min(shorter ? kPackedDepth : kDepth, p.K);
+  const int64_t row_bytes = in_place ? kRowBytes : kPackedBytes / max(most, kPackedDepth);
+  int64_t across = ceil_div(p.N, row_bytes / kSize);
   if (p.M < kTallRows) across = min(round_up(across, 2), ceil_div(p.N, 2 * kWidth));
   const int64_t wide = balanced(p.N, ceil_div(p.N, across), L);
   across = ceil_div(p.N, wide);
   const int64_t parts = clamp(ceil_div(kTasks, across), 1, ceil_div(p.M, kBlockRows));
   const int64_t rows = balanced(p.M, ceil_div(p.M, parts), TileShape::kRows);
   const int64_t down = ceil_div(p.M, rows);
-  const int64_t most = min(kDepth, p.K), right = wide * most + L;
+  const int64_t right = wide * most + L;
   const int64_t block = kBlockRows * most + L;
-  // Lines of a large `a` come from so far along a mesh that the first tiles wait for them: 1536 cubed, g^T x
-  // 293 -> 306 GFLOP/s (Emerald Rapids, 2 threads). In the second level's reach 3 to 10 % are lost.
-  const bool feeds = kFeeds<T> && p.a_row == 1 && !in_place && second_level_cache() > (1 << 20) &&
-                     2 * p.M * p.K * kSize > 3 * second_level_cache();
   const int64_t left = in_place ? 0 : feeds ? 2 * block : block;
   const size_t need = static_cast<size_t>((right + left) * kSize);
   // Results that no cache keeps, and that nothing is added to.
-  const bool past = GS_VECTOR_BYTES == 64 && p.K <= kDepth && !p.finish && p.N % L == 0 &&
+  const bool past = GS_VECTOR_BYTES == 64 && p.K == most && !p.finish && p.N % L == 0 &&
                     beyond_cache(p.results * kSize) &&
                     reinterpret_cast<uintptr_t>(p.y) % GS_VECTOR_BYTES == 0;
   bool enough = true;
-  for (int64_t k = 0; k < p.K; k += kDepth) {
-    const int64_t depth = min(kDepth, p.K - k);
+  for (int64_t k = 0; k < p.K; k += most) {
+    const int64_t depth = min(most, p.K - k);
     const uint64_t call = __atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED);
     parallel_for(across * down, 1, [&](int64_t begin, int64_t end) {
       T* const scratch = static_cast<T*>(thread_scratch(need));
