@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from .case import Case, Input
@@ -23,12 +24,9 @@ def _positive(x: Input) -> Input:
 def _case(
     family: str, name: str, op: str, *inputs: Input, args: tuple[Any, ...] = (), **rest: Any
 ) -> Case:
-    names = ("quick", "passes", "random", "dtype", "calls")
+    names = ("quick", "passes", "random", "dtype", "calls", "apart")
     known = {k: rest.pop(k) for k in names if k in rest}
-    # The C library takes arrays of more than 32 MB from the system and gives them back, unless
-    # smaller ones of other cases have left it as much.
-    apart = family if family.endswith("51 MB") else ""
-    return Case(family, name, op, inputs, args, rest, apart=apart, **known)
+    return Case(family, name, op, inputs, args, rest, **known)
 
 
 def _elementwise() -> list[Case]:
@@ -60,15 +58,6 @@ def _elementwise() -> list[Case]:
                            quick=quick))  # fmt: skip
         found.append(_case(family, f"exp of {size}", "exp", Input((size,))))
     found.append(_case(family, "mul of every second", "mul_strided", SQUARE, SQUARE))
-    large = f"{family}, 51 MB"
-    for name in ("exp", "tanh", "sigmoid", "abs"):
-        found.append(_case(large, name, name, LARGE, quick=name == "exp"))
-    found += [
-        _case(large, "add", "add", LARGE, LARGE),
-        _case(large, "add a bias", "add", LARGE, Input((1, 64, 1, 1))),
-        _case(large, "clamp", "clamp", LARGE, args=(-1.0, 1.0)),
-        _case(large, "-x.T 3572", "neg_t", Input((3572, 3572))),
-    ]
     return found
 
 
@@ -78,8 +67,6 @@ def _activation() -> list[Case]:
     for name in names.split():
         quick = name in ("relu", "gelu")
         found.append(_case(family, name, f"F.{name}", IMAGES, quick=quick))
-    for name in ("relu", "gelu", "silu", "leaky_relu"):
-        found.append(_case(f"{family}, 51 MB", name, f"F.{name}", LARGE, quick=name == "relu"))
     found.append(_case(family, "gelu tanh", "F.gelu", IMAGES, approximate="tanh"))
     middle = Input((32, 64, 28, 28))
     for name in ("silu", "mish", "hardsigmoid", "gelu"):
@@ -90,6 +77,28 @@ def _activation() -> list[Case]:
     found.append(_case(family, "glu", "F.glu", IMAGES, dim=1))
     found.append(_case(family, "dropout", "F.dropout", IMAGES, p=0.5, random=True, quick=True))
     return found
+
+
+def _large() -> list[Case]:
+    """Ops on 51 MB, which no cache holds."""
+    # The C library takes arrays of more than 32 MB from the system and gives them back, unless
+    # smaller ones of other cases have left it as much.
+    case = partial(_case, apart="51 MB")
+    family, bias = "elementwise, 51 MB", Input((1, 64, 1, 1))
+    found = [
+        case(family, name, name, LARGE, quick=name == "exp")
+        for name in ("exp", "tanh", "sigmoid", "abs")
+    ]
+    found += [
+        case(family, "add", "add", LARGE, LARGE),
+        case(family, "add a bias", "add", LARGE, bias),
+        case(family, "clamp", "clamp", LARGE, args=(-1.0, 1.0)),
+        case(family, "-x.T 3572", "neg_t", Input((3572, 3572))),
+    ]
+    return found + [
+        case("activation, 51 MB", name, f"F.{name}", LARGE, quick=name == "relu")
+        for name in ("relu", "gelu", "silu", "leaky_relu")
+    ]
 
 
 def _softmax_and_norms() -> list[Case]:
@@ -265,6 +274,7 @@ def operations() -> list[Case]:
     return [
         *_elementwise(),
         *_activation(),
+        *_large(),
         *_softmax_and_norms(),
         *_reduction(),
         *_pooling(),
