@@ -215,6 +215,18 @@ def value_as(dtype, value):
     )
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32, np.int64, np.int16])
+@pytest.mark.parametrize("shape", [(1500, 1409), (3, 800, 900), (4100, 260), (70, 30_001)])
+def test_large_transposes(shape, dtype, isa):
+    """From 4 MB on, in either order: each tile fetches the next one's lines where there is one."""
+    x = draw(np.random.default_rng(31), shape, np.dtype(dtype))
+    np.testing.assert_array_equal(K.copy(x.swapaxes(-1, -2)), x.swapaxes(-1, -2))
+    wide = np.full((*shape[:-2], shape[-1], shape[-2] + 3), 7, dtype)
+    K.copy_into(wide[..., 2:-1], x.swapaxes(-1, -2))
+    np.testing.assert_array_equal(wide[..., 2:-1], x.swapaxes(-1, -2))
+    assert (wide[..., :2] == 7).all() and (wide[..., -1] == 7).all()
+
+
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_full(dtype, isa):
     # the last value's bits, as int32, are a signalling NaN's
