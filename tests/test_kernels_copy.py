@@ -220,7 +220,7 @@ def value_as(dtype, value):
 def test_large_transposes(shape, dtype, isa):
     """From 4 MB on, in either order: each tile fetches the next one's lines where there is one."""
     x = draw(np.random.default_rng(31), shape, np.dtype(dtype))
-    np.testing.assert_array_equal(K.copy(x.swapaxes(-1, -2)), x.swapaxes(-1, -2))
+    np.testing.assert_array_equal(K.copy(x.swapaxes(-1, -2), x.dtype), x.swapaxes(-1, -2))
     wide = np.full((*shape[:-2], shape[-1], shape[-2] + 3), 7, dtype)
     K.copy_into(wide[..., 2:-1], x.swapaxes(-1, -2))
     np.testing.assert_array_equal(wide[..., 2:-1], x.swapaxes(-1, -2))
