@@ -11,7 +11,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["inverse", "memory_order", "order_of", "ordered"]
+__all__ = ["copied", "inverse", "memory_order", "order_of", "ordered"]
 
 
 @functools.lru_cache(maxsize=4096)
@@ -58,6 +58,13 @@ def order_of(x: Any) -> tuple[int, ...] | None:
 def inverse(order: tuple[int, ...]) -> tuple[int, ...]:
     """The permutation that takes an order back."""
     return tuple([order.index(d) for d in range(len(order))])
+
+
+def copied(k: Any, x: Any, order: tuple[int, ...] | None) -> Any:
+    """A copy of x whose dimensions lie in this order of memory; None: as in C."""
+    if order is None:
+        return k.copy(x, x.dtype)
+    return k.permute(k.copy(k.permute(x, order), x.dtype), inverse(order))
 
 
 def ordered(entry: Callable[..., Any], array_type: Callable[[], type | None]) -> Callable[..., Any]:

@@ -199,6 +199,47 @@ def test_gradients_and_steps_go_through_any_order(device: str) -> None:
         np.testing.assert_allclose(a, b, atol=2e-5)
 
 
+#: Leaves, made from one of (4, 3, 4, 5) -> the strides of their gradients, PyTorch's 2.13.
+LEAVES: dict[str, tuple[Callable[[Any], Any], tuple[int, ...]]] = {
+    "contiguous": (lambda x: x, (60, 20, 5, 1)),
+    "transposed": (lambda x: x.permute(3, 2, 1, 0), (1, 5, 20, 60)),
+    "channels last": (lambda x: x.contiguous(memory_format=gs.channels_last), (60, 1, 15, 3)),
+    "gaps": (lambda x: x[..., ::2].permute(3, 2, 1, 0), (48, 12, 4, 1)),
+    "expanded": (lambda x: x[:, :1].expand(4, 3, 4, 5), (60, 20, 5, 1)),
+}
+#: What arrives at the leaf: as it lies, a view of the gradient, in another order, shared.
+ARRIVING: dict[str, Callable[[Any], Any]] = {
+    "as it is": lambda x: x.exp(),
+    "turned": lambda x: -x.permute(3, 1, 2, 0),
+    "a copy": lambda x: x.permute(0, 2, 3, 1).contiguous() * 2,
+    "a line": lambda x: x.reshape(-1) * 3,
+    "a view": lambda x: x.permute(1, 0, 3, 2),
+    "a sum": lambda x: x.sum(-1),
+    "two": lambda x: x + x.permute(0, 1, 2, 3),
+}
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+@pytest.mark.parametrize("how", ARRIVING)
+@pytest.mark.parametrize("lies", LEAVES)
+def test_a_gradient_lies_as_its_leaf(lies: str, how: str, create_graph: bool, device: str) -> None:
+    make, strides = LEAVES[lies]
+    values = np.random.default_rng(4).standard_normal((4, 3, 4, 5)).astype(np.float32)
+    x = make(gs.from_numpy(values).to(device)).requires_grad_()
+    plain = gs.from_numpy(x.detach().cpu().numpy().copy()).requires_grad_()
+    for _ in range(2):  # the second is added
+        for leaf in (x, plain):
+            y = ARRIVING[how](leaf)
+            seed = np.random.default_rng(5).standard_normal(tuple(y.shape)).astype(np.float32)
+            y.backward(gs.from_numpy(seed).to(leaf.device), create_graph=create_graph)
+        assert x.grad.stride() == strides
+        np.testing.assert_allclose(
+            x.grad.detach().cpu().numpy(), plain.grad.detach().numpy(), rtol=1e-6
+        )
+    if strides == (60, 20, 5, 1):
+        assert x.grad.view(-1).shape == (240,)
+
+
 def test_bits_on_any_number_of_threads() -> None:
     k = table("cpu")
     x = np.random.default_rng(0).standard_normal((3, 90, 7, 91)).astype(np.float32)

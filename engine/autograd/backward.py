@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import Fault, word
 from ..kernels import TABLE_OF_ARRAY
+from ..kernels.order import copied, inverse, order_of
 from ..tensor import Tensor
 from . import anomaly
 from .dispatch import RECORDING, Node, apply, backward_through_float32
@@ -446,7 +447,7 @@ os.register_at_fork(after_in_child=_forget_threads)
 
 
 def _accumulate(leaf: Tensor, g: Any, shared: Any, create_graph: bool) -> None:
-    """leaf.grad += g. The first g is taken over, or copied where others may hold its memory."""
+    """leaf.grad += g; the first g is taken over, or copied: see _first."""
     with _accumulating:
         grad = leaf._grad
         if grad is not None and grad._data.shape != leaf._data.shape:  # a Size is made anew
@@ -454,15 +455,38 @@ def _accumulate(leaf: Tensor, g: Any, shared: Any, create_graph: bool) -> None:
                 f"backward: .grad must have its tensor's shape {tuple(leaf.shape)}; got "
                 f"{tuple(grad.shape)} (set it to None)"
             )
-        if create_graph:
-            leaf._grad = g.clone() if grad is None else grad + g
-        elif grad is not None:
+        if grad is None:
+            leaf._grad = _first(leaf, g, shared, create_graph)
+        elif create_graph:
+            leaf._grad = grad + g
+        else:
             grad._data = added(grad._data, g)
             grad._version[0] += 1
-        else:
-            if g is shared or isinstance(g.base, type(g)):
-                g = leaf._table().convert(g, g.dtype)
-            leaf._grad = Tensor._make(g)
+
+
+def _first(leaf: Tensor, g: Any, shared: Any, create_graph: bool) -> Tensor:
+    """A leaf's first gradient: g itself, unless others may hold its memory, in the leaf's order.
+
+    That order is what PyTorch promises ("gradient layout contract"); of a leaf with gaps, or whose
+    elements share memory, it is C's. A recorded g is copied in any case.
+    """
+    array, data = g._data if create_graph else g, leaf._data
+    if array.strides != data.strides:
+        order = order_of(data)
+        if order is not None and not data.transpose(order).flags.c_contiguous:
+            order = None
+        lies = array if order is None else array.transpose(order)
+        if not lies.flags.c_contiguous:
+            if not create_graph:
+                return Tensor._make(copied(leaf._table(), g, order))
+            if order is None:
+                return g.contiguous()
+            return g.permute(order).contiguous().permute(inverse(order))
+    if create_graph:
+        return g.clone()
+    if g is shared or isinstance(g.base, type(g)):
+        g = leaf._table().convert(g, g.dtype)
+    return Tensor._make(g)
 
 
 def _capture(node: Node, grad_y: Any, targets: dict[Any, Any]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from ..autograd.dispatch import RECORDING, _record, apply
 from ..autograd.hooks import registered, retain_behind
 from ..autograd.op import OPS, op
-from ..kernels.order import inverse, order_of
+from ..kernels.order import copied, order_of
 from ..tensor import Tensor
 from .view import reshape_
 
@@ -29,14 +29,9 @@ def _seen(k: Any, x: Any, chain: Chain) -> Any:
     return x
 
 
-def _copied(k: Any, x: Any, order: tuple[int, ...]) -> Any:
-    """A copy with the dims in this order of memory: what was a view of the tensor is one of it."""
-    return k.permute(k.copy(k.permute(x, order), x.dtype), inverse(order))
-
-
 @op(inputs="x", formula="y = x, but 0 where a view of it looks")
 def without_view_(k, x, chain, order):
-    y = _copied(k, x, order)
+    y = copied(k, x, order)
     k.copy_into(_seen(k, y, chain), 0.0)
     return y, ()
 
@@ -57,7 +52,7 @@ def _without_view(k: Any, x: Any, chain: Chain, order: tuple[int, ...]) -> Any:
 
 @op(inputs="base value", formula="y = base, with a view of it replaced by value")
 def copy_slices_(k, base, value, chain, order):
-    y = _copied(k, base, order)
+    y = copied(k, base, order)
     k.copy_into(_seen(k, y, chain), value)
     return y, ()
 
