@@ -651,3 +651,45 @@ def test_epilogue_is_exact_on_integers(shape, dtype):
         for build in builds((2,)):
             y = K.matmul_epilogue(a, b, bias, residual, (m, n), 1)
             assert_same(y, expected, (build, layout))
+
+
+@pytest.mark.parametrize(
+    ("shape_a", "shape_b", "layouts"),
+    [
+        ((300, 600), (600, 500), ("plain", "plain")),  # large
+        ((520, 600), (600, 500), ("transposed", "transposed")),
+        ((1100, 730), (730, 530), ("transposed", "plain")),  # with rows packed ahead
+        ((64, 700), (700, 512), ("plain", "transposed")),  # a layer's, turned
+        ((120, 784), (784, 512), ("plain", "transposed")),
+        ((20, 1000), (1000, 2100), ("plain", "plain")),  # few rows
+        ((8, 1024), (1024, 3300), ("plain", "plain")),  # in the order of memory
+        ((1, 1024), (1024, 1000), ("plain", "plain")),
+        ((1000, 1024), (1024, 1), ("plain", "plain")),
+        ((4096, 16), (16, 512), ("transposed", "plain")),  # short sums
+        ((16, 8192), (8192, 16), ("plain", "plain")),  # a long one
+        ((4000, 64), (64, 8), ("plain", "plain")),  # few columns
+        ((9, 200, 100), (9, 100, 130), ("plain", "stepped")),
+    ],
+)
+def test_memory_of_a_product_that_is_out(shape_a, shape_b, layouts):
+    """No result when an allocation of any thread fails, neither a wrong one nor a crash."""
+    rng = np.random.default_rng(41)
+    a, b = (
+        operand(rng, s, np.float32, x) for s, x in zip((shape_a, shape_b), layouts, strict=True)
+    )
+    expected = reference(a, b).astype(np.float32)
+    for _ in builds((2,)):
+        failed = 0
+        for nth in range(1, 7):
+            _cpu.empty_cache()
+            _cpu.fail_allocation(nth)
+            try:
+                y = matmul(a, b)
+            except MemoryError:
+                failed += 1
+            else:
+                assert np.array_equal(y, expected), nth
+            finally:
+                _cpu.fail_allocation(0)
+        assert 1 <= failed < 6, failed
+        assert np.array_equal(matmul(a, b), expected)
