@@ -243,7 +243,7 @@ def test_ends_of_the_range(dtype, isa):
 def test_same_bits_at_every_place(isa):
     # A value must not depend on its lane, on the tail, or on the layout it is read from.
     rng = np.random.default_rng(1)
-    x = rng.uniform(-20, 20, 201).astype(np.float32)
+    x = rng.uniform(-24, 24, 201).astype(np.float32)
     for name in FUNCTIONS:
         kernel = getattr(K, name)
         whole = kernel(x)
@@ -251,6 +251,23 @@ def test_same_bits_at_every_place(isa):
             assert np.array_equal(kernel(x[i:]), whole[i:], equal_nan=True)
         assert np.array_equal(kernel(x[::-1]), whole[::-1], equal_nan=True)
         assert np.array_equal(kernel(x[::3]), whole[::3], equal_nan=True)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_same_bits_of_activations_at_every_place(name, dtype, isa):
+    # 7 of them are a tail on every ISA, 2000 hardly one.
+    rng = np.random.default_rng(1)
+    x = rng.uniform(-24, 24, 2002).astype(dtype)
+    g = rng.standard_normal(2002).astype(dtype)
+    kind = ACTIVATIONS.index(name)
+
+    def both(x, g):
+        y = K.activation(x, kind, 0.25, 0.5, 1.0)
+        return np.stack([y, K.activation_bwd(g, x, kind, 0.25, 0.5, 1.0)])
+
+    parts = [both(x[i : i + 7], g[i : i + 7]) for i in range(0, 2002, 7)]
+    np.testing.assert_array_equal(np.concatenate(parts, 1), both(x, g))
 
 
 def test_mish_far_out(device: str) -> None:

@@ -10,9 +10,11 @@
 //   sin    Of j pi / 16 + r by the addition theorem, n half turns away; cos a quarter of a turn further.
 //   tanh   A polynomial on each of 14 pieces of |x|, four in every octave of |x| + 1, about numbers whose
 //          tanh is nearly a float32; the normal tail alike.
+//   sigmoid  1 / (1 + e^t) alike, on 32 pieces of equal width: e^t is as steep everywhere.
 // Coefficients: reweighted least squares, one after the other rounded and the rest fitted again.
-// Cost: 15 instructions for exp, 17 log, 15 log2, 20 tanh, 24 sin, 11 rsqrt for 16 lanes; half to a quarter of
-//   what they replaced (Emerald Rapids, in L1: log2 8.1 -> 2.6 ns, tanh 13.0 -> 3.8, exp 4.3 -> 2.6).
+// Cost: 15 instructions for exp, 17 log, 15 log2, 20 tanh, 24 sin, 23 sigmoid, 11 rsqrt for 16 lanes; a quarter
+//   to two thirds of what they replaced (Emerald Rapids, in L1: log2 8.1 -> 2.6 ns, tanh 13.0 -> 3.8, exp 4.3
+//   -> 2.6; sigmoid of 51 MB 2.9 -> 1.8 ms).
 #pragma once
 
 #include "simd.h"
@@ -81,6 +83,18 @@ alignas(64) constexpr float kProduct[6][16] = {
     {-0.0525870956f, -0.0272235088f, -0.0150939701f, -0.00887092855f, -0.00437697209f, -0.00195525307f, -0.000984157086f, -0.000542701338f, -0.000252823636f, -0.000108829081f, -5.39780194e-05f, -3.13578348e-05f, -0.398934662f, -0.203454182f, -0.134238824f, -0.0907500535f},
     {0.0926465318f, 0.0543509163f, 0.0338954553f, 0.0222407877f, 0.0127754034f, 0.00683171069f, 0.00402666535f, 0.00255319104f, 0.00142726349f, 0.000753298867f, 0.000443447527f, 0.000294398138f, 0.49999997f, 0.283381641f, 0.200324804f, 0.144894198f},
     {0.288449496f, 0.324159145f, 0.345716059f, 0.35949111f, 0.37220791f, 0.38161546f, 0.386884779f, 0.390101761f, 0.392980367f, 0.395066947f, 0.396227628f, 0.396879584f, 0.0f, 0.142352581f, 0.202100173f, 0.244800225f},
+};
+// 1 / (1 + e^t)
+alignas(64) constexpr float kSigmoidMiddle[32] = {
+    0.0f, 0.6874203f, 1.3749464f, 2.0623271f, 2.7500653f, 3.43784f, 4.124937f, 4.8123264f, 5.499969f, 6.187626f, 6.87473f, 7.563047f, 8.251356f, 8.938151f, 9.625875f, 10.312208f, 10.998646f, 11.688808f, 12.374276f, 13.0612335f, 13.748656f, 14.438148f, 15.123705f, 15.813685f, 16.499847f, 17.189972f, 17.873835f, 18.560064f, 19.250011f, 19.937366f, 20.62664f, 21.31427f};
+alignas(64) constexpr float kSigmoid[7][32] = {
+    {0.0002277846f, 0.00055114727f, 9.871372e-05f, -0.00014866657f, -8.663802e-05f, -1.8958424e-05f, 3.1856096e-06f, 5.8195596e-06f, 4.303291e-06f, 2.4785684e-06f, 1.35647e-06f, 6.94245e-07f, 3.6095116e-07f, 1.8014667e-07f, 9.287371e-08f, 4.6524917e-08f, 2.3568626e-08f, 1.1655257e-08f, 5.8420873e-09f, 2.9295932e-09f, 1.47752e-09f, 7.427701e-10f, 3.7974612e-10f, 1.8775229e-10f, 9.6055844e-11f, 4.76206e-11f, 2.3851327e-11f, 1.1981382e-11f, 6.0357192e-12f, 3.0348287e-12f, 1.5250892e-12f, 7.667815e-13f},
+    {-0.0021792536f, -0.0005048007f, 0.0009418177f, 0.00066763913f, 0.00015064394f, -4.974396e-05f, -7.28261e-05f, -5.11204e-05f, -2.9862942e-05f, -1.6073542e-05f, -8.376139e-06f, -4.2722536e-06f, -2.169698e-06f, -1.0941937e-06f, -5.5208744e-07f, -2.779974e-07f, -1.4020947e-07f, -7.021398e-08f, -3.5379284e-08f, -1.7784583e-08f, -8.947049e-09f, -4.490229e-09f, -2.2657525e-09f, -1.13529e-09f, -5.7236604e-10f, -2.8668012e-10f, -1.4463375e-10f, -7.2803985e-11f, -3.6515867e-11f, -1.8363328e-11f, -9.217294e-12f, -4.6341147e-12f},
+    {1.9236279e-05f, -0.0051295077f, -0.0037357763f, -0.0006492675f, 0.0006674539f, 0.0007519345f, 0.00051286106f, 0.0002964344f, 0.00015937339f, 8.282889e-05f, 4.2355514e-05f, 2.145853e-05f, 1.08251625e-05f, 5.4588427e-06f, 2.7468352e-06f, 1.3835728e-06f, 6.966157e-07f, 3.4941928e-07f, 1.7607415e-07f, 8.858788e-08f, 4.4548248e-08f, 2.2355765e-08f, 1.1262302e-08f, 5.649436e-09f, 2.844288e-09f, 1.4265262e-09f, 7.1994744e-10f, 3.6247624e-10f, 1.8181459e-10f, 9.1435484e-11f, 4.5895017e-11f, 2.3074475e-11f},
+    {0.020831533f, 0.012463708f, -0.00089690316f, -0.0066638575f, -0.0062232288f, -0.0041175745f, -0.002363992f, -0.0012690967f, -0.0006591733f, -0.00033685646f, -0.00017084001f, -8.618889e-05f, -4.3392352e-05f, -2.1857391e-05f, -1.0993743e-05f, -5.5359365e-06f, -2.7869446e-06f, -1.3977465e-06f, -7.0428496e-07f, -3.5433746e-07f, -1.7818678e-07f, -8.9420055e-08f, -4.5050257e-08f, -2.2596753e-08f, -1.137748e-08f, -5.7060117e-09f, -2.8796256e-09f, -1.4498096e-09f, -7.272288e-10f, -3.6572673e-10f, -1.8357305e-10f, -9.229436e-11f},
+    {6.128735e-08f, 0.036823917f, 0.048033476f, 0.038752027f, 0.02484343f, 0.014143017f, 0.0075781476f, 0.0039346865f, 0.0020103487f, 0.0010189448f, 0.0005146567f, 0.00025910657f, 0.0001303162f, 6.560729e-05f, 3.2990647e-05f, 1.6610291e-05f, 8.361609e-06f, 4.19344e-06f, 2.1129185e-06f, 1.0630278e-06f, 5.345675e-07f, 2.6826328e-07f, 1.3515371e-07f, 6.779121e-08f, 3.413322e-08f, 1.7118275e-08f, 8.638974e-09f, 4.3494706e-09f, 2.181706e-09f, 1.0971897e-09f, 5.5072386e-10f, 2.7688543e-10f},
+    {-0.25f, -0.22264522f, -0.16108982f, -0.100085996f, -0.056472994f, -0.030164273f, -0.015654333f, -0.007998361f, -0.0040536965f, -0.0020462815f, -0.0010314434f, -0.0005187517f, -0.00026076843f, -0.00013124905f, -6.5989996e-05f, -3.3222786e-05f, -1.6723776e-05f, -8.387021e-06f, -4.2258735e-06f, -2.1260648e-06f, -1.0691374e-06f, -5.365272e-07f, -2.7030757e-07f, -1.3558248e-07f, -6.8266445e-08f, -3.4236553e-08f, -1.7277952e-08f, -8.698943e-09f, -4.3634123e-09f, -2.1943796e-09f, -1.1014478e-09f, -5.537709e-10f},
+    {0.5f, 0.33460718f, 0.20182186f, 0.112812705f, 0.06008296f, 0.031133574f, 0.015907377f, 0.00806338f, 0.0040702634f, 0.002050486f, 0.0010325094f, 0.00051902106f, 0.00026083644f, 0.00013126628f, 6.599435e-05f, 3.322389e-05f, 1.6724054e-05f, 8.387091e-06f, 4.225891e-06f, 2.1260694e-06f, 1.0691385e-06f, 5.3652747e-07f, 2.7030762e-07f, 1.355825e-07f, 6.8266445e-08f, 3.4236553e-08f, 1.7277952e-08f, 8.698943e-09f, 4.3634123e-09f, 2.1943796e-09f, 1.1014478e-09f, 5.537709e-10f},
 };
 // sin and cos of j pi / 16
 alignas(64) constexpr float kSin[16] = {
@@ -209,7 +223,8 @@ GS_INLINE Vec<float> log2(Vec<float> x) {
 }
 
 // A polynomial on each of 16 pieces of 0 <= t: the last bits of the exponent of t + 1 and the first two of
-// its mantissa choose the piece, t is counted from its middle.
+// its mantissa choose the piece, t is counted from its middle. Multiply-adds by name: GCC 12 contracts them in
+// a loop, but not in what follows it, and a value must not depend on its place.
 template <int kCount>
 GS_INLINE Vec<float> by_pieces(const float (&middle)[16], const float (&coefficients)[kCount][16],
                                Vec<float> t) {
@@ -217,8 +232,38 @@ GS_INLINE Vec<float> by_pieces(const float (&middle)[16], const float (&coeffici
   const Vec<float> d = t - pick(middle, j);
   Vec<float> y = pick(coefficients[0], j);
 #pragma GCC unroll 6
-  for (int k = 1; k < kCount; ++k) y = y * d + pick(coefficients[k], j);
+  for (int k = 1; k < kCount; ++k) y = fused(y, d, pick(coefficients[k], j));
   return y;
+}
+
+// The same on 32 pieces; the low bits of j choose t's.
+template <int kCount>
+GS_INLINE Vec<float> by_pieces(const float (&middle)[32], const float (&coefficients)[kCount][32],
+                               Vec<float> t, IVec<float> j) {
+  const auto pick = [&](const float (&table)[32]) {
+    return (Vec<float>)_mm512_maskz_permutex2var_ps(0xffff, _mm512_load_ps(table), (__m512i)j,
+                                                    _mm512_load_ps(table + 16));
+  };
+  const Vec<float> d = t - pick(middle);
+  Vec<float> y = pick(coefficients[0]);
+#pragma GCC unroll 6
+  for (int k = 1; k < kCount; ++k) y = fused(y, d, pick(coefficients[k]));
+  return y;
+}
+
+constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to whole numbers
+
+// 1 / (1 + e^t) of 0 <= t <= kSigmoidEnd, within 6e-9 before rounding: pieces of 11/16 about its multiples.
+constexpr float kSigmoidEnd = 21.65f;
+GS_INLINE Vec<float> sigmoid_below(Vec<float> t) {
+  const IVec<float> j =
+      bit_cast<IVec<float>>(fused(t, splat<float>(16.0f / 11), splat<float>(kRound)));
+  return by_pieces(kSigmoidMiddle, kSigmoid, t, j);
+}
+// Whether a lane lies beyond, or is NaN.
+GS_INLINE bool any_beyond_sigmoid(Vec<float> t) {
+  return __builtin_expect(
+      _mm512_cmp_ps_mask((__m512)t, _mm512_set1_ps(kSigmoidEnd), _CMP_NLE_UQ) != 0, 0);
 }
 
 // of 0 <= t, at most kTanhOne
@@ -229,7 +274,6 @@ constexpr float kSinMax = 5e5f;  // beyond, n would need more bits
 // sin(x + kTurn pi / 16) of 0 <= x <= kSinMax: x = n pi / 16 + r with pi in three parts.
 template <int kTurn>
 GS_INLINE Vec<float> sin_turned(Vec<float> x) {
-  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23
   const Vec<float> shifted = x * 0x1.45f306p+2f + (kRound + kTurn);
   const Vec<float> n = shifted - (kRound + kTurn);
   const Vec<float> first = fused(n, splat<float>(-0x1.921fb6p-3f), x);  // exact
@@ -242,15 +286,6 @@ GS_INLINE Vec<float> sin_turned(Vec<float> x) {
   const Vec<float> s = pick(kSin, j), c = pick(kCos, j);
   const Vec<float> y = s + (c * r + (c * sine_rest + (s * cosine_rest + pick(kSinLow, j))));
   return bit_cast<Vec<float>>(bit_cast<IVec<float>>(y) ^ ((j << 27) & INT32_MIN));
-}
-
-// a / (d + d_low) for finite a and a d between 1 and 2, within 0.51 ULP: 1 / d of 14 bits, one step of
-// Newton's to 23, the quotient corrected by what is left of a.
-GS_INLINE Vec<float> quotient(Vec<float> a, Vec<float> d, Vec<float> d_low) {
-  Vec<float> inverse = (Vec<float>)_mm512_maskz_rcp14_ps(0xffff, (__m512)d);
-  inverse = inverse + inverse * fused(-inverse, d, splat<float>(1.0f));
-  const Vec<float> q = a * inverse;
-  return q + (fused(-q, d, a) - q * d_low) * inverse;
 }
 
 // 1 / sqrt(x): 14 bits and one step. Where the first is 0, infinite or NaN it is the result: the step

@@ -269,18 +269,10 @@ alignas(64) constexpr float kSlope[7][32] = {
 
 GS_INLINE Vec<float> by_pieces(const float (&middle)[32], const float (&coefficients)[7][32],
                                Vec<float> t) {
-  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23
-  const IVec<float> j =
-      bit_cast<IVec<float>>(t * (t * kInverseStep + kShift * kInverseStep) + kRound);
-  const auto pick = [&](const float (&table)[32]) {
-    return (Vec<float>)_mm512_maskz_permutex2var_ps(0xffff, _mm512_load_ps(table), (__m512i)j,
-                                                    _mm512_load_ps(table + 16));
-  };
-  const Vec<float> d = t - pick(middle);
-  Vec<float> y = pick(coefficients[0]);
-#pragma GCC unroll 6
-  for (int k = 1; k < 7; ++k) y = y * d + pick(coefficients[k]);
-  return y;
+  const Vec<float> inner =
+      fused(t, splat<float>(kInverseStep), splat<float>(kShift * kInverseStep));
+  const Vec<float> shifted = fused(t, inner, splat<float>(lookup::kRound));
+  return lookup::by_pieces(middle, coefficients, t, bit_cast<IVec<float>>(shifted));
 }
 
 // Whether a lane lies beyond: there e^(-t^2/2) has to be computed, and rarely is.
