@@ -227,6 +227,39 @@ def test_large_transposes(shape, dtype, isa):
     assert (wide[..., :2] == 7).all() and (wide[..., -1] == 7).all()
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_transposes_beyond_the_cache(dtype, isa):
+    """From 33 MB on by way of scratch: odd ends, rows that begin within lines, several planes."""
+    n = 3 if dtype is np.float32 else 2
+    rng = np.random.default_rng(32)
+    for shape in ((n * 2050, 1373), (n, 1030, 2741)):
+        x = draw(rng, shape, np.dtype(dtype))
+        y = x.swapaxes(-1, -2)
+        np.testing.assert_array_equal(same_bits(lambda y=y: K.copy(y, y.dtype)), y)
+        wide = np.full((*shape[:-2], shape[-1], shape[-2] + 3), 7, dtype)
+        K.copy_into(wide[..., 2:-1], y)
+        np.testing.assert_array_equal(wide[..., 2:-1], y)
+        assert (wide[..., :2] == 7).all() and (wide[..., -1] == 7).all()
+
+
+def test_transpose_without_memory_for_scratch(isa):
+    """The result's allocation fails, or a thread's scratch, which it can do without."""
+    x = np.random.default_rng(33).standard_normal((6150, 1373)).astype(np.float32)
+    failed = 0
+    for nth in range(1, 4):
+        _cpu.empty_cache()
+        _cpu.fail_allocation(nth)
+        try:
+            y = K.copy(x.T, x.dtype)
+        except MemoryError:
+            failed += 1
+        else:
+            assert np.array_equal(y, x.T), nth
+        finally:
+            _cpu.fail_allocation(0)
+    assert failed == 1
+
+
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_full(dtype, isa):
     # the last value's bits, as int32, are a signalling NaN's

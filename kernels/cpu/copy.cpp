@@ -5,7 +5,7 @@
 //   (a transpose), tiles of kTile x kTile elements are copied, so that both sides use whole cache
 //   lines.
 // Split: a block is kBlock elements of the destination, or a strip of tiles.
-// Working set: kBlock elements of either side; two tiles of 64 or 128 KB.
+// Working set: kBlock elements of either side; two tiles of 64 or 128 KB; a tile and 264 KB of scratch.
 // Cost: reads the source once, writes the destination once (slice_bwd: plus the zeros).
 // Casts: as PyTorch's: float to integer truncates, between integers the low bits are kept; to float16
 //   and bfloat16 rounds to nearest even, from float64 and integers by way of float32; anything but
@@ -15,9 +15,8 @@
 //   the same view.
 // Limits: 16 dimensions.
 #include "lists/copy.h"
-#include "copy_rows.h"
+#include "copy_strips.h"
 #include "pass.h"
-#include "transpose.h"
 
 namespace gradsmith {
 namespace GS_ISA {
@@ -26,19 +25,6 @@ namespace {
 constexpr int64_t kBlock = 32768;
 constexpr int64_t kLongestReversed = 1024;  // elements of a row
 constexpr int64_t kLeastStreamed = 4096;    // bytes of a row that is copied past the caches
-// Bursts of 512 bytes: 27 GB/s for a 51 MB transpose, 9 with 32 (Zen 5). The next tile's lines are fetched beside a
-// tile from afar, as its rows are more than the processor follows: 10 to 14 -> 33 GB/s (Emerald Rapids, 2 threads).
-constexpr int64_t kTile = 128;
-
-// How rows are copied: `row` converts as it goes; or `load` to a buffer of int64, float or double and
-// `store` from it, so that each dtype needs its loops once and not with every other one.
-struct Copier {
-  void (*row)(char* dst, int64_t dst_stride, const char* src, int64_t src_stride, int64_t n);
-  void (*load)(void* buffer, const char* src, int64_t src_stride, int64_t n);
-  void (*store)(char* dst, int64_t dst_stride, const void* buffer, int64_t n);
-  int64_t dst_size, src_size;
-  bool bits;  // no conversion
-};
 
 template <class W, class S>
 void load_wide(void* buffer, const char* src, int64_t src_stride, int64_t n) {
@@ -48,18 +34,6 @@ void load_wide(void* buffer, const char* src, int64_t src_stride, int64_t n) {
 template <class D, class W>
 void store_wide(char* dst, int64_t dst_stride, const void* buffer, int64_t n) {
   copy_row<D, W>(dst, dst_stride, static_cast<const char*>(buffer), sizeof(W), n);
-}
-
-GS_INLINE void copy_run(const Copier& copier, char* dst, int64_t dst_stride, const char* src,
-                        int64_t src_stride, int64_t n) {
-  if (copier.row) return copier.row(dst, dst_stride, src, src_stride, n);
-  constexpr int64_t kRun = 256;
-  alignas(64) int64_t buffer[kRun];
-  for (int64_t i = 0; i < n; i += kRun) {
-    const int64_t count = min64(kRun, n - i);
-    copier.load(buffer, src + i * src_stride, src_stride, count);
-    copier.store(dst + i * dst_stride, dst_stride, buffer, count);
-  }
 }
 
 GS_INLINE int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
@@ -82,58 +56,6 @@ GS_INLINE int fastest_dim(const StridedLoop<2>& loop, int k) {
       best = d;
   }
   return best;
-}
-
-// What a tile's rows and columns are apart: the source runs fast along rows, the destination along
-// columns.
-struct TileStrides {
-  int64_t dst_row, dst_column, src_row, src_column;
-};
-
-void copy_tile(const Copier& copier, const TileStrides& t, char* dst, const char* src, int64_t rows,
-               int64_t columns) {
-  for (int64_t r = 0; r < rows; ++r) {
-    copy_run(copier, dst + r * t.dst_row, t.dst_column, src + r * t.src_row, t.src_column, columns);
-  }
-}
-
-// kLanes x kLanes elements of either side's neighbours. kFetch: the lines of the next tile, too.
-template <class T, bool kFetch>
-GS_INLINE void transpose_block(const TileStrides& t, char* dst, const char* src) {
-  constexpr int kN = kLanes<T>;
-  Vec<T> a[kN];
-#pragma GCC unroll 64
-  for (int i = 0; i < kN; ++i) {
-    const char* const row = src + i * t.src_column;
-    a[i] = load<T>(reinterpret_cast<const T*>(row));
-    if constexpr (kFetch) __builtin_prefetch(row + kTile * t.src_column, 0, 2);
-  }
-  if constexpr (kFetch) {
-#pragma GCC unroll 64
-    for (int i = 0; i < kN; ++i) __builtin_prefetch(dst + i * t.dst_row + kTile * t.dst_column, 1);
-  }
-  transpose_vectors<T>(a);
-#pragma GCC unroll 64
-  for (int i = 0; i < kN; ++i) store<T>(reinterpret_cast<T*>(dst + i * t.dst_row), a[i]);
-}
-
-// A tile both of whose sides are aligned neighbours: in cache 79 GB/s a core, 23 element by element
-// (AVX-512, Zen 5).
-template <class T, bool kFetch>
-void transpose_tile(const Copier& copier, const TileStrides& t, char* dst, const char* src,
-                    int64_t rows, int64_t columns) {
-  constexpr int64_t kN = kLanes<T>;
-  int64_t r = 0;
-  for (; r + kN <= rows; r += kN) {
-    char* const d = dst + r * t.dst_row;
-    const char* const q = src + r * t.src_row;
-    int64_t c = 0;
-    for (; c + kN <= columns; c += kN) {
-      transpose_block<T, kFetch>(t, d + c * t.dst_column, q + c * t.src_column);
-    }
-    copy_tile(copier, t, d + c * t.dst_column, q + c * t.src_column, kN, columns - c);
-  }
-  copy_tile(copier, t, dst + r * t.dst_row, src + r * t.src_row, rows - r, columns);
 }
 
 // Rows backwards into one array (a flip); false: they are too long or too short for it, or unaligned.
@@ -191,21 +113,14 @@ void copy_loop(const Copier& copier, StridedLoop<2> loop, char* dst, const char*
     const int64_t rows = loop.shape[last - 1], columns = loop.shape[last];
     const TileStrides t{loop.stride[0][last - 1], loop.stride[0][last], loop.stride[1][last - 1],
                         loop.stride[1][last]};
-    // Neither side's rows are in the core's own caches.
-    const bool far =
-        total * (copier.dst_size + copier.src_size) > second_level_cache() * num_threads();
-    auto tile = copy_tile, last_tile = copy_tile;
+    Strip strip = copy_strip;
     if (copier.bits && t.dst_column == copier.dst_size && t.src_row == copier.src_size) {
-      if (copier.dst_size == 4 && is_aligned<float>(loop, 0, dst) &&
-          is_aligned<float>(loop, 1, src)) {
-        last_tile = transpose_tile<float, false>;
-        tile = far ? transpose_tile<float, true> : last_tile;
-      }
-      if (copier.dst_size == 8 && is_aligned<double>(loop, 0, dst) &&
-          is_aligned<double>(loop, 1, src)) {
-        last_tile = transpose_tile<double, false>;
-        tile = far ? transpose_tile<double, true> : last_tile;
-      }
+      const auto aligned = [&](auto zero) {
+        using T = decltype(zero);
+        return is_aligned<T>(loop, 0, dst) && is_aligned<T>(loop, 1, src);
+      };
+      if (copier.dst_size == 4 && aligned(0.0f)) strip = transpose_of<float>(total);
+      if (copier.dst_size == 8 && aligned(0.0)) strip = transpose_of<double>(total);
     }
     const int64_t strips = (rows + kTile - 1) / kTile;
     StridedLoop<2> outer = loop;  // the planes, as one row of strips each
@@ -222,11 +137,7 @@ void copy_loop(const Copier& copier, StridedLoop<2> loop, char* dst, const char*
           const int64_t height = min64(kTile, rows - (at + s) % strips * kTile);
           char* const d = const_cast<char*>(p[0]) + s * t.dst_row * kTile;
           const char* const q = p[1] + s * t.src_row * kTile;
-          for (int64_t c = 0; c < columns; c += kTile) {
-            const auto copy = c + 2 * kTile <= columns ? tile : last_tile;
-            copy(copier, t, d + c * t.dst_column, q + c * t.src_column, height,
-                 min64(kTile, columns - c));
-          }
+          strip(copier, t, d, q, height, columns);
         }
       });
     });

@@ -193,6 +193,10 @@ GS_INLINE void copy_past(char* dst, const char* src, int64_t n) {
                             load<uint8_t>(reinterpret_cast<const uint8_t*>(from)));
     }
   }
+  for (; i + kV <= n; i += kV) {
+    store_stream<uint8_t>(reinterpret_cast<uint8_t*>(dst + i),
+                          load<uint8_t>(reinterpret_cast<const uint8_t*>(src + i)));
+  }
   if (i < n) __builtin_memcpy(dst + i, src + i, static_cast<size_t>(n - i));
 }
 
