@@ -52,8 +52,8 @@ class Plan:
         seconds: about how long a block takes.
         least: blocks that each engine has in any case.
         limit: no case takes more seconds, once each engine had these.
-        budget: after so many seconds each engine has one block, and after a fifth more no case
-            begins; 0: no limit.
+        budget: cases that are late by it have a third of the rounds, and after a fifth more seconds
+            none begins; 0: no limit.
     """
 
     groups: tuple[str, ...]
@@ -195,7 +195,8 @@ class Suite:
             limit = self._limit(case, kind, shape)
             if limit is not None:
                 blocks[CEILING] = self._loop(limit)
-            timings = in_turns(blocks, 1 if late else plan.rounds, plan.limit, least=plan.least)
+            rounds = max(1, plan.rounds // 3) if late else plan.rounds
+            timings = in_turns(blocks, rounds, plan.limit, least=plan.least)
             return self._result(case, kind, shape, engines, timings, limit)
         except Exception as error:
             self.failures.append(f"{label}: {type(error).__name__}: {error}")
