@@ -107,6 +107,8 @@ def cpu_stub() -> str:
             signature = "kernels() -> dict[str, list[tuple[str, str]]]"
         if name == "memory_stats":
             signature = "memory_stats() -> dict[str, int]"
+        if name == "set_num_threads":  # checks it itself
+            signature = "set_num_threads(n: int) -> None"
         text += f"def {signature}: ...\n"
     return text
 

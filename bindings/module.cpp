@@ -5,6 +5,8 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
+#include <climits>
 #include <iterator>
 #include <string>
 #include <utility>
@@ -309,13 +311,20 @@ PYBIND11_MODULE(_cpu, m) {
   m.def("num_threads", &num_threads, "How many threads the kernels use.");
   m.def(
       "set_num_threads",
-      [](int n) {
-        if (n < 1) {
-          throw py::value_error("set_num_threads: n must be at least 1; got " + std::to_string(n));
+      [](const py::object& n) {
+        if (!PyIndex_Check(n.ptr()) || PyBool_Check(n.ptr())) {
+          throw py::type_error("set_num_threads: n must be an int; got " +
+                               std::string(py::repr(n)));
         }
-        set_num_threads(n);
+        const Py_ssize_t count = PyNumber_AsSsize_t(n.ptr(), nullptr);  // huge ones: the largest
+        if (count == -1 && PyErr_Occurred()) throw py::error_already_set();
+        if (count < 1) {
+          throw py::value_error("set_num_threads: n must be at least 1; got " +
+                                std::string(py::repr(n)));
+        }
+        set_num_threads(static_cast<int>(std::min<Py_ssize_t>(count, INT_MAX)));
       },
-      py::arg("n"), "Sets how many threads the kernels use.");
+      py::arg("n"), "Sets how many threads the kernels use, 256 at most.");
   m.def("ceiling_loop", &ceiling_loop, py::arg("kind"), py::arg("isa"), py::arg("threads"),
         py::arg("rounds"), py::arg("memory") = py::none(),
         "Runs a loop that is nothing but multiply-adds or memory; FLOPs or bytes that it came to.");

@@ -82,6 +82,9 @@ X = gs.tensor([[1.0, 2.0], [3.0, 4.0]])
         (lambda: gs.set_default_dtype(gs.int32), TypeError, "needs a floating-point dtype"),
         (lambda: gs.manual_seed(1.5), TypeError, "seed must be an int"),
         (lambda: gs.set_num_threads(0), ValueError, "n must be at least 1; got 0"),
+        (lambda: gs.set_num_threads(-(10**30)), ValueError, "n must be at least 1; got -10"),
+        (lambda: gs.set_num_threads("2"), TypeError, "set_num_threads: n must be an int; got '2'"),
+        (lambda: gs.set_num_threads(True), TypeError, "n must be an int; got True"),
         (lambda: gs.nn.functional.dropout(X, 1.5), ValueError, r"p must be in \[0, 1\]; got 1.5"),
         (lambda: gs.nn.functional.dropout(X, -0.1), ValueError, r"p must be in \[0, 1\]"),
         (lambda: gs.nn.functional.dropout(X, float("nan")), ValueError, r"p must be in \[0, 1\]"),
@@ -101,3 +104,13 @@ def test_mixed_devices_are_named(cuda: str) -> None:
     for call in (lambda: x + x.to(cuda), lambda: x.to(cuda) * x, lambda: x.to(cuda) @ x):
         with pytest.raises(RuntimeError, match="on one device.*'cpu', 'cuda'"):
             call()
+
+
+def test_any_whole_number_of_threads() -> None:
+    before = gs.get_num_threads()
+    try:
+        for n, taken in ((np.int64(2), 2), (10**12, 256), (1, 1)):
+            gs.set_num_threads(n)
+            assert gs.get_num_threads() == taken
+    finally:
+        gs.set_num_threads(before)
