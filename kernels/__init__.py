@@ -60,6 +60,10 @@ KERNELS: dict[str, tuple[str, str]] = {
     "relu_bwd": ("grad_y y", "grad_x"),  # grad_y, and 0 where y <= 0
     "sigmoid_bwd": ("grad_y y", "grad_x"),  # grad_y * y * (1 - y)
     "tanh_bwd": ("grad_y y", "grad_x"),  # grad_y * (1 - y * y)
+    # relu, and a bit an element of where its gradient passes: bit i % 32 of the int32 word i // 32,
+    # i counting in C order. Both work on, and give, C order.
+    "relu_signs": ("x signs_shape", "y signs"),
+    "relu_signs_bwd": ("grad_y signs", "grad_x"),  # relu_bwd(grad_y, y), without reading y
     # activation: f is ACTIVATIONS[kind] with the options a, b, c
     "activation": ("x kind a b c", "y"),  # f(x)
     "activation_bwd": ("grad_y x kind a b c", "grad_x"),  # grad_y * f'(x)

@@ -66,9 +66,11 @@ def to_device(value):
 def check(name, *args):
     expected = getattr(table("cpu"), name)(*args)
     got = getattr(table("cuda"), name)(*map(to_device, args))
-    got = memory.to_host(got)
-    assert got.dtype == expected.dtype
-    np.testing.assert_array_equal(got, expected)
+    several = isinstance(got, tuple)
+    for a, b in zip(got, expected, strict=True) if several else [(got, expected)]:
+        a = memory.to_host(a)
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a, b)
 
 
 def conv_args(
@@ -96,6 +98,12 @@ CASES = {
     "mul number": lambda: ("mul", integers(33), 3),
     "relu": lambda: ("relu", integers(7, 9).T),
     "relu_bwd": lambda: ("relu_bwd", integers(50), integers(50, seed=1)),
+    "relu_signs": lambda: ("relu_signs", integers(7, 43).T, (10,)),
+    "relu_signs_bwd": lambda: (
+        "relu_signs_bwd",
+        integers(301),
+        integers(10, dtype=np.int32, seed=1, low=-(2**31), high=2**31),
+    ),
     "copy": lambda: ("copy", integers(7, 9)[:, ::-2], np.dtype(np.float64)),
     "copy transposed": lambda: (
         "copy",

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..autograd.dispatch import binary, unary
+from ..autograd.dispatch import apply, binary, unary
+from ..autograd.grad_mode import mode
 from ..autograd.op import op
 from ..autograd.promotion import result_dtype
+from ..kernels.order import inverse, order_of
 from ..tensor import Tensor
+from . import shapes
 from .install import method
 from .reduce import sum_to_shape
 
@@ -139,6 +142,50 @@ def _(k, saved, grad_y, need):
     return (k.relu_bwd(grad_y, saved[0]) if need[0] else None, None)
 
 
+@op(
+    inputs="x",
+    kernel="relu_signs",
+    formula="y = max(x, 0); kept for the gradient: a bit an element, in y's order of memory",
+)
+def relu_signs_(k, x, signs_shape):
+    order = order_of(x)
+    if order is None:
+        y, signs = k.relu_signs(x, signs_shape)
+    else:
+        y, signs = k.relu_signs(k.permute(x, order), signs_shape)
+        y = k.permute(y, inverse(order))
+    return y, (y, signs)
+
+
+@relu_signs_.gradient
+def _(k, saved, grad_y, need, signs_shape):
+    y, signs = saved
+    # y is kept as well: it must not change in place, a recorded backward takes it, and so does a
+    # gradient that lies otherwise in memory. Its elements are not read again.
+    if k.device == "recording" or grad_y.dtype != y.dtype:
+        return (k.relu_bwd(grad_y, y),)
+    order = order_of(y)
+    lies = grad_y if order is None else k.permute(grad_y, order)
+    if not lies.flags.c_contiguous:
+        return (k.relu_bwd(grad_y, y),)
+    grad_x = k.relu_signs_bwd(lies, signs)
+    return (grad_x if order is None else k.permute(grad_x, inverse(order)),)
+
+
+@op(
+    inputs="grad_y signs",
+    kernel="relu_signs_bwd",
+    formula="grad_x = grad_y where its bit, in C order, is set, else 0",
+)
+def relu_signs_bwd_(k, grad_y, signs):
+    return k.relu_signs_bwd(grad_y, signs), (signs,)
+
+
+@relu_signs_bwd_.gradient
+def _(k, saved, grad_y, need):
+    return (k.relu_signs_bwd(grad_y, saved[0]) if need[0] else None, None)
+
+
 @op(inputs="x", kernel="sigmoid", formula="y = 1 / (1 + e^-x)")
 def sigmoid_(k, x):
     y = k.sigmoid(x)
@@ -191,6 +238,12 @@ def _(k, saved, grad_y, need):
 
 
 # ---- the public functions ----
+
+#: Bytes beyond which relu keeps a bit an element: such a result has left the caches when its
+#: gradient is computed, which then need not read it again. Both passes of float32, ms on Emerald
+#: Rapids with two threads: 12 MB 1.24 to 1.23, 17 MB 1.75 to 1.16, 26 MB 2.55 to 1.77, 51 MB 6.49
+#: to 5.24. On a GPU it is as far beyond the second level; not measured.
+LARGE = 1 << 24
 
 
 def _scaled(name: str, input: Any, other: Any, alpha: float) -> Any:
@@ -332,7 +385,32 @@ def log(input: Tensor) -> Tensor:
 @method("relu")
 def relu(input: Tensor) -> Tensor:
     """The rectified linear unit. Formula: y = max(input, 0); NaN stays NaN"""
+    if (
+        isinstance(input, Tensor)
+        and input._requires_grad
+        and input._data.nbytes > LARGE
+        and mode.enabled
+        and _keeps_bits(input)
+    ):
+        return apply(relu_signs_, (input,), (shapes.signs(input._data.size),))
     return unary(relu_, input)
+
+
+def _keeps_bits(input: Tensor) -> bool:
+    """Whether the input is float32 or float64 and lies in some order of memory without gaps.
+
+    A leaf only in C's: in another the gradient is a view of what the kernel gave, and a leaf copies
+    views (channels last, 51 MB: 8.2 ms for both passes instead of 6.4).
+    """
+    x = input._data
+    if x.dtype.name not in ("float32", "float64"):
+        return False
+    if x.flags.c_contiguous:
+        return True
+    order = order_of(x)
+    if order is None or input._node is None:
+        return False
+    return input._table().permute(x, order).flags.c_contiguous
 
 
 @method("sigmoid")

@@ -21,6 +21,7 @@ __all__ = [
     "pool",
     "reduced",
     "reshape",
+    "signs",
     "sizes",
     "spatial",
 ]
@@ -67,6 +68,11 @@ def reduced(shape: tuple[int, ...], dims: tuple[int, ...], keepdim: bool) -> tup
     if keepdim:
         return tuple([1 if i in dims else n for i, n in enumerate(shape)])
     return tuple([n for i, n in enumerate(shape) if i not in dims])
+
+
+def signs(count: int) -> tuple[int]:
+    """The int32 words of a bit an element."""
+    return (-(-count // 32),)
 
 
 def reshape(name: str, shape: tuple[int, ...], wanted: tuple[Any, ...]) -> tuple[int, ...]:

@@ -1,10 +1,14 @@
 // Elementwise kernels: arithmetic, the elementary functions, rounding, lerp, addcmul, addcdiv, relu,
-// sigmoid, tanh, and the backward of the last three and of abs.
+// sigmoid, tanh, and the backward of the last three and of abs; relu with a bit an element for its
+// backward.
 //
 // Formula   y = op(x), op(a, b) or op(a, b, c), element by element, float32 and float64.
 // Layout    *_whole: every operand contiguous and 16-byte aligned, or one value for all elements.
 //           *_strided: any strides, broadcasting by stride 0. y is contiguous.
-// Split     grid-stride loops; a thread takes 16 bytes of each operand (whole) or one element.
+//           relu_signs*: contiguous; bit i % 32 of signs[i / 32] is set where element i's gradient
+//           passes, not (y <= 0); 0 behind the last element.
+// Split     grid-stride loops; a thread takes 16 bytes of each operand (whole) or one element. In
+//           relu_signs* a warp takes the 32 elements of a word.
 // Memory    no shared memory.
 // Cost      reads each operand once, writes y once; a vector access moves 16 bytes a thread.
 // Accuracy  + - * / neg relu abs sqrt and the rounding: as IEEE rounds. The elementary functions and
@@ -284,5 +288,34 @@ __global__ void ternary_strided(const T* a, const T* b, const T* c, T number, T 
     int64 at[3];
     gs::locate(loop, i, at);
     y[i] = Op::apply(a[at[0]], b[at[1]], c ? c[at[2]] : number, value);
+  }
+}
+
+// The lanes of a warp stay together: all of them vote, also those behind the last element.
+template <class T>
+__global__ void relu_signs(const T* __restrict__ x, T* __restrict__ y, int* __restrict__ signs,
+                           int64 n) {
+  const int64 words = gs::ceil_div(n, int64(gs::kWarpSize));
+  const int lane = threadIdx.x % gs::kWarpSize;
+  for (int64 w = gs::grid_thread() / gs::kWarpSize; w < words;
+       w += gs::grid_threads() / gs::kWarpSize) {
+    const int64 i = w * gs::kWarpSize + lane;
+    bool passes = false;
+    if (i < n) {
+      const T v = Relu::apply(x[i]);
+      passes = !(v <= T(0));
+      y[i] = v;
+    }
+    const unsigned word = __ballot_sync(0xffffffffu, passes);
+    if (lane == 0) signs[w] = static_cast<int>(word);
+  }
+}
+
+template <class T>
+__global__ void relu_signs_bwd(const T* __restrict__ grad_y, const int* __restrict__ signs,
+                               T* __restrict__ grad_x, int64 n) {
+  for (int64 i = gs::grid_thread(); i < n; i += gs::grid_threads()) {
+    const unsigned word = static_cast<unsigned>(signs[i / gs::kWarpSize]);
+    grad_x[i] = word >> (i % gs::kWarpSize) & 1u ? grad_y[i] : T(0);
   }
 }

@@ -16,7 +16,9 @@ from .arguments import (
     Fault,
     address,
     broadcast,
+    check_arrays,
     check_floats,
+    contiguous,
     grid_for,
     operand_strides,
     size_of,
@@ -82,6 +84,7 @@ MODULE = Module(
             for t in _TYPES
         ),
         *(f"ternary_strided<{op}, {t}>" for op in _TERNARY.values() for t in _TYPES),
+        *(f"{kernel}<{t}>" for kernel in ("relu_signs", "relu_signs_bwd") for t in _TYPES),
     ],
 )
 
@@ -222,6 +225,40 @@ def addcdiv(x: Any, a: Any, b: Any, value: float) -> Any:
     return _ternary("addcdiv", x, a, b, value)
 
 
+def relu_signs(x: Any, signs_shape: tuple[int, ...]) -> tuple[Any, Any]:
+    """(max(x, 0), int32 words of a bit an element, in C order: where the gradient passes)."""
+    t = check_floats("relu_signs", x=x)
+    if size_of("relu_signs", signs_shape) != _words(x.size):
+        raise Fault("relu_signs", "shape", 1)
+    y = memory.empty(x.shape, x.dtype)
+    signs = memory.empty(signs_shape, np.dtype(np.int32))
+    n = y.size
+    if n:
+        launch(MODULE, f"relu_signs<{t}>", *grid_for(n), 0, (contiguous(x), y, signs, np.int64(n)))
+    return y, signs
+
+
+def relu_signs_bwd(grad_y: Any, signs: Any) -> Any:
+    """grad_y where its bit is set, else 0."""
+    t = check_floats("relu_signs_bwd", grad_y=grad_y)
+    check_arrays("relu_signs_bwd", signs=signs)
+    if signs.dtype != np.int32:
+        raise Fault("relu_signs_bwd", "dtype")
+    if signs.size != _words(grad_y.size):
+        raise Fault("relu_signs_bwd", "shape", 1)
+    grad_x = memory.empty(grad_y.shape, grad_y.dtype)
+    n = grad_x.size
+    if n:
+        args = (contiguous(grad_y), contiguous(signs), grad_x, np.int64(n))
+        launch(MODULE, f"relu_signs_bwd<{t}>", *grid_for(n), 0, args)
+    return grad_x
+
+
+def _words(n: int) -> int:
+    """How many words of 32 bits n elements have."""
+    return -(-n // 32)
+
+
 ENTRIES: dict[str, Callable[..., Any]] = {
     **{name: _unary_entry(name, op) for name, op in _UNARY.items()},
     **{name: _binary_entry(name, op, numbers=True) for name, op in _BINARY.items()},
@@ -229,4 +266,6 @@ ENTRIES: dict[str, Callable[..., Any]] = {
     "lerp": lerp,
     "addcmul": addcmul,
     "addcdiv": addcdiv,
+    "relu_signs": relu_signs,
+    "relu_signs_bwd": relu_signs_bwd,
 }

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import operator
+from dataclasses import replace
+from math import prod
 from typing import Any
+
+import numpy as np
 
 from ..reference import elementwise as reference
 from .calls import by_path, by_record
@@ -115,6 +119,34 @@ def _relu_samples() -> list[Sample]:
     return [*unary_samples("distinct"), ties]
 
 
+def _relu_signs_samples() -> list[Sample]:
+    """relu's, with the number of words that hold a bit an element."""
+    samples = []
+    for sample in _relu_samples():
+        count = prod(sample.inputs[0].shape)
+        samples.append(replace(sample, options={"signs_shape": (-(-count // 32),)}))
+    return samples
+
+
+def _relu_signs_bwd_samples() -> list[Sample]:
+    """Gradients, and bits set and not in every position of a word."""
+    samples = []
+    for shape in ((0,), (), (1,), (7,), (3, 5), (2, 3, 4), (31,), (4, 8), (33,), (1031,)):
+        samples.append(_marked(Arr(shape)))
+    samples += [_marked(Arr((3, 37), "normal", layout), _TAGS[layout]) for layout in LAYOUTS]
+    for shift in range(SPECIALS):
+        samples.append(_marked(Arr((LANES,), ("specials", shift)), "special"))
+    return samples
+
+
+def _marked(grad_y: Arr, *tags: str) -> Sample:
+    count = prod(grad_y.shape)
+    marks = np.zeros(-(-count // 32) * 32, np.uint8)
+    marks[:count] = np.random.default_rng(count).integers(0, 2, count)
+    signs = np.packbits(marks, bitorder="little").view(np.int32)
+    return Sample((grad_y, signs), tags=frozenset(tags))
+
+
 def _unary_errors() -> tuple[ErrorSample, ...]:
     return (
         ErrorSample((3.0,), {}, TypeError, "must be a tensor; got float"),
@@ -197,6 +229,26 @@ def infos() -> list[OpInfo]:
             reference=reference.relu,
             samples=_relu_samples,
             errors=_unary_errors(),
+        )
+    )
+    found.append(
+        OpInfo(
+            name="relu_signs",
+            covers=("relu_signs",),
+            call=by_record("relu_signs"),
+            reference=lambda x, signs_shape: reference.relu(x),
+            samples=_relu_signs_samples,
+            torch=False,
+        )
+    )
+    found.append(
+        OpInfo(
+            name="relu_signs_bwd",
+            covers=("relu_signs_bwd",),
+            call=by_record("relu_signs_bwd"),
+            reference=reference.relu_signs_bwd,
+            samples=_relu_signs_bwd_samples,
+            torch=False,
         )
     )
     for name, ulp in (("relu_bwd", 0.0), ("sigmoid_bwd", 3.0), ("tanh_bwd", 3.0)):

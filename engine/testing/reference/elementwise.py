@@ -15,6 +15,7 @@ __all__ = [
     "neg",
     "relu",
     "relu_bwd",
+    "relu_signs_bwd",
     "sigmoid",
     "sigmoid_bwd",
     "sub",
@@ -99,6 +100,13 @@ def tanh(x: Any) -> Any:
 def relu_bwd(grad_y: Any, y: Any) -> Any:
     """grad_y, and 0 where y <= 0; a NaN lets it pass."""
     return np.where(y <= 0, 0.0, grad_y)
+
+
+@_quiet
+def relu_signs_bwd(grad_y: Any, signs: Any) -> Any:
+    """grad_y, and 0 where its bit, in C order, is not set."""
+    bits = np.unpackbits(signs.astype("<i4").view(np.uint8), bitorder="little")
+    return np.where(bits[: grad_y.size].reshape(grad_y.shape), grad_y, 0.0)
 
 
 @_quiet

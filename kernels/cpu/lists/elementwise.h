@@ -87,6 +87,34 @@ struct OutputBwdArgs {
   }
 };
 
+// signs: a bit an element of x, in C order; signs_shape one int, x's elements / 32, rounded up.
+struct ReluSignsArgs {
+  Array x;
+  Ints signs_shape;
+  Array y, signs;
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(ReluSignsArgs, x, kContiguous),
+        GS_FIELD(ReluSignsArgs, signs_shape, kInts),
+        GS_OUT(ReluSignsArgs, y, "x", "x"),
+        GS_OUT(ReluSignsArgs, signs, "signs_shape", "int32"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
+};
+
+struct ReluSignsBwdArgs {
+  Array grad_y, signs, grad_x;
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(ReluSignsBwdArgs, grad_y, kContiguous),
+        GS_FIELD(ReluSignsBwdArgs, signs, kIndices),
+        GS_OUT(ReluSignsBwdArgs, grad_x, "grad_y", "grad_y"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
+};
+
 #define GS_ELEMENTWISE_KERNELS(X) \
   X(add, BinaryArgs) \
   X(sub, BinaryArgs) \
@@ -120,7 +148,9 @@ struct OutputBwdArgs {
   X(abs_bwd, AbsBwdArgs) \
   X(relu_bwd, OutputBwdArgs) \
   X(sigmoid_bwd, OutputBwdArgs) \
-  X(tanh_bwd, OutputBwdArgs)
+  X(tanh_bwd, OutputBwdArgs) \
+  X(relu_signs, ReluSignsArgs) \
+  X(relu_signs_bwd, ReluSignsBwdArgs)
 // clang-format on
 
 }  // namespace gradsmith
