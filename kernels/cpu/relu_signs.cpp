@@ -46,8 +46,10 @@ GS_INLINE Vec<T> keep_positive(Vec<T> v, uint32_t& bits) {
   bits = static_cast<uint32_t>(sizeof(T) == 4 ? _mm_movemask_ps((__m128)passes)
                                               : _mm_movemask_pd((__m128d)passes));
 #else
+  IntOf<T> lane[kLanes<T>];
+  __builtin_memcpy(lane, &passes, sizeof(lane));
   bits = 0;
-  for (int i = 0; i < kLanes<T>; ++i) bits |= (passes[i] ? 1u : 0u) << i;
+  for (int i = 0; i < kLanes<T>; ++i) bits |= (lane[i] ? 1u : 0u) << i;
 #endif
   return (Vec<T>)(passes & (IVec<T>)v);
 #endif
