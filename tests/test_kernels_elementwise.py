@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from gradsmith import _cpu
 from gradsmith.kernels import table
+from gradsmith.testing.comparing import same_bytes
 from gradsmith.testing.layouts import LAYOUTS, dense, every_place, lay_out, same_bits, unchanged
 from gradsmith.testing.reference import elementwise as reference
 
@@ -188,6 +189,49 @@ def test_remainders_are_exact_for_quotients_of_any_size(dtype, power):
         assert np.array_equal(got, want, equal_nan=True)
         number = ~np.isnan(want)
         assert np.array_equal(np.signbit(got[number]), np.signbit(want[number]))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_transposed_operands_far_beyond_the_cache(dtype, isa):
+    """From 33 MB on gathered by strips: odd ends, planes, numbers."""
+    n = 3 if dtype is np.float32 else 2
+    rng = np.random.default_rng(12)
+    for shape in ((n * 2050, 1373), (n, 1030, 2741)):
+        a = rng.standard_normal(shape).astype(dtype)
+        b = rng.standard_normal((*shape[:-2], shape[-1], shape[-2])).astype(dtype).swapaxes(-1, -2)
+        assert same_bytes(same_bits(lambda a=a, b=b: K.add(a, b)), a + b)
+        assert K.add(a, b).flags.c_contiguous and K.add(b, a).swapaxes(-1, -2).flags.c_contiguous
+        assert same_bytes(K.sub(b, a), b - a)
+        assert same_bytes(K.addcmul(a, b, b, 1.0), K.addcmul(a, b.copy(), b.copy(), 1.0))
+        assert same_bytes(K.lerp(a, b, 0.25), K.lerp(a, b.copy(), 0.25))
+        assert same_bytes(K.lerp(a, b, a), K.lerp(a, b.copy(), a))
+
+
+def test_comparison_of_transposed_operands_far_beyond_the_cache():
+    # 33.6 MB of bools
+    a = np.random.default_rng(14).integers(0, 3, (5807, 5781)).astype(np.float32)
+    b = np.random.default_rng(15).integers(0, 3, (5781, 5807)).astype(np.float32).T
+    assert np.array_equal(K.lt(a, b), a < b)
+
+
+def test_transposed_operands_without_memory():
+    """The result fails, or scratch: then operands are copied, or walked as they are."""
+    rng = np.random.default_rng(13)
+    a = rng.standard_normal((6150, 1373)).astype(np.float32)
+    b = rng.standard_normal((1373, 6150)).astype(np.float32).T
+    failed = 0
+    for nth in range(1, 6):
+        _cpu.empty_cache()
+        _cpu.fail_allocation(nth)
+        try:
+            y = K.add(a, b)
+        except MemoryError:
+            failed += 1
+        else:
+            assert np.array_equal(y, a + b), nth
+        finally:
+            _cpu.fail_allocation(0)
+    assert failed == 1
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16, np.bool_])
