@@ -56,6 +56,7 @@ KERNELS: dict[str, tuple[str, str]] = {
     "lerp": ("a| b| weight|", "y"),  # a + weight * (b - a)
     "addcmul": ("x a b value", "y"),  # x + value * (a * b)
     "addcdiv": ("x a b value", "y"),  # x + value * (a / b)
+    "neg_bwd": ("grad_y", "grad_x"),  # neg, but in C order
     "abs_bwd": ("grad_y x", "grad_x"),  # grad_y, 0 or -grad_y by the sign of x
     "relu_bwd": ("grad_y y", "grad_x"),  # grad_y, and 0 where y <= 0
     "sigmoid_bwd": ("grad_y y", "grad_x"),  # grad_y * y * (1 - y)

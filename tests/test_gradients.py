@@ -13,7 +13,12 @@ from gradsmith.testing import (
     gradcheck,
     gradgradcheck,
 )
-from gradsmith.testing.checks import check_gradient, check_precision, check_second
+from gradsmith.testing.checks import (
+    as_function,
+    check_gradient,
+    check_precision,
+    check_second,
+)
 from gradsmith.testing.opdb import OpInfo, Sample, op_infos
 from seeded import function as wrong
 from seeded import normal
@@ -45,6 +50,42 @@ def test_second_derivative(info: OpInfo, sample: Sample, full: bool) -> None:
 @pytest.mark.parametrize("info,sample", CASES)
 def test_float32_gradient_follows_float64(info: OpInfo, sample: Sample) -> None:
     check_precision(info, sample)
+
+
+#: The first sample of each op with any element.
+FIRST = {case.values[0].name: case for case in reversed(CASES)}
+
+
+@pytest.mark.parametrize("info,sample", FIRST.values())
+def test_gradients_behind_views_are_the_leaves_own(info: OpInfo, sample: Sample) -> None:
+    """A leaf takes over the memory of a view; nobody else may hold it."""
+    function, given = as_function(info, sample, "cpu")
+    at = [i for i, t in enumerate(given) if isinstance(t, gs.Tensor) and t.requires_grad]
+    plain = [given[i].detach().clone().requires_grad_() for i in at]
+    lines = [t.detach().reshape(t.numel()).clone().requires_grad_() for t in plain]
+
+    def gradients(shown: list[Any], leaves: list[Any]) -> tuple[list[Any], list[Any]]:
+        arguments = list(given)
+        for i, t in zip(at, shown, strict=True):
+            arguments[i] = t
+        y = function(*arguments)
+        results = [part for part in (y if isinstance(y, tuple) else (y,)) if part.requires_grad]
+        seeds = [gs.ones_like(part) for part in results]
+        gs.autograd.backward(results, seeds, retain_graph=True)
+        return [leaf.grad for leaf in leaves], results + seeds
+
+    views = [line.view(tuple(t.shape)) for line, t in zip(lines, plain, strict=True)]
+    grads, others = gradients(views, lines)
+    wanted, _ = gradients(plain, plain)
+    held = [t.detach().numpy() for t in (*lines, *others)]
+    for grad, want in zip(grads, wanted, strict=True):
+        if grad is None:
+            assert want is None
+            continue
+        array = grad.numpy()
+        assert not any(np.shares_memory(array, x) for x in held)
+        held.append(array)
+        np.testing.assert_array_equal(array.reshape(want.shape), want.numpy())
 
 
 def test_gradient_of_a_cast_has_the_inputs_dtype() -> None:

@@ -293,6 +293,7 @@ def _run(
     try:
         following: Any = None  # the next node, where it need not wait in the heap
         arrived: Any = None  # what has come for it
+        alone = own = False  # whether no one else holds what has come for it, and for this node
         for t, g in zip(roots, root_grads, strict=True):
             edge = t._node or (t,)
             if type(edge) is Node and len(roots) == 1:
@@ -301,10 +302,10 @@ def _run(
                 send(edge, g if create_graph else g._data, g._data)
         while heap or following is not None:
             if following is not None:
-                node, grad_y, following, arrived = following, arrived, None, None
+                node, grad_y, own, following, arrived = following, arrived, alone, None, None
             else:
                 node = by_number.pop(-heappop(heap))
-                grad_y = pending.pop(node)
+                grad_y, own = pending.pop(node), False
             if hooked and hooks_of(node) is not None:
                 grad_y = _before(node, grad_y, create_graph)
             if targets is not None:
@@ -352,6 +353,7 @@ def _run(
                 node.saved = None
             if hooked and hooks_of(node) is not None:
                 grads = _after(node, grads, grad_y, create_graph)
+            own = own and node.op.views
             for i, g in enumerate(grads):
                 edge = edges[i]
                 if g is None or edge is None:
@@ -359,15 +361,20 @@ def _run(
                 if type(edge) is not Node:
                     shared = grad_y if type(node.op) is Op else g
                     if at_once and len(edge) == 1:
-                        _accumulate(edge[0], g, shared, create_graph)
+                        _accumulate(edge[0], g, shared, create_graph, own)
                     else:
                         send(edge, g, shared)
                 elif edge in pending:
                     send(edge, g, None)
                 elif following is None:
                     following, arrived = edge, g
+                    alone = (
+                        edge.op.views
+                        and at_once
+                        and (own or _is_fresh(node, saved, grads, i, grad_y))
+                    )
                 elif following is edge:
-                    arrived = _add(arrived, g)
+                    arrived, alone = _add(arrived, g), False
                 else:
                     send(edge, g, None)
             if heap and following is not None and following.number < -heap[0]:
@@ -446,7 +453,7 @@ def _forget_threads() -> None:
 os.register_at_fork(after_in_child=_forget_threads)
 
 
-def _accumulate(leaf: Tensor, g: Any, shared: Any, create_graph: bool) -> None:
+def _accumulate(leaf: Tensor, g: Any, shared: Any, create_graph: bool, own: bool = False) -> None:
     """leaf.grad += g; the first g is taken over, or copied: see _first."""
     with _accumulating:
         grad = leaf._grad
@@ -456,7 +463,7 @@ def _accumulate(leaf: Tensor, g: Any, shared: Any, create_graph: bool) -> None:
                 f"{tuple(grad.shape)} (set it to None)"
             )
         if grad is None:
-            leaf._grad = _first(leaf, g, shared, create_graph)
+            leaf._grad = _first(leaf, g, shared, create_graph, own)
         elif create_graph:
             leaf._grad = grad + g
         else:
@@ -464,8 +471,25 @@ def _accumulate(leaf: Tensor, g: Any, shared: Any, create_graph: bool) -> None:
             grad._version[0] += 1
 
 
-def _first(leaf: Tensor, g: Any, shared: Any, create_graph: bool) -> Tensor:
+def _base(x: Any) -> Any:
+    """The array whose memory x is."""
+    return x.base if isinstance(x.base, type(x)) else x
+
+
+def _is_fresh(node: Node, saved: Any, grads: Sequence[Any], i: int, grad_y: Any) -> bool:
+    """Whether nobody else holds the memory of grads[i], which the node's backward has returned."""
+    if type(node.op) is not Op or isinstance(grad_y, (list, Tensor)):
+        return False
+    memory = _base(grads[i])
+    held = [grad_y, *grads[:i], *grads[i + 1 :], *saved]
+    return not any([type(x) is type(memory) and _base(x) is memory for x in held])
+
+
+def _first(leaf: Tensor, g: Any, shared: Any, create_graph: bool, own: bool) -> Tensor:
     """A leaf's first gradient: g itself, unless others may hold its memory, in the leaf's order.
+
+    Args:
+        own: g is a view of what nobody else holds; it is taken over where it shows all of it.
 
     That order is what PyTorch promises ("gradient layout contract"); of a leaf with gaps, or whose
     elements share memory, it is C's. A recorded g is copied in any case.
@@ -484,7 +508,8 @@ def _first(leaf: Tensor, g: Any, shared: Any, create_graph: bool) -> Tensor:
             return g.permute(order).contiguous().permute(inverse(order))
     if create_graph:
         return g.clone()
-    if g is shared or isinstance(g.base, type(g)):
+    whole = own and _base(g).size == g.size
+    if (g is shared or isinstance(g.base, type(g))) and not whole:
         g = leaf._table().convert(g, g.dtype)
     return Tensor._make(g)
 

@@ -56,6 +56,8 @@ class Context:
 class _UserOp:
     """What the backward pass needs of an op, around a user's Function."""
 
+    views = False
+
     def __init__(
         self, function: type[Function], context: Context, args: tuple[Any, ...], at: list[int]
     ) -> None:

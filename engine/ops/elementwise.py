@@ -91,12 +91,30 @@ def _(k, saved, grad_y, need):
 
 @op(inputs="x", kernel="neg", formula="y = -x")
 def neg_(k, x):
-    return k.neg(x), ()
+    return k.neg(x), (order_of(x),)
 
 
 @neg_.gradient
 def _(k, saved, grad_y, need):
-    return (k.neg(grad_y),)
+    order = saved[0]
+    if k.device == "recording":
+        return (k.neg(grad_y),)
+    lies = grad_y if order is None else k.permute(grad_y, order)
+    if lies.flags.c_contiguous:
+        return (k.neg(grad_y),)
+    # In x's order of memory, in one pass: a leaf that x shows (-w.T) need not be given a copy.
+    grad_x = k.neg_bwd(lies)
+    return (grad_x if order is None else k.permute(grad_x, inverse(order)),)
+
+
+@op(inputs="grad_y", kernel="neg_bwd", formula="grad_x = -grad_y, in C order")
+def neg_bwd_(k, grad_y):
+    return k.neg_bwd(grad_y), ()
+
+
+@neg_bwd_.gradient
+def _(k, saved, grad, need):
+    return (k.neg(grad),)
 
 
 @op(inputs="x", kernel="exp", formula="y = e^x")

@@ -1,5 +1,5 @@
 // Elementwise kernels of floating-point numbers: arithmetic, the elementary functions, rounding, lerp,
-// addcmul, addcdiv, relu, sigmoid, tanh, and the backward of the last three and of abs.
+// addcmul, addcdiv, relu, sigmoid, tanh, and the backward of the last three, of neg and of abs.
 //
 // y = op(a, b) or op(x), element by element, float32 and float64.
 // Layout, Split, Working set: those of the driver, elementwise_rows.cpp.
@@ -157,6 +157,7 @@ Status lerp(const LerpArgs& args) {
 }
 Status addcmul(const AddProductArgs& args) { return with_value<Addcmul>(args); }
 Status addcdiv(const AddProductArgs& args) { return with_value<Addcdiv>(args); }
+Status neg_bwd(const NegBwdArgs& args) { return unary<Neg>({args.grad_y, args.grad_x}); }
 Status abs_bwd(const AbsBwdArgs& args) {
   return float_rows<AbsBwd, 2>({&args.grad_y, &args.x}, args.grad_x);
 }

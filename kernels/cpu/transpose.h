@@ -50,6 +50,8 @@ GS_INLINE void transpose_block(const TileStrides& t, char* dst, const char* src)
 // Bytes of a row that gather_turned fills, at most, and from one to the next: no power of two.
 constexpr int64_t kGathered = 2048, kGatheredPitch = kGathered + 64;
 
+namespace {  // each file's own: copies and elementwise kernels are compiled for themselves
+
 // rows x columns elements, neighbours along the rows' direction in `src`, to rows of neighbours in `to`. The source
 // is read along its own neighbours, which the processor follows, and kAhead columns before their turn (there are
 // `left`): from memory 51 MB take 3.7 ms, in the order of the destination 4.8 (Emerald Rapids, 2 threads).
@@ -67,17 +69,25 @@ void gather_turned(char* to, const char* src, int64_t src_column, int64_t rows, 
     }
   };
   const int64_t whole = rows / kN * kN;
+  const auto blocks = [&](int64_t c, auto ahead) {
+    for (int64_t r = 0; r < whole; r += kN) {
+      transpose_block<T, ahead.value, false>(t, to + r * kGatheredPitch + c * kSize,
+                                             src + c * src_column + r * kSize);
+    }
+  };
   int64_t c = 0;
   for (; c + kN <= columns; c += kN) {
-    const bool followed = c + kAhead + kN <= left;
-    const auto block = followed ? transpose_block<T, kAhead, false> : transpose_block<T, 0>;
-    for (int64_t r = 0; r < whole; r += kN) {
-      block(t, to + r * kGatheredPitch + c * kSize, src + c * src_column + r * kSize);
+    if (c + kAhead + kN <= left) {
+      blocks(c, std::integral_constant<int64_t, kAhead>{});
+    } else {
+      blocks(c, std::integral_constant<int64_t, 0>{});
     }
   }
   one_by_one(0, whole, c);
   one_by_one(whole, rows, 0);
 }
+
+}  // namespace
 
 }  // namespace GS_ISA
 }  // namespace gradsmith

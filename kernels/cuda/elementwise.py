@@ -263,6 +263,7 @@ ENTRIES: dict[str, Callable[..., Any]] = {
     **{name: _unary_entry(name, op) for name, op in _UNARY.items()},
     **{name: _binary_entry(name, op, numbers=True) for name, op in _BINARY.items()},
     **{name: _binary_entry(name, op, numbers=False) for name, op in _BACKWARD.items()},
+    "neg_bwd": _unary_entry("neg_bwd", "Neg"),
     "lerp": lerp,
     "addcmul": addcmul,
     "addcdiv": addcdiv,

@@ -223,6 +223,16 @@ def infos() -> list[OpInfo]:
         )
     found.append(
         OpInfo(
+            name="neg_bwd",
+            covers=("neg_bwd",),
+            call=by_record("neg_bwd"),
+            reference=reference.neg,
+            samples=lambda: unary_samples("normal"),
+            torch=False,
+        )
+    )
+    found.append(
+        OpInfo(
             name="relu",
             covers=("relu",),
             call=by_path("relu"),

@@ -62,6 +62,18 @@ struct AddProductArgs {
   }
 };
 
+// In C order, whatever grad_y's is.
+struct NegBwdArgs {
+  Array grad_y, grad_x;
+  static FieldList fields() {
+    static constexpr Field list[] = {
+        GS_FIELD(NegBwdArgs, grad_y, kArray),
+        GS_OUT(NegBwdArgs, grad_x, "grad_y", "grad_y"),
+    };
+    return {list, sizeof(list) / sizeof(Field)};
+  }
+};
+
 struct AbsBwdArgs {
   Array grad_y, x, grad_x;
   static FieldList fields() {
@@ -145,6 +157,7 @@ struct ReluSignsBwdArgs {
   X(lerp, LerpArgs) \
   X(addcmul, AddProductArgs) \
   X(addcdiv, AddProductArgs) \
+  X(neg_bwd, NegBwdArgs) \
   X(abs_bwd, AbsBwdArgs) \
   X(relu_bwd, OutputBwdArgs) \
   X(sigmoid_bwd, OutputBwdArgs) \
