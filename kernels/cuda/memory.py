@@ -42,15 +42,17 @@ class DeviceArray:
     To read it: `gradsmith.kernels.cuda.memory.to_host`.
     """
 
-    __slots__ = ("__weakref__", "_host", "_ptr")
+    __slots__ = ("__weakref__", "_host", "_ptr", "base")
 
     #: Keeps NumPy's operators away, so that mixing with NumPy arrays is a TypeError.
     __array_ufunc__ = None
     __hash__ = object.__hash__
 
-    def __init__(self, host: np.ndarray[Any, Any]) -> None:
+    def __init__(self, host: np.ndarray[Any, Any], parent: DeviceArray | None = None) -> None:
         self._host = host  # the same memory, for the arithmetic of strides; never handed out
         self._ptr = -1
+        #: The array whose memory this is a view of; None: its own.
+        self.base = parent if parent is None or parent.base is None else parent.base
 
     @property
     def ptr(self) -> int:
@@ -94,13 +96,8 @@ class DeviceArray:
         return self._host.flags
 
     @property
-    def base(self) -> Any:
-        """What owns the memory, for comparing with `is`."""
-        return self._host.base
-
-    @property
     def T(self) -> DeviceArray:  # noqa: N802
-        return DeviceArray(self._host.T)
+        return DeviceArray(self._host.T, self)
 
     def __len__(self) -> int:
         return len(self._host)
@@ -117,11 +114,11 @@ class DeviceArray:
             raise ValueError(
                 f"reshape: needs contiguous memory; got shape {self.shape}, strides {self.strides}"
             )
-        return DeviceArray(self._host.reshape(*shape))
+        return DeviceArray(self._host.reshape(*shape), self)
 
     def transpose(self, *dims: Any) -> DeviceArray:
         """The same memory with its dimensions in another order."""
-        return DeviceArray(self._host.transpose(*dims))
+        return DeviceArray(self._host.transpose(*dims), self)
 
     def __getitem__(self, index: Any) -> DeviceArray:
         """A view by integers, slices, None and Ellipsis."""
@@ -133,7 +130,7 @@ class DeviceArray:
                 )
         if Ellipsis not in items:
             items = (*items, Ellipsis)
-        return DeviceArray(self._host[items])
+        return DeviceArray(self._host[items], self)
 
 
 # ---- guard pages -------------------------------------------------------------------------------
@@ -274,7 +271,7 @@ class EmulatorMemory:
         """Nothing is kept that could be given back."""
 
     def viewed(self, x: DeviceArray, dtype: Any) -> DeviceArray:
-        return DeviceArray(x._host.view(dtype))
+        return DeviceArray(x._host.view(dtype), x)
 
     def strided(
         self, x: DeviceArray, shape: tuple[int, ...], strides: tuple[int, ...]
@@ -283,7 +280,7 @@ class EmulatorMemory:
         while isinstance(root.base, np.ndarray):
             root = root.base
         start = root.__array_interface__["data"][0]
-        return DeviceArray(np.ndarray(shape, x.dtype, root, x.ptr - start, strides))
+        return DeviceArray(np.ndarray(shape, x.dtype, root, x.ptr - start, strides), x)
 
 
 class CupyMemory:
