@@ -242,6 +242,16 @@ def test_transposes_beyond_the_cache(dtype, isa):
         assert (wide[..., :2] == 7).all() and (wide[..., -1] == 7).all()
 
 
+@pytest.mark.parametrize("columns", [4, 15, 16, 33, 64, 65, 100])
+def test_transposes_to_short_rows_beyond_the_cache(columns):
+    x = (
+        np.random.default_rng(34)
+        .standard_normal((columns, 8_500_000 // columns))
+        .astype(np.float32)
+    )
+    np.testing.assert_array_equal(K.copy(x.T, x.dtype), x.T)
+
+
 def test_transpose_without_memory_for_scratch(isa):
     """The result's allocation fails, or a thread's scratch, which it can do without."""
     x = np.random.default_rng(33).standard_normal((6150, 1373)).astype(np.float32)

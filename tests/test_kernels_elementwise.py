@@ -207,6 +207,19 @@ def test_transposed_operands_far_beyond_the_cache(dtype, isa):
         assert same_bytes(K.lerp(a, b, a), K.lerp(a, b.copy(), a))
 
 
+def test_broadcasts_far_beyond_the_cache():
+    """What repeats along rows or planes is no transpose, alone or beside one."""
+    rng = np.random.default_rng(16)
+    a = rng.standard_normal((3, 2050, 1373)).astype(np.float32)
+    b = rng.standard_normal((3, 1373, 2050)).astype(np.float32).swapaxes(1, 2)
+    column, row = rng.standard_normal((2, 3, 2050, 1)).astype(np.float32), a[:, :1]
+    plane = np.broadcast_to(b[:1], a.shape)
+    for x in (column[0], column[0, :1], row, plane, b[:1], column[0, 0, :1]):
+        assert same_bytes(K.add(a, x), a + x)
+        assert same_bytes(K.sub(b, x), b - x)
+        assert same_bytes(K.addcmul(a, b, x, 1.0), K.addcmul(a, b.copy(), x, 1.0))
+
+
 def test_comparison_of_transposed_operands_far_beyond_the_cache():
     # 33.6 MB of bools
     a = np.random.default_rng(14).integers(0, 3, (5807, 5781)).astype(np.float32)

@@ -293,7 +293,8 @@ def _run(
     try:
         following: Any = None  # the next node, where it need not wait in the heap
         arrived: Any = None  # what has come for it
-        alone = own = False  # whether no one else holds what has come for it, and for this node
+        alone = False  # whether nobody else holds `arrived`; asked where its node makes a view
+        own = False  # the same of this node's gradient, then of the views of it
         for t, g in zip(roots, root_grads, strict=True):
             edge = t._node or (t,)
             if type(edge) is Node and len(roots) == 1:
@@ -361,7 +362,11 @@ def _run(
                 if type(edge) is not Node:
                     shared = grad_y if type(node.op) is Op else g
                     if at_once and len(edge) == 1:
-                        _accumulate(edge[0], g, shared, create_graph, own)
+                        if not own and not create_graph and isinstance(g.base, type(g)):
+                            mine = _is_fresh(node, saved, grads, i, grad_y)
+                            _accumulate(edge[0], g, shared, create_graph, mine)
+                        else:
+                            _accumulate(edge[0], g, shared, create_graph, own)
                     else:
                         send(edge, g, shared)
                 elif edge in pending:
@@ -379,7 +384,7 @@ def _run(
                     send(edge, g, None)
             if heap and following is not None and following.number < -heap[0]:
                 send(following, arrived, None)
-                following = arrived = None
+                following, arrived, alone = None, None, False
         for leaf, g in waiting.values():
             _finish_leaf(leaf, g, targets, create_graph)
     finally:

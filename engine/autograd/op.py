@@ -19,7 +19,9 @@ class Op:
     `forward(k, *inputs, *options) -> (output, saved)` runs on the device's arrays with the device's
     kernel table k. `backward(k, saved, grad_y, need, *options)` returns a gradient, or None, for
     each input; it runs on arrays with the same table, or, under create_graph, on tensors with the
-    recording table: it is written once. `need[i]` is true where input i's gradient is wanted.
+    recording table: it is written once. `need[i]` is true where input i's gradient is wanted. What
+    it returns is new, or grad_y or a saved array or a view of them; never from an option or a
+    cache, as a leaf takes over what nobody else holds (backward.py). Saved arrays lie flat.
 
     Attributes:
         inputs: names of the tensor inputs, in order. One name with a star: a list of tensors.

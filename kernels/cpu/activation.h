@@ -15,7 +15,8 @@ GS_INLINE Vec<T> decay(Vec<T> x) {
   return exp_quick<T>(greater(splat<T>(MathConstants<T>::kExpMin), down));
 }
 
-// a / (1 + e^-x): 3 ULP; by table 2. Elsewhere a product with vsigmoid has 2.7 and takes half as long again.
+// a / (1 + e^-x): 3 ULP; by table 2 where the quotient is normal. Elsewhere a product with vsigmoid has 2.7 ULP
+// and takes half as long again.
 template <class T>
 GS_INLINE Vec<T> weighed(Vec<T> a, Vec<T> x) {
 #if defined(__AVX512F__)

@@ -119,8 +119,8 @@ void copy_loop(const Copier& copier, StridedLoop<2> loop, char* dst, const char*
         using T = decltype(zero);
         return is_aligned<T>(loop, 0, dst) && is_aligned<T>(loop, 1, src);
       };
-      if (copier.dst_size == 4 && aligned(0.0f)) strip = transpose_of<float>(total);
-      if (copier.dst_size == 8 && aligned(0.0)) strip = transpose_of<double>(total);
+      if (copier.dst_size == 4 && aligned(0.0f)) strip = transpose_of<float>(total, columns);
+      if (copier.dst_size == 8 && aligned(0.0)) strip = transpose_of<double>(total, columns);
     }
     const int64_t strips = (rows + kTile - 1) / kTile;
     StridedLoop<2> outer = loop;  // the planes, as one row of strips each

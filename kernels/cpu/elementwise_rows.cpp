@@ -14,7 +14,7 @@
 //   than 16 blocks, about a sixteenth (100 000 elements were two blocks for one thread and one for the other).
 //   A pass may turn (pass.h).
 // Working set: the block's operands and result (384 KB for two float32 operands); buffers of 4 KB an
-//   operand. A copy of each transposed operand, or 264 KB of scratch.
+//   operand. A copy of each transposed operand, or 264 KB of scratch for each.
 // Cost: operands are read once, strided ones through the buffer.
 // Limits: 16 dimensions, kMaxOperands operands of 1, 2, 4 or 8 bytes.
 #include "elementwise.h"
@@ -251,9 +251,11 @@ template <int N>
 Access turned_access(const StridedLoop<N>& loop, int k, const Array& x, const Array& y) {
   if (x.size == 1) return Access::kRepeated;
   if (x.contiguous && x.size == y.size) return Access::kWhole;
-  const int64_t bytes = item_size(x.dtype);
+  const int64_t bytes = item_size(x.dtype), last = loop.ndim - 1;
+  // What repeats along a row is no transpose; what repeats by planes would be gathered anew for each.
   const bool turned =
-      loop.stride[k][loop.ndim - 2] == bytes && (bytes == 4 || bytes == 8) &&
+      loop.stride[k][last - 1] == bytes && (bytes == 4 || bytes == 8) &&
+      std::abs(loop.stride[k][last]) > bytes && (last == 1 || loop.stride[k][0] != 0) &&
       (bytes == 4 ? is_aligned<float>(loop, k, x.data) : is_aligned<double>(loop, k, x.data));
   return turned ? Access::kTurned : Access::kStrided;
 }
@@ -271,12 +273,13 @@ bool run_turned(RowFunction f, const Array* const* x, const Array& y, const doub
   const int64_t rows = loop.shape[loop.ndim - 2], columns = loop.shape[loop.ndim - 1];
   Access access[N];
   alignas(64) char repeated[N][GS_VECTOR_BYTES];
-  int64_t bytes[N], largest = y_bytes, plane[N];
-  bool turned = false;
+  int64_t bytes[N], largest = y_bytes, plane[N], slot[N];
+  int64_t turned = 0;
   for (int k = 0; k < N; ++k) {
     access[k] = turned_access(loop, k, *x[k], y);
     if (access[k] == Access::kStrided) return false;
-    turned = turned || access[k] == Access::kTurned;
+    slot[k] = turned * kStrip * kGatheredPitch;
+    turned += access[k] == Access::kTurned;
     bytes[k] = item_size(x[k]->dtype);
     largest = max64(largest, bytes[k]);
     plane[k] = loop.ndim == 3 ? loop.stride[k][0] : 0;
@@ -284,13 +287,14 @@ bool run_turned(RowFunction f, const Array* const* x, const Array& y, const doub
   }
   if (!turned || rows < kStrip / 4 || columns < kStrip) return false;
   const int64_t span = kGathered / largest, strips = (rows + kStrip - 1) / kStrip;
-  constexpr int64_t kOperand = kStrip * kGatheredPitch;
+  const int64_t row_at = turned * kStrip * kGatheredPitch;  // the result's, behind the operands
   bool enough = true;
   parallel_for(planes * strips, 1, [&](int64_t begin, int64_t end) {
-    char* const scratch = static_cast<char*>(thread_scratch((N * kStrip + 1) * kGatheredPitch));
+    char* const scratch =
+        static_cast<char*>(thread_scratch(static_cast<size_t>(row_at + kGatheredPitch)));
     if (!scratch) return __atomic_store_n(&enough, false, __ATOMIC_RELAXED);
     Row row;
-    row.y = scratch + N * kOperand;
+    row.y = scratch + row_at;
     row.options = options;
     row.stream = false;
     for (int64_t i = begin; i < end; ++i) {
@@ -301,8 +305,8 @@ bool run_turned(RowFunction f, const Array* const* x, const Array& y, const doub
           if (access[k] != Access::kTurned) continue;
           const int64_t step = loop.stride[k][loop.ndim - 1];
           const auto gather = bytes[k] == 4 ? gather_turned<float> : gather_turned<double>;
-          gather(scratch + k * kOperand, x[k]->data + p * plane[k] + r0 * bytes[k] + c0 * step,
-                 step, height, row.n, columns - c0);
+          gather(scratch + slot[k], x[k]->data + p * plane[k] + r0 * bytes[k] + c0 * step, step,
+                 height, row.n, columns - c0);
         }
         for (int64_t r = 0; r < height; ++r) {
           const int64_t at = (p * rows + r0 + r) * columns + c0;
@@ -310,7 +314,7 @@ bool run_turned(RowFunction f, const Array* const* x, const Array& y, const doub
             const bool whole = access[k] == Access::kWhole;
             row.step[k] = access[k] != Access::kRepeated;
             row.x[k] = whole         ? x[k]->data + at * bytes[k]
-                       : row.step[k] ? scratch + k * kOperand + r * kGatheredPitch
+                       : row.step[k] ? scratch + slot[k] + r * kGatheredPitch
                                      : repeated[k];
           }
           f(row);

@@ -14,7 +14,7 @@
 // Coefficients: reweighted least squares, one after the other rounded and the rest fitted again.
 // Cost: 15 instructions for exp, 17 log, 15 log2, 20 tanh, 24 sin, 23 sigmoid, 11 rsqrt for 16 lanes; a quarter
 //   to two thirds of what they replaced (Emerald Rapids, in L1: log2 8.1 -> 2.6 ns, tanh 13.0 -> 3.8, exp 4.3
-//   -> 2.6; sigmoid of 51 MB 2.9 -> 1.8 ms).
+//   -> 2.6; sigmoid of 51 MB 2.6 -> 1.75 ms).
 #pragma once
 
 #include "simd.h"
