@@ -84,7 +84,7 @@ def _large() -> list[Case]:
     # The C library takes arrays of more than 32 MB from the system and gives them back, unless
     # smaller ones of other cases have left it as much.
     case = partial(_case, apart="51 MB")
-    family, bias = "elementwise, 51 MB", Input((1, 64, 1, 1))
+    family, bias = "elementwise and activation, 51 MB", Input((1, 64, 1, 1))
     found = [
         case(family, name, name, LARGE, quick=name == "exp")
         for name in ("exp", "tanh", "sigmoid", "abs")
@@ -96,7 +96,7 @@ def _large() -> list[Case]:
         case(family, "-x.T 3572", "neg_t", Input((3572, 3572))),
     ]
     return found + [
-        case("activation, 51 MB", name, f"F.{name}", LARGE, quick=name == "relu")
+        case(family, name, f"F.{name}", LARGE, quick=name == "relu")
         for name in ("relu", "gelu", "silu", "leaky_relu")
     ]
 

@@ -201,7 +201,8 @@ def test_an_engine_in_a_process_of_its_own() -> None:
 
 @pytest.mark.parametrize("name", ["numpy", OURS])
 def test_cases_with_processes_of_their_own(name: str) -> None:
-    large = find("elementwise, 51 MB", "exp"), find("activation, 51 MB", "relu")
+    family = "elementwise and activation, 51 MB"
+    large = find(family, "exp"), find(family, "relu")
     nets = find("training step", "LeNet-5 N32"), find("training step", "LeNet-5 N512")
     shared = find("linear", "linear N32 400->120")
     run = suite.Suite(suite.Plan(("op",), "no such case", (name,)))
