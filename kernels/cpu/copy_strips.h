@@ -113,7 +113,6 @@ Strip transpose_of(int64_t total, int64_t columns) {
   // Shorter rows share a line with the next at either end (15 columns: 12 -> 18 ms for 48 MB). 16 MB: 8 % slower.
   const bool lines = row >= 256 || row % GS_VECTOR_BYTES == 0;
   if (lines && beyond_cache(bytes / 2)) return transpose_strip_past<T>;
-  return transpose_strip_past<T>;  // 16 MB: 8 % slower by way of scratch
   // Neither side's rows are in the core's own caches.
   const bool far = 2 * bytes > second_level_cache() * num_threads();
   return far ? transpose_strip<T, true> : transpose_strip<T, false>;
